@@ -1,0 +1,1 @@
+//! Sign-in: people, passwords, sessions and one-time links.

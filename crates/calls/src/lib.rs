@@ -1,0 +1,1 @@
+//! Pure call control: calls, flows, queues and the call records folded from events.

@@ -1,0 +1,1 @@
+//! The CloudTalk-compatible HTTP face of the phone system.

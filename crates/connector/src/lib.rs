@@ -1,0 +1,1 @@
+//! Pure integration: manifests, schemas, request building and action search.

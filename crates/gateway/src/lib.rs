@@ -1,0 +1,1 @@
+//! The gateway's service: connections, actions, search, runs and the proxy.

@@ -1,0 +1,1 @@
+//! Audio: RTP, codecs, DTMF, playing and recording on threads of its own.

@@ -1,0 +1,221 @@
+//! The ledger's vocabulary: what can be true of a call.
+//!
+//! A call's row, its agents' figures, webhooks and boards are all folds of these facts. A fact is
+//! appended before anything depends on it, and never changed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentId, CallId, ContactId, FlowId, GroupId, NumberId, PhoneNumber, RecordingId, RingStrategy,
+    TenantId, Timestamp, TrunkId,
+};
+
+/// One party's side of a call, numbered within the call. The leg that opened the call is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LegId(pub u32);
+
+impl LegId {
+    /// The leg whose INVITE opened the call.
+    pub const FIRST: LegId = LegId(1);
+}
+
+impl std::fmt::Display for LegId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A fact with its place in the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallEvent {
+    /// Position within the call, from 1 without gaps.
+    pub seq: u32,
+    /// Whose call it is.
+    pub tenant: TenantId,
+    /// The call.
+    pub call: CallId,
+    /// When it became true.
+    pub at: Timestamp,
+    /// What became true.
+    pub fact: CallFact,
+}
+
+/// Which way a call goes, seen from the company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From outside to one of our numbers.
+    Incoming,
+    /// From an agent to the outside.
+    Outgoing,
+    /// Between agents.
+    Internal,
+}
+
+/// How a digit reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DigitVia {
+    /// RTP telephone-event (RFC 4733).
+    Rfc4733,
+    /// SIP INFO.
+    Info,
+    /// Tones in the audio.
+    Inband,
+}
+
+/// The kind of a call-flow step that a caller went through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// A sound or spoken text.
+    Playback,
+    /// A menu of keys.
+    Menu,
+    /// A group's queue.
+    Queue,
+    /// A mailbox.
+    Voicemail,
+    /// The end.
+    End,
+}
+
+/// How a caller left a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueOutcome {
+    /// An agent took the call.
+    Answered,
+    /// Nobody eligible by status or device.
+    NoAgentsOnline,
+    /// Somebody was online, but busy all the time.
+    NoAgentsAvailable,
+    /// Phones rang, nobody took it.
+    NoAgentsPickedUp,
+    /// The caller hung up.
+    Canceled,
+}
+
+/// How an offer to an agent ended without a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferEnd {
+    /// His device said busy.
+    Busy,
+    /// It rang to the end of the time.
+    NotPickedUp,
+    /// He declined.
+    Rejected,
+    /// No device answered the request.
+    Unavailable,
+    /// The caller gave up or somebody else was faster.
+    Canceled,
+}
+
+/// What a recording holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingKind {
+    /// A conversation: the customer in the left channel, the agent in the right.
+    Conversation,
+    /// A message left by the caller.
+    Voicemail,
+}
+
+/// The technical reason for the end of a leg or a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HangupCause {
+    /// The outside party hung up.
+    CallerHangup,
+    /// The agent hung up.
+    AgentHangup,
+    /// The caller gave up before anybody answered.
+    CallerCanceled,
+    /// The flow came to its end.
+    FlowEnded,
+    /// The far end was busy.
+    Busy,
+    /// The far end declined.
+    Rejected,
+    /// It rang without an answer.
+    NoAnswer,
+    /// Somebody else answered first.
+    AnsweredElsewhere,
+    /// The number is not ours, or has no routing.
+    NotRouted,
+    /// The caller is on the blacklist.
+    Blacklisted,
+    /// Signalling failed: the peer went away or broke the protocol.
+    SignallingFailed,
+    /// No audio could be set up (no codec in common, no free port).
+    MediaFailed,
+    /// The operator ended it, for example by a shutdown.
+    OperatorEnded,
+    /// The server died while the call was up.
+    NodeLost,
+}
+
+/// What became true of a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum CallFact {
+    /// The call exists. Always the first fact.
+    Started {
+        /// Stable public identity, as webhooks carry it.
+        uuid: String,
+        direction: Direction,
+        /// The outside party; `None` when it hides its number.
+        external: Option<PhoneNumber>,
+        /// Our number that was dialled or shown.
+        internal: Option<PhoneNumber>,
+        number: Option<NumberId>,
+        contact: Option<ContactId>,
+        trunk: Option<TrunkId>,
+        /// The server that runs the call.
+        node: String,
+    },
+    /// A call flow took over.
+    FlowStarted { flow: FlowId },
+    /// We answered the caller, so that he hears the flow.
+    CallerConnected,
+    /// The caller reached a step.
+    StepEntered { step: String, kind: StepKind, name: String },
+    /// A key was pressed.
+    DigitPressed { leg: LegId, digit: char, via: DigitVia },
+    /// The caller left a menu; `key` is absent when he pressed nothing valid.
+    MenuLeft { step: String, key: Option<char> },
+    /// The caller waits in a queue.
+    QueueJoined { group: GroupId, name: String, strategy: RingStrategy },
+    /// The caller left the queue.
+    QueueLeft { group: GroupId, outcome: QueueOutcome },
+    /// An agent's phone is rung, and why his, why now.
+    OfferMade { leg: LegId, agent: AgentId, agent_name: String, group: GroupId, why: String },
+    /// His device says that it rings.
+    LegRinging { leg: LegId },
+    /// He picked up.
+    OfferAnswered { leg: LegId, agent: AgentId },
+    /// He did not.
+    OfferEnded { leg: LegId, agent: AgentId, reason: OfferEnd },
+    /// Two legs hear each other.
+    Bridged { a: LegId, b: LegId },
+    /// Audio is being kept.
+    RecordingStarted { recording: RecordingId, kind: RecordingKind },
+    /// Audio up to here is safe on disk. Times count from the recording's start.
+    RecordingCheckpoint { recording: RecordingId, duration_ms: u64 },
+    /// The recording is complete.
+    RecordingStopped { recording: RecordingId, duration_ms: u64, bytes: u64 },
+    /// The recording could not be made or completed; the call goes on.
+    RecordingFailed { recording: RecordingId, reason: String, duration_ms: u64 },
+    /// The caller's message was kept, or dropped because it was empty.
+    VoicemailLeft { recording: RecordingId, duration_ms: u64, kept: bool },
+    /// A leg is over.
+    LegEnded { leg: LegId, cause: HangupCause },
+    /// The call is over. No fact but wrap-up follows.
+    Ended { cause: HangupCause },
+    /// The agent works on the call after its end.
+    WrapUpStarted { agent: AgentId, seconds: u32 },
+    /// He is done with it.
+    WrapUpEnded { agent: AgentId },
+}

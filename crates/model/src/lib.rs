@@ -1,0 +1,24 @@
+//! The words of the product: ids, people, numbers, calls and the facts recorded about them.
+//!
+//! This crate knows no clock, socket, database or HTTP. Everything above it speaks in its types.
+//! Start with [`CallFact`], the ledger's vocabulary, and the id types.
+
+mod agent;
+mod event;
+mod id;
+mod phone_number;
+mod record;
+
+pub use agent::{Availability, RingStrategy};
+pub use event::{
+    CallEvent, CallFact, DigitVia, Direction, HangupCause, LegId, OfferEnd, QueueOutcome,
+    RecordingKind, StepKind,
+};
+pub use id::*;
+pub use phone_number::{PhoneNumber, PhoneNumberError};
+pub use record::{
+    CallRecord, CallStep, OfferResult, OfferStep, QueueStep, RecordingRef, RecordingState,
+};
+
+/// An instant in UTC. Stored as epoch milliseconds, printed by the faces as each interface wants.
+pub use jiff::Timestamp;

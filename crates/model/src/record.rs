@@ -1,0 +1,129 @@
+//! A call as lists, reports and interfaces show it: the fold of its facts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentId, CallId, ContactId, Direction, GroupId, HangupCause, NumberId, OfferEnd, PhoneNumber,
+    QueueOutcome, RecordingId, RecordingKind, RingStrategy, TenantId, Timestamp, TrunkId,
+};
+
+/// One call. `calls::record::fold` makes it from the call's events and nothing else.
+///
+/// Durations are milliseconds. For a running call they count up to the last fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    pub id: CallId,
+    pub tenant: TenantId,
+    pub uuid: String,
+    pub direction: Direction,
+    /// `None` when the caller hides its number.
+    pub external: Option<PhoneNumber>,
+    pub internal: Option<PhoneNumber>,
+    pub number: Option<NumberId>,
+    pub contact: Option<ContactId>,
+    pub trunk: Option<TrunkId>,
+    /// First ring.
+    pub started_at: Timestamp,
+    /// When an agent and the customer first heard each other.
+    pub answered_at: Option<Timestamp>,
+    /// `None` while the call runs.
+    pub ended_at: Option<Timestamp>,
+    pub cause: Option<HangupCause>,
+    /// The agent who talked last.
+    pub agent: Option<AgentId>,
+    /// Start to end, waiting included.
+    pub total_ms: u64,
+    /// Both connected.
+    pub talking_ms: u64,
+    /// From leaving the menus to answer or abandonment.
+    pub waiting_ms: u64,
+    /// While some agent's phone rang.
+    pub ringing_ms: u64,
+    pub holding_ms: u64,
+    pub wrap_up_ms: u64,
+    /// The caller left a message that was kept.
+    pub is_voicemail: bool,
+    pub recording: Option<RecordingRef>,
+    pub steps: Vec<CallStep>,
+}
+
+impl CallRecord {
+    /// Whether an agent and the customer talked.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.answered_at.is_some()
+    }
+}
+
+/// What is known of a call's recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordingRef {
+    pub id: RecordingId,
+    pub kind: RecordingKind,
+    pub state: RecordingState,
+    pub duration_ms: u64,
+}
+
+/// How far a recording has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RecordingState {
+    /// Being written.
+    Running,
+    /// Complete.
+    Kept,
+    /// Cut short or never made; what there is can be played when `duration_ms` is above 0.
+    Failed { reason: String },
+    /// A message too short to keep.
+    Dropped,
+}
+
+/// One thing the caller went through, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum CallStep {
+    Playback { name: String, at: Timestamp, total_ms: u64 },
+    Menu { name: String, at: Timestamp, total_ms: u64, key: Option<char> },
+    Queue(QueueStep),
+    Voicemail { name: String, at: Timestamp, total_ms: u64, kept: bool },
+}
+
+/// A stay in a group's queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueStep {
+    pub group: GroupId,
+    pub name: String,
+    pub strategy: RingStrategy,
+    pub at: Timestamp,
+    /// `None` while the caller waits.
+    pub outcome: Option<QueueOutcome>,
+    pub total_ms: u64,
+    pub waiting_ms: u64,
+    pub ringing_ms: u64,
+    pub talking_ms: u64,
+    pub offers: Vec<OfferStep>,
+}
+
+/// One ring of one agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OfferStep {
+    pub agent: AgentId,
+    pub agent_name: String,
+    pub at: Timestamp,
+    pub why: String,
+    pub ringing_ms: u64,
+    pub talking_ms: u64,
+    pub total_ms: u64,
+    /// `None` while it rings.
+    pub result: Option<OfferResult>,
+}
+
+/// How the ring ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferResult {
+    /// He talked to the caller.
+    Answered,
+    /// He did not.
+    Missed(OfferEnd),
+}

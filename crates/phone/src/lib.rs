@@ -1,0 +1,1 @@
+//! The phone system's service: drives calls, messages and live views.

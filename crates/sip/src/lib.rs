@@ -1,0 +1,1 @@
+//! Signalling: transports, registrar, digest, dialogs and SDP.
