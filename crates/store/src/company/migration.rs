@@ -12,7 +12,7 @@ impl MigrationName for CreateTenants {
 
 #[async_trait::async_trait]
 impl MigrationTrait for CreateTenants {
-    async fn up(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager
             .create_table(
                 Table::create()
@@ -27,7 +27,7 @@ impl MigrationTrait for CreateTenants {
             .await
     }
 
-    async fn down(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.drop_table(Table::drop().table("tenants").to_owned()).await
     }
 }

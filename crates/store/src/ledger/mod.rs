@@ -1,7 +1,19 @@
-//! (to be written by its owner)
+//! The call ledger and its projection.
+//!
+//! [`Ledger::append`] is the only way a fact becomes true. One writer task commits facts in batches
+//! and, in the same transaction, folds each touched call into its row, so that a row can never say
+//! anything that its events don't. Readers use [`CallQuery`].
+
+mod entity;
+mod migration;
+mod query;
+mod recordings;
+
+pub use query::{CallPage, CallQuery, CallStatus};
+pub use recordings::Recording;
 
 use sea_orm_migration::prelude::*;
 
 pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    Vec::new()
+    vec![Box::new(migration::CreateLedger)]
 }
