@@ -30,3 +30,19 @@ pub enum RingStrategy {
     #[default]
     LongestIdle,
 }
+
+/// What an agent does right now, as boards show it: his switch, his devices and his calls together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// Takes the next call.
+    Available,
+    /// His phone rings for a queue's caller.
+    Ringing,
+    /// In a conversation.
+    OnCall,
+    /// Works on a call after its end.
+    WrapUp,
+    /// Gets no calls: idle, offline, or without a registered device.
+    Away,
+}

@@ -9,7 +9,7 @@ mod id;
 mod phone_number;
 mod record;
 
-pub use agent::{Availability, RingStrategy};
+pub use agent::{AgentState, Availability, RingStrategy};
 pub use event::{
     CallEvent, CallFact, DigitVia, Direction, HangupCause, LegId, OfferEnd, QueueOutcome,
     RecordingKind, StepKind,

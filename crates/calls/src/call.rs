@@ -1,0 +1,288 @@
+//! One call as a state machine.
+//!
+//! The driver feeds [`Input`]s and carries out [`Output`]s one by one, in their order. Facts
+//! ([`Output::Record`]) come before the commands that depend on them and must be durable before
+//! those are carried out. Every call records [`CallFact::Started`] first and [`CallFact::Ended`]
+//! exactly once; every leg ends exactly once.
+//!
+//! A leg is over for the call as soon as the call says [`Output::HangUp`]. What the network still
+//! delivers for it is ignored here, and is the driver's to clean up: a phone that answers just when
+//! it is cancelled is acknowledged and hung up.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::{
+    AgentId, CallFact, CallId, ContactId, DigitVia, GroupId, HangupCause, LegId, NumberId, OfferEnd,
+    PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, Timestamp, TrunkId,
+};
+
+use crate::{
+    acd::{Offer, OfferId},
+    flow::{Flow, Prompt},
+};
+
+mod machine;
+#[cfg(test)]
+mod tests;
+
+pub use machine::Call;
+
+/// A prompt being played, numbered within the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlaybackId(pub u32);
+
+/// A call that has just come in from outside.
+#[derive(Clone, Debug)]
+pub struct NewCall {
+    /// Given by the ledger.
+    pub id: CallId,
+    /// Stable public identity.
+    pub uuid: String,
+    /// The caller; `None` when hidden.
+    pub external: Option<PhoneNumber>,
+    /// Our number that was dialled.
+    pub internal: Option<PhoneNumber>,
+    /// Its row.
+    pub number: Option<NumberId>,
+    /// The caller in the address book.
+    pub contact: Option<ContactId>,
+    /// Where it came in.
+    pub trunk: Option<TrunkId>,
+    /// The server that runs the call.
+    pub node: String,
+    /// The company's groups as they are now, for the names and strategies in the call's facts.
+    pub groups: Arc<BTreeMap<GroupId, GroupInfo>>,
+    /// Whether conversations are recorded. Messages always are.
+    pub record_conversation: bool,
+}
+
+/// What a call's facts say about a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupInfo {
+    /// Its name.
+    pub name: String,
+    /// How it rings.
+    pub strategy: RingStrategy,
+}
+
+/// Something that happened to the call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The caller confirmed our answer (ACK): he hears us.
+    Connected {
+        /// His leg.
+        leg: LegId,
+    },
+    /// Somebody pressed a key.
+    Digit {
+        /// On which leg.
+        leg: LegId,
+        /// `0`-`9`, `*`, `#`, `A`-`D`.
+        digit: char,
+        /// How it came.
+        via: DigitVia,
+    },
+    /// A prompt was played to its end. Not sent for one that was stopped or replaced.
+    PlaybackFinished {
+        /// To whom.
+        leg: LegId,
+        /// Which.
+        playback: PlaybackId,
+    },
+    /// The ACD chose an agent for this caller.
+    Offered(Offer),
+    /// The ACD took an offer back.
+    OfferWithdrawn {
+        /// Which.
+        offer: OfferId,
+        /// Why.
+        reason: OfferEnd,
+    },
+    /// The ACD has nobody for this caller and has let him go.
+    QueueExhausted {
+        /// The queue that gave up.
+        group: GroupId,
+        /// Why.
+        outcome: QueueOutcome,
+    },
+    /// A phone says that it rings.
+    LegRinging {
+        /// Whose.
+        leg: LegId,
+    },
+    /// A phone was picked up.
+    LegAnswered {
+        /// Whose.
+        leg: LegId,
+    },
+    /// A leg could not be set up, or broke: refused, unreachable, no media, signalling lost.
+    LegFailed {
+        /// Which.
+        leg: LegId,
+        /// Why.
+        cause: HangupCause,
+    },
+    /// The far end hung up (BYE), or the caller gave up (CANCEL).
+    LegHungUp {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Audio up to here is safe on disk.
+    RecordingCheckpoint {
+        /// Which.
+        recording: RecordingId,
+        /// So far.
+        duration_ms: u64,
+    },
+    /// The recorder closed its file after [`Output::StopRecording`].
+    RecordingStopped {
+        /// Which.
+        recording: RecordingId,
+        /// Whole length.
+        duration_ms: u64,
+        /// Whole size.
+        bytes: u64,
+    },
+    /// The recorder gave up.
+    RecordingFailed {
+        /// Which.
+        recording: RecordingId,
+        /// What went wrong, for people.
+        reason: String,
+        /// What was kept.
+        duration_ms: u64,
+    },
+    /// The operator ends the call, for example at shutdown.
+    End {
+        /// Why.
+        cause: HangupCause,
+    },
+    /// The ACD says that the agent is done with the call.
+    WrapUpEnded {
+        /// Who.
+        agent: AgentId,
+    },
+}
+
+/// Something for the driver to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Make a fact durable before carrying out what follows.
+    Record(CallFact),
+    /// Answer the caller (200). His ACK comes back as [`Input::Connected`].
+    Answer {
+        /// The caller's leg.
+        leg: LegId,
+    },
+    /// Play to a leg, in place of what it hears now.
+    Play {
+        /// To whom.
+        leg: LegId,
+        /// Comes back in [`Input::PlaybackFinished`].
+        playback: PlaybackId,
+        /// What.
+        prompt: Prompt,
+        /// Over and over until stopped. Then it never finishes.
+        repeat: bool,
+    },
+    /// Silence what a leg hears from us.
+    StopPlaying {
+        /// To whom.
+        leg: LegId,
+    },
+    /// Tell the ACD: the caller waits ([`crate::acd::Fact::CallerJoined`]).
+    JoinQueue {
+        /// For whom.
+        group: GroupId,
+    },
+    /// Tell the ACD: he doesn't any more ([`crate::acd::Fact::CallerLeft`]).
+    LeaveQueue {
+        /// Where he waited.
+        group: GroupId,
+    },
+    /// Tell the ACD: its offer was taken ([`crate::acd::Fact::OfferAnswered`]).
+    OfferAnswered {
+        /// Which.
+        offer: OfferId,
+    },
+    /// Tell the ACD: its offer came to nothing ([`crate::acd::Fact::OfferEnded`]).
+    OfferEnded {
+        /// Which.
+        offer: OfferId,
+        /// Why.
+        reason: OfferEnd,
+    },
+    /// Ring an agent: all his devices as one leg, of which the first to answer wins.
+    Dial {
+        /// The new leg.
+        leg: LegId,
+        /// Whose devices.
+        agent: AgentId,
+        /// The number his phone shows; `None` when hidden.
+        caller_id: Option<PhoneNumber>,
+    },
+    /// End a leg in whatever state: refuse, cancel or BYE.
+    HangUp {
+        /// Which.
+        leg: LegId,
+        /// Why.
+        cause: HangupCause,
+    },
+    /// Let two legs hear each other.
+    Bridge {
+        /// One.
+        a: LegId,
+        /// The other.
+        b: LegId,
+    },
+    /// Part two legs again.
+    Unbridge {
+        /// One.
+        a: LegId,
+        /// The other.
+        b: LegId,
+    },
+    /// Start to keep audio. Failure comes back as [`Input::RecordingFailed`] and stops nothing else.
+    StartRecording {
+        /// Its id, made by [`recording_id`].
+        recording: RecordingId,
+        /// What it holds.
+        kind: RecordingKind,
+        /// Heard in the left channel: the customer.
+        left: LegId,
+        /// Heard in the right channel: the agent. A message has none.
+        right: Option<LegId>,
+    },
+    /// Close the file. The end comes back as [`Input::RecordingStopped`].
+    StopRecording {
+        /// Which.
+        recording: RecordingId,
+    },
+    /// Erase a message too short to keep.
+    DiscardRecording {
+        /// Which.
+        recording: RecordingId,
+    },
+    /// Tell the ACD: the agent's conversation is over and he has this long for after-call work
+    /// ([`crate::acd::Fact::ConversationEnded`]). Its end comes back as [`Input::WrapUpEnded`].
+    StartWrapUp {
+        /// Who.
+        agent: AgentId,
+        /// How long; 0 frees him at once and nothing comes back.
+        seconds: u32,
+    },
+    /// Nothing more will come out, the call may be forgotten. Tell the ACD
+    /// ([`crate::acd::Fact::CallGone`]).
+    Finished,
+}
+
+/// The id of a call's `n`-th recording, counted from 1: the call's id and two digits. Ids need no
+/// counter of their own and are known before the first sample.
+///
+/// # Panics
+/// When `n` is 0 or above 99.
+#[must_use]
+pub fn recording_id(call: CallId, n: u8) -> RecordingId {
+    assert!((1..=99).contains(&n), "a call has recordings 1 to 99");
+    RecordingId(call.0 * 100 + i64::from(n))
+}
