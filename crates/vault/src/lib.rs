@@ -6,9 +6,12 @@
 //!
 //! This crate knows no database and no network, and touches one file: the key file. Start with [`KeyRing`].
 
+mod cipher;
 mod data_key;
 mod key_file;
 mod key_ring;
+#[cfg(test)]
+mod tests;
 
 pub use data_key::{Context, DataKey, SecretBytes, VaultError, WrappedKey, open, seal};
 pub use key_ring::{KeyError, KeyRing};
