@@ -8,9 +8,11 @@ mod entity;
 mod migration;
 mod query;
 mod recordings;
+mod writer;
 
 pub use query::{CallPage, CallQuery, CallStatus};
 pub use recordings::Recording;
+pub use writer::{Ledger, LedgerError};
 
 use sea_orm_migration::prelude::*;
 
