@@ -1,1 +1,28 @@
 //! Signalling: transports, registrar, digest, dialogs and SDP.
+//!
+//! The crate turns SIP on the wire into legs and back. It knows usernames,
+//! digests and bindings; it refuses to know people, numbers, queues or audio.
+//! The SIP library it builds on does not show in its interface
+//! (`docs/decisions/0002-sip-library.md`).
+//!
+//! Start at [`SipStack::start`]: it gives [`SipEvent`]s, whose
+//! [`IncomingCall`] carries a [`Leg`]; [`SipStack::dial`] makes one. Sessions
+//! are described with [`sdp`].
+
+mod config;
+mod directory;
+mod leg;
+pub mod sdp;
+mod stack;
+
+pub use config::{Limits, SipConfig};
+pub use directory::{Binding, DeviceCredential, Directory, Transport};
+pub use leg::{
+    Dial, DialError, DialTarget, HungUpBy, IncomingCall, Leg, LegEvent, LegGone, LegHandle, Party,
+    Reason, ReasonProtocol, SipEvent,
+};
+pub use stack::{Addresses, Counters, SipError, SipStack};
+
+/// Filter directives for a log subscriber: the SIP library writes whole
+/// messages, bodies and credentials included, at level info.
+pub const LOG_FILTER: &str = "rsipstack=warn";

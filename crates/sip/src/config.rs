@@ -1,0 +1,88 @@
+//! What a stack is told when it starts.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Listeners, names and limits of one [`SipStack`](crate::SipStack).
+#[derive(Clone, Debug)]
+pub struct SipConfig {
+    /// Where UDP is received; port 0 takes a free one.
+    pub udp: Option<SocketAddr>,
+    /// Where TCP connections are accepted; port 0 takes a free one.
+    pub tcp: Option<SocketAddr>,
+    /// The address peers are told to reach us at (Via, Contact).
+    pub advertise: IpAddr,
+    /// The digest realm.
+    pub realm: String,
+    /// Value of the User-Agent and Server headers.
+    pub user_agent: String,
+    pub limits: Limits,
+}
+
+impl Default for SipConfig {
+    fn default() -> Self {
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
+        Self {
+            udp: Some(local),
+            tcp: Some(local),
+            advertise: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            realm: "trunkline".into(),
+            user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).into(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Bounds that keep one peer, or all of them, from exhausting the stack.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Transactions running at once, both directions; above it requests get 503.
+    pub transactions: usize,
+    /// New requests one source address may start per second, on average.
+    pub requests_per_second: u32,
+    /// How far a source may exceed that average for a moment.
+    pub request_burst: u32,
+    /// TCP connections open at once.
+    pub connections: usize,
+    /// A TCP connection silent for this long, with no device behind it, is closed.
+    pub connection_idle: Duration,
+    /// Longest message accepted on a stream.
+    pub message_bytes: usize,
+    /// Devices one username may register.
+    pub bindings_per_user: usize,
+    /// Bindings over all usernames.
+    pub bindings: usize,
+    /// Shortest registration accepted (423 below it) and the longest granted.
+    pub registration: (Duration, Duration),
+    /// How long a digest nonce is good for.
+    pub nonce_lifetime: Duration,
+    /// Shortest session interval accepted (422 below it), RFC 4028.
+    pub min_session: Duration,
+    /// RFC 3261 T1; a constant of the protocol, shortened by tests only.
+    pub t1: Duration,
+    /// Room in the receiver of [`SipEvent`](crate::SipEvent)s; when it is full, calls get 503.
+    pub events: usize,
+    /// Room in the event receiver of one leg.
+    pub leg_events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            transactions: 20_000,
+            requests_per_second: 200,
+            request_burst: 400,
+            connections: 2_000,
+            connection_idle: Duration::from_secs(180),
+            message_bytes: 65_535,
+            bindings_per_user: 10,
+            bindings: 20_000,
+            registration: (Duration::from_secs(60), Duration::from_secs(3600)),
+            nonce_lifetime: Duration::from_secs(300),
+            min_session: Duration::from_secs(90),
+            t1: Duration::from_millis(500),
+            events: 256,
+            leg_events: 32,
+        }
+    }
+}

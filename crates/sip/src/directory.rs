@@ -1,0 +1,105 @@
+//! What the stack asks its owner about devices and trunks.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Who may register, and which sources are carriers.
+///
+/// The stack knows usernames and digests only; people, extensions and numbers
+/// are the implementor's business.
+#[async_trait]
+pub trait Directory: Send + Sync + 'static {
+    /// The digests of a device's password, `None` when there is no such device.
+    async fn device(&self, username: &str) -> Option<DeviceCredential>;
+
+    /// Keeps the complete set of a username's bindings; empty means none are left.
+    async fn save_bindings(&self, username: &str, bindings: &[Binding]);
+
+    /// All bindings kept, asked once at start.
+    async fn load_bindings(&self) -> Vec<(String, Binding)>;
+
+    /// Whether a call from this source is a carrier's and needs no digest.
+    fn admits(&self, source: SocketAddr) -> bool;
+}
+
+/// `H(username:realm:password)` in both algorithms, so that the password itself
+/// need not be kept (RFC 3261 §22.4, RFC 8760).
+#[derive(Clone)]
+pub struct DeviceCredential {
+    pub(crate) ha1_md5: [u8; 16],
+    pub(crate) ha1_sha256: [u8; 32],
+}
+
+impl DeviceCredential {
+    /// From stored digests.
+    #[must_use]
+    pub fn from_digests(ha1_md5: [u8; 16], ha1_sha256: [u8; 32]) -> Self {
+        Self { ha1_md5, ha1_sha256 }
+    }
+
+    /// From a password, for the realm the stack was configured with.
+    #[must_use]
+    pub fn from_password(username: &str, realm: &str, password: &str) -> Self {
+        use md5::Digest as _;
+        let text = format!("{username}:{realm}:{password}");
+        Self {
+            ha1_md5: md5::Md5::digest(text.as_bytes()).into(),
+            ha1_sha256: sha2::Sha256::digest(text.as_bytes()).into(),
+        }
+    }
+
+    /// The MD5 digest, to be stored.
+    #[must_use]
+    pub fn md5(&self) -> [u8; 16] {
+        self.ha1_md5
+    }
+
+    /// The SHA-256 digest, to be stored.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        self.ha1_sha256
+    }
+}
+
+impl fmt::Debug for DeviceCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceCredential(..)")
+    }
+}
+
+/// One device reachable for a username, until it expires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The Contact URI as the device gave it.
+    pub contact: String,
+    /// Where its REGISTER came from: requests to it are sent there.
+    pub received: SocketAddr,
+    pub transport: Transport,
+    pub expires_at: Timestamp,
+    pub call_id: String,
+    pub cseq: u32,
+    pub user_agent: Option<String>,
+}
+
+/// How messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+impl Transport {
+    /// As written in a Via header.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! One party's side of a call, as its owner sees it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+/// What the stack tells its owner.
+#[derive(Debug)]
+pub enum SipEvent {
+    /// A new call. It was answered 100; the owner rings, answers or rejects it.
+    Incoming(Box<IncomingCall>),
+    /// A device registered or refreshed; `bindings` counts those now alive.
+    Registered { username: String, bindings: usize },
+    /// A device left or expired; `bindings` counts those still alive.
+    Unregistered { username: String, bindings: usize },
+}
+
+/// A call that reached us.
+#[derive(Debug)]
+pub struct IncomingCall {
+    pub leg: Leg,
+    pub from: Party,
+    /// The user part of the Request-URI, unescaped.
+    pub to_user: String,
+    pub source: SocketAddr,
+    /// The authenticated username, when a registered device is calling.
+    pub from_device: Option<String>,
+    /// The SDP offer; `None` means the answer must carry ours (late offer).
+    pub offer: Option<String>,
+    pub sip_call_id: String,
+}
+
+/// Who calls, as the signalling says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Party {
+    /// The user part of the URI, unescaped; often a number.
+    pub user: String,
+    pub display: Option<String>,
+}
+
+/// A leg: commands through [`LegHandle`], facts through [`Leg::next_event`].
+///
+/// Dropping the leg without ending it ends it: an unanswered incoming call is
+/// rejected with 480, anything else is cancelled or hung up.
+#[derive(Debug)]
+pub struct Leg {
+    pub(crate) handle: LegHandle,
+    pub(crate) events: mpsc::Receiver<LegEvent>,
+}
+
+impl Leg {
+    /// The commands of this leg, to be held elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> LegHandle {
+        self.handle.clone()
+    }
+
+    /// The next fact; `None` once the leg is over and all facts were taken.
+    pub async fn next_event(&mut self) -> Option<LegEvent> {
+        self.events.recv().await
+    }
+
+    /// Both halves by themselves.
+    #[must_use]
+    pub fn split(self) -> (LegHandle, mpsc::Receiver<LegEvent>) {
+        (self.handle, self.events)
+    }
+}
+
+/// The commands of one leg. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LegHandle {
+    pub(crate) sip_call_id: String,
+    pub(crate) commands: mpsc::Sender<LegCommand>,
+}
+
+/// The leg is already over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the leg is already over")]
+pub struct LegGone;
+
+impl LegHandle {
+    /// The Call-ID on the wire, for traces.
+    #[must_use]
+    pub fn sip_call_id(&self) -> &str {
+        &self.sip_call_id
+    }
+
+    /// Says 180 to the caller.
+    pub async fn ring(&self) -> Result<(), LegGone> {
+        self.send(LegCommand::Ring).await
+    }
+
+    /// Says 183 with an SDP answer: the caller hears us before the call is answered.
+    pub async fn progress(&self, sdp: String) -> Result<(), LegGone> {
+        self.send(LegCommand::Progress(sdp)).await
+    }
+
+    /// Answers with SDP: an answer, or an offer if the call came without one.
+    pub async fn answer(&self, sdp: String) -> Result<(), LegGone> {
+        self.send(LegCommand::Answer(sdp)).await
+    }
+
+    /// Refuses an incoming call. A status below 300 becomes 500.
+    pub async fn reject(&self, status: u16, reason: Option<Reason>) -> Result<(), LegGone> {
+        self.send(LegCommand::Reject { status, reason }).await
+    }
+
+    /// Ends the leg, whatever its state: CANCEL, BYE, or a refusal with 603.
+    pub async fn hang_up(&self, reason: Reason) -> Result<(), LegGone> {
+        self.send(LegCommand::HangUp(reason)).await
+    }
+
+    /// Answers a [`LegEvent::Reinvite`].
+    pub async fn answer_reinvite(&self, sdp: String) -> Result<(), LegGone> {
+        self.send(LegCommand::AnswerReinvite(sdp)).await
+    }
+
+    /// Refuses a [`LegEvent::Reinvite`]; the session goes on as it was.
+    pub async fn reject_reinvite(&self, status: u16) -> Result<(), LegGone> {
+        self.send(LegCommand::RejectReinvite(status)).await
+    }
+
+    async fn send(&self, command: LegCommand) -> Result<(), LegGone> {
+        self.commands.send(command).await.map_err(|_| LegGone)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum LegCommand {
+    Ring,
+    Progress(String),
+    Answer(String),
+    Reject { status: u16, reason: Option<Reason> },
+    HangUp(Reason),
+    AnswerReinvite(String),
+    RejectReinvite(u16),
+}
+
+/// What happened on a leg, in order. `Failed`, `Cancelled` and `HungUp` are
+/// last: exactly one of them ends every leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegEvent {
+    /// The device we called rings (180).
+    Ringing,
+    /// The device we called sends audio before answering (183 with SDP).
+    Early { sdp: String },
+    /// The device we called answered; its siblings are being cancelled.
+    Answered {
+        sdp: String,
+        /// Contact URI of the device that won.
+        contact: String,
+    },
+    /// The three-way handshake is complete. `sdp` is the answer a late offer got.
+    Confirmed { sdp: Option<String> },
+    /// A call we placed was refused; status 408 also when nothing answered.
+    Failed { status: u16, reason: Option<Reason> },
+    /// The caller gave up, or we did, before the call was answered.
+    Cancelled { reason: Option<Reason> },
+    /// The answered call is over.
+    HungUp { by: HungUpBy, reason: Option<Reason> },
+    /// A key by SIP INFO.
+    Digit { digit: char, duration: Duration },
+    /// The peer wants to change the session (hold, resume). Answer it with
+    /// `answer_reinvite`, or with `reject_reinvite`.
+    Reinvite { offer: Option<String> },
+}
+
+/// How an answered leg ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HungUpBy {
+    /// The peer said BYE.
+    Peer,
+    /// We said BYE as told by `hang_up`.
+    Us,
+    /// The peer never confirmed our answer (RFC 3261 §13.3.1.4).
+    MissingAck,
+    /// The stack was shut down.
+    Shutdown,
+}
+
+/// A hangup cause as carried by the Reason header (RFC 3326).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub protocol: ReasonProtocol,
+    pub cause: u16,
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReasonProtocol {
+    Sip,
+    Q850,
+}
+
+impl Reason {
+    /// Q.850 cause 16, normal call clearing.
+    #[must_use]
+    pub fn normal() -> Self {
+        Self { protocol: ReasonProtocol::Q850, cause: 16, text: None }
+    }
+
+    /// "Call completed elsewhere": a phone told this does not list a missed call.
+    #[must_use]
+    pub fn completed_elsewhere() -> Self {
+        Self {
+            protocol: ReasonProtocol::Sip,
+            cause: 200,
+            text: Some("Call completed elsewhere".into()),
+        }
+    }
+}
+
+/// A call to be placed.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    pub to: DialTarget,
+    pub from: Party,
+    /// The SDP offer.
+    pub offer: String,
+    /// Further headers, name and value; those the dialog itself owns are refused.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Whom to call.
+#[derive(Clone, Debug)]
+pub enum DialTarget {
+    /// All devices registered for a username at once; the first answer wins.
+    Device { username: String },
+    /// One binding of a username.
+    Binding { username: String, binding: Binding },
+}
+
+use crate::Binding;
+
+/// Why a call could not be placed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DialError {
+    #[error("no device is registered for {username}")]
+    NoBinding { username: String },
+    #[error("header {name} cannot be set on a call")]
+    Header { name: String },
+    #[error("too many transactions are running")]
+    Busy,
+    #[error("the stack is shutting down")]
+    Stopped,
+}
