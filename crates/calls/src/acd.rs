@@ -4,18 +4,22 @@
 //! - An agent rings for one caller at a time, however many groups he is in.
 //! - Eligible is a member who is online (or idle where the group includes idle agents), has a
 //!   registered device, and neither rings, talks nor works after a call.
-//! - An agent who did not take a caller is not offered the same caller while another free agent was
-//!   offered him less often, and in any case not within [`RETRY_PAUSE`].
+//! - An agent who did not take a caller is offered him again only after everybody else who is free,
+//!   and not within [`RETRY_PAUSE`]. One whose device failed gets nobody within that time.
 //! - When nobody in the group is online the caller is let go at once; when all are busy he waits.
+//!
+//! A fact about an agent or a group that was never set changes nothing: set agents first, then their
+//! devices, then groups, then callers.
 //!
 //! The driver feeds [`Fact`]s, carries out [`Output`]s in order and calls [`Acd::on_time`] at
 //! [`Acd::next_deadline`].
 
 use jiff::SignedDuration;
 use model::{
-    AgentId, AgentState, Availability, CallId, GroupId, OfferEnd, RingStrategy, Timestamp,
+    AgentId, AgentState, Availability, CallId, GroupId, OfferEnd, RingStrategy,
 };
 
+mod choose;
 mod machine;
 #[cfg(test)]
 mod tests;
@@ -25,7 +29,8 @@ pub use machine::Acd;
 /// How long an agent who did not take a caller is left alone by that caller.
 pub const RETRY_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
-/// An offer that the call has not ended this long after its ring time is taken back.
+/// An offer of which the call says nothing is taken back this long after its ring time, and is over
+/// this long after that.
 pub const OFFER_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// One ring of one agent for one caller.
@@ -158,8 +163,9 @@ pub enum Fact {
 pub enum Output {
     /// Tell the call ([`crate::call::Input::Offered`]).
     Offer(Offer),
-    /// Tell the call to stop ringing ([`crate::call::Input::OfferWithdrawn`]). The offer is over for
-    /// the ACD already.
+    /// Tell the call to stop ringing ([`crate::call::Input::OfferWithdrawn`]). The call says how it
+    /// came out, since the agent may have answered meanwhile: [`Fact::OfferEnded`] or
+    /// [`Fact::OfferAnswered`].
     WithdrawOffer {
         /// Which.
         offer: OfferId,

@@ -13,18 +13,22 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
     AgentId, CallFact, CallId, ContactId, DigitVia, GroupId, HangupCause, LegId, NumberId, OfferEnd,
-    PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, Timestamp, TrunkId,
+    PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, TrunkId,
 };
 
 use crate::{
     acd::{Offer, OfferId},
-    flow::{Flow, Prompt},
+    flow::Prompt,
 };
 
+mod ending;
 mod machine;
+mod queue;
+mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use ending::MIN_MESSAGE_MS;
 pub use machine::Call;
 
 /// A prompt being played, numbered within the call.
@@ -82,7 +86,8 @@ pub enum Input {
         /// How it came.
         via: DigitVia,
     },
-    /// A prompt was played to its end. Not sent for one that was stopped or replaced.
+    /// A prompt was played to its end, or could not be played at all. Not sent for one that was
+    /// stopped or replaced.
     PlaybackFinished {
         /// To whom.
         leg: LegId,

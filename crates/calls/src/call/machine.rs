@@ -1,47 +1,410 @@
-use super::*;
+//! The states of a call and the way its inputs take through them.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use model::{
+    AgentId, CallFact, CallId, Direction, GroupId, HangupCause, LegId, OfferEnd, RecordingId,
+    RecordingKind, Timestamp,
+};
+
+use super::{Input, NewCall, Output, PlaybackId};
+use crate::{
+    acd::OfferId,
+    flow::{Flow, Prompt},
+};
+
+/// How long the caller's ACK is waited for. RFC 3261 §13.3.1.4 gives up repeating the 200 after 64*T1
+/// (32 s), so the signalling reports first.
+const CONNECT_PATIENCE: SignedDuration = SignedDuration::from_secs(40);
+
+/// Keys that are put on record in one call. A device gone mad must not fill the ledger.
+const MAX_DIGIT_FACTS: u32 = 500;
+
 /// One call.
 #[derive(Debug)]
 pub struct Call {
-    new: NewCall,
+    pub(super) new: NewCall,
+    pub(super) flow: Arc<Flow>,
+    pub(super) stage: Stage,
+    /// Whether the caller's leg is not over yet.
+    pub(super) caller_up: bool,
+    pub(super) last_leg: u32,
+    pub(super) last_playback: u32,
+    pub(super) visits: u32,
+    pub(super) digit_facts: u32,
+    pub(super) recordings: Vec<OpenRecording>,
+    pub(super) recordings_made: u8,
+    /// Agents who work after their conversation, and when that is over even if nobody says so.
+    pub(super) wrap_ups: Vec<(AgentId, Timestamp)>,
 }
+
+/// Where the caller is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// We answered; his ACK is on its way.
+    Connecting { deadline: Timestamp, then: Opening },
+    /// On the way from one step to the next, only within one input.
+    Between,
+    /// He hears a prompt of the flow.
+    Playing { playback: PlaybackId, next: Option<String> },
+    /// He is asked for a key.
+    Menu(MenuStage),
+    /// He waits for an agent.
+    Queue(QueueStage),
+    /// He talks with an agent.
+    Talking(TalkingStage),
+    /// He hears the greeting of a mailbox.
+    Greeting { playback: PlaybackId, max_seconds: u32 },
+    /// He hears the beep.
+    Beep { playback: PlaybackId, max_seconds: u32 },
+    /// He leaves a message.
+    Message { recording: RecordingId, deadline: Timestamp },
+    /// He hears the last prompt, then the call ends with this cause.
+    LastWords { playback: PlaybackId, cause: HangupCause },
+    /// All legs are over, recordings are being closed.
+    Ending { cause: HangupCause },
+    /// The call is over, agents may work after it.
+    Ended,
+    /// Nothing comes out any more.
+    Finished,
+}
+
+/// What a call begins with.
+#[derive(Debug)]
+pub(super) enum Opening {
+    Flow,
+    Announcement(Prompt),
+}
+
+#[derive(Debug)]
+pub(super) struct MenuStage {
+    pub step: String,
+    /// How often he was asked, this time included.
+    pub asked: u32,
+    pub phase: MenuPhase,
+}
+
+#[derive(Debug)]
+pub(super) enum MenuPhase {
+    /// He hears that his key was wrong.
+    Invalid(PlaybackId),
+    /// He hears the menu.
+    Prompt(PlaybackId),
+    /// A key is waited for.
+    Waiting(Timestamp),
+}
+
+#[derive(Debug)]
+pub(super) struct QueueStage {
+    pub group: GroupId,
+    pub deadline: Timestamp,
+    pub on_no_agents: Option<String>,
+    pub on_timeout: Option<String>,
+    /// Agents' phones that are being rung.
+    pub ringing: Vec<RingingLeg>,
+    /// Whether any offer was made and came to nothing.
+    pub tried: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct RingingLeg {
+    pub leg: LegId,
+    pub offer: OfferId,
+    pub agent: AgentId,
+    pub wrap_up_seconds: u32,
+    pub deadline: Timestamp,
+    /// His device said that it rings.
+    pub heard: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct TalkingStage {
+    pub leg: LegId,
+    pub agent: AgentId,
+    pub wrap_up_seconds: u32,
+    pub recording: Option<RecordingId>,
+    /// Where the caller goes on should the agent's leg break.
+    pub on_lost: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct OpenRecording {
+    pub id: RecordingId,
+    pub kind: RecordingKind,
+    /// Length at the last checkpoint.
+    pub safe_ms: u64,
+    /// It was asked to stop, and counts as failed at this time.
+    pub stop_by: Option<Timestamp>,
+}
+
+/// What one input leads to. Facts go out before commands, so that the driver stores them at once.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    facts: Vec<CallFact>,
+    actions: Vec<Output>,
+}
+
+impl Out {
+    pub(super) fn fact(&mut self, fact: CallFact) {
+        self.facts.push(fact);
+    }
+
+    pub(super) fn act(&mut self, action: Output) {
+        self.actions.push(action);
+    }
+
+    fn into_outputs(self) -> Vec<Output> {
+        if self.facts.is_empty() {
+            return self.actions;
+        }
+        self.facts.into_iter().map(Output::Record).chain(self.actions).collect()
+    }
+}
+
 impl Call {
-    /// Takes a call that came in and follows a flow.
+    /// Takes a call that came in and leads it along a flow.
     #[must_use]
     pub fn incoming(new: NewCall, flow: Arc<Flow>, now: Timestamp) -> (Self, Vec<Output>) {
-        let _ = (flow, now);
-        (Self { new }, Vec::new())
+        let started = CallFact::FlowStarted { flow: flow.id };
+        Self::open(new, flow, Opening::Flow, Some(started), now)
     }
-    /// Takes a call to a number of ours that leads nowhere: says so and ends.
+
+    /// Takes a call to a number of ours that leads nowhere: says so and ends with
+    /// [`HangupCause::NotRouted`].
     #[must_use]
     pub fn not_routed(new: NewCall, announcement: Prompt, now: Timestamp) -> (Self, Vec<Output>) {
-        let _ = (announcement, now);
-        (Self { new }, Vec::new())
+        let flow = Flow { id: model::FlowId(0), start: String::new(), steps: Default::default() };
+        Self::open(new, Arc::new(flow), Opening::Announcement(announcement), None, now)
     }
-    /// Takes in something that happened.
-    #[must_use]
-    pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
-        let _ = (now, input);
-        Vec::new()
+
+    fn open(new: NewCall, flow: Arc<Flow>, then: Opening, second: Option<CallFact>, now: Timestamp) -> (Self, Vec<Output>) {
+        let started = CallFact::Started {
+            uuid: new.uuid.clone(),
+            direction: Direction::Incoming,
+            external: new.external.clone(),
+            internal: new.internal.clone(),
+            number: new.number,
+            contact: new.contact,
+            trunk: new.trunk,
+            node: new.node.clone(),
+        };
+        let mut outputs = vec![Output::Record(started)];
+        outputs.extend(second.map(Output::Record));
+        outputs.push(Output::Answer { leg: LegId::FIRST });
+        let call = Self {
+            new,
+            flow,
+            stage: Stage::Connecting { deadline: after(now, CONNECT_PATIENCE), then },
+            caller_up: true,
+            last_leg: LegId::FIRST.0,
+            last_playback: 0,
+            visits: 0,
+            digit_facts: 0,
+            recordings: Vec::new(),
+            recordings_made: 0,
+            wrap_ups: Vec::new(),
+        };
+        (call, outputs)
     }
-    /// When [`Call::on_time`] must be called at the latest.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        None
-    }
-    /// Fires the timers that are due.
-    #[must_use]
-    pub fn on_time(&mut self, now: Timestamp) -> Vec<Output> {
-        let _ = now;
-        Vec::new()
-    }
+
     /// Which call it is.
     #[must_use]
     pub fn id(&self) -> CallId {
         self.new.id
     }
+
     /// Whether [`Output::Finished`] was given.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        false
+        matches!(self.stage, Stage::Finished)
     }
+
+    /// Takes in something that happened. What no longer matters (a leg that is over, an offer that
+    /// came too late) changes nothing.
+    #[must_use]
+    pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
+        let mut out = Out::default();
+        match input {
+            Input::Connected { leg } => self.connected(now, leg, &mut out),
+            Input::Digit { leg, digit, via } => {
+                let digit = digit.to_ascii_uppercase();
+                if leg == LegId::FIRST && matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D') {
+                    if self.keeps_digits() {
+                        out.fact(CallFact::DigitPressed { leg, digit, via });
+                    }
+                    self.digit(now, digit, &mut out);
+                }
+            }
+            Input::PlaybackFinished { leg: LegId::FIRST, playback } => self.played(now, playback, &mut out),
+            Input::PlaybackFinished { .. } => {}
+            Input::Offered(offer) => self.offered(now, offer, &mut out),
+            Input::OfferWithdrawn { offer, reason } => self.offer_withdrawn(offer, reason, &mut out),
+            Input::QueueExhausted { group, outcome } => self.queue_exhausted(now, group, outcome, &mut out),
+            Input::LegRinging { leg } => self.leg_ringing(leg, &mut out),
+            Input::LegAnswered { leg } => self.leg_answered(leg, &mut out),
+            Input::LegFailed { leg, cause } => self.leg_over(now, leg, LegOver::Failed(cause), &mut out),
+            Input::LegHungUp { leg } => self.leg_over(now, leg, LegOver::HungUp, &mut out),
+            Input::RecordingCheckpoint { recording, duration_ms } => self.checkpoint(recording, duration_ms, &mut out),
+            Input::RecordingStopped { recording, duration_ms, bytes } => {
+                self.recording_stopped(now, recording, duration_ms, bytes, &mut out);
+            }
+            Input::RecordingFailed { recording, reason, duration_ms } => {
+                self.recording_failed(now, recording, reason, duration_ms, &mut out);
+            }
+            Input::End { cause } => self.ended_by_operator(now, cause, &mut out),
+            Input::WrapUpEnded { agent } => self.wrap_up_ended(agent, &mut out),
+        }
+        out.into_outputs()
+    }
+
+    /// When [`Call::on_time`] must be called at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let stage = match &self.stage {
+            Stage::Connecting { deadline, .. } | Stage::Message { deadline, .. } => Some(*deadline),
+            Stage::Menu(MenuStage { phase: MenuPhase::Waiting(deadline), .. }) => Some(*deadline),
+            Stage::Queue(queue) => {
+                let rings = queue.ringing.iter().map(|ringing| ringing.deadline);
+                Some(rings.fold(queue.deadline, Timestamp::min))
+            }
+            _ => None,
+        };
+        let recordings = self.recordings.iter().filter_map(|recording| recording.stop_by);
+        let wrap_ups = self.wrap_ups.iter().map(|(_, until)| *until);
+        recordings.chain(wrap_ups).chain(stage).min()
+    }
+
+    /// Fires the timers that are due. Early and repeated calls do no harm.
+    #[must_use]
+    pub fn on_time(&mut self, now: Timestamp) -> Vec<Output> {
+        let mut out = Out::default();
+        match &self.stage {
+            Stage::Connecting { deadline, .. } if *deadline <= now => {
+                self.end(now, HangupCause::SignallingFailed, &mut out);
+            }
+            Stage::Message { deadline, .. } if *deadline <= now => {
+                self.end(now, HangupCause::FlowEnded, &mut out);
+            }
+            Stage::Menu(MenuStage { phase: MenuPhase::Waiting(deadline), .. }) if *deadline <= now => {
+                self.ask_again(now, None, &mut out);
+            }
+            Stage::Queue(_) => self.queue_timers(now, &mut out),
+            _ => {}
+        }
+        self.recording_timers(now, &mut out);
+        self.wrap_up_timers(now, &mut out);
+        out.into_outputs()
+    }
+
+    fn connected(&mut self, now: Timestamp, leg: LegId, out: &mut Out) {
+        if leg != LegId::FIRST || !matches!(self.stage, Stage::Connecting { .. }) {
+            return;
+        }
+        out.fact(CallFact::CallerConnected);
+        match std::mem::replace(&mut self.stage, Stage::Between) {
+            Stage::Connecting { then: Opening::Announcement(prompt), .. } => {
+                let playback = self.play(prompt, Repeat::Once, out);
+                self.stage = Stage::LastWords { playback, cause: HangupCause::NotRouted };
+            }
+            _ => {
+                let start = self.flow.start.clone();
+                self.go(now, Some(start), out);
+            }
+        }
+    }
+
+    /// Keys are for the flow. What a customer types while he talks with an agent (a card number, a
+    /// password) is nobody's business.
+    fn keeps_digits(&mut self) -> bool {
+        let for_flow = self.caller_up
+            && !matches!(self.stage, Stage::Talking(_) | Stage::Ending { .. } | Stage::Ended | Stage::Finished);
+        self.digit_facts += u32::from(for_flow && self.digit_facts < MAX_DIGIT_FACTS + 1);
+        for_flow && self.digit_facts <= MAX_DIGIT_FACTS
+    }
+
+    fn digit(&mut self, now: Timestamp, digit: char, out: &mut Out) {
+        match &self.stage {
+            Stage::Menu(_) => self.menu_digit(now, digit, out),
+            Stage::Message { .. } if digit == '#' => self.end(now, HangupCause::FlowEnded, out),
+            _ => {}
+        }
+    }
+
+    fn played(&mut self, now: Timestamp, finished: PlaybackId, out: &mut Out) {
+        match &mut self.stage {
+            Stage::Playing { playback, next } if *playback == finished => {
+                let next = next.take();
+                self.go(now, next, out);
+            }
+            Stage::Menu(_) => self.menu_played(now, finished, out),
+            Stage::Greeting { playback, max_seconds } if *playback == finished => {
+                let max_seconds = *max_seconds;
+                let playback = self.play(Prompt::beep(), Repeat::Once, out);
+                self.stage = Stage::Beep { playback, max_seconds };
+            }
+            Stage::Beep { playback, max_seconds } if *playback == finished => {
+                let deadline = after_seconds(now, *max_seconds);
+                // A mailbox is entered at most once a call: it ends it.
+                let recording = self.start_recording(RecordingKind::Voicemail, None, out);
+                match recording {
+                    Some(recording) => self.stage = Stage::Message { recording, deadline },
+                    None => self.end(now, HangupCause::MediaFailed, out),
+                }
+            }
+            Stage::LastWords { playback, cause } if *playback == finished => {
+                let cause = *cause;
+                self.end(now, cause, out);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn play(&mut self, prompt: Prompt, repeat: Repeat, out: &mut Out) -> PlaybackId {
+        self.last_playback += 1;
+        let playback = PlaybackId(self.last_playback);
+        out.act(Output::Play { leg: LegId::FIRST, playback, prompt, repeat: repeat == Repeat::Forever });
+        playback
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    Once,
+    Forever,
+}
+
+/// How a leg came to its end without our doing.
+#[derive(Clone, Copy)]
+pub(super) enum LegOver {
+    HungUp,
+    Failed(HangupCause),
+}
+
+impl LegOver {
+    /// What that means for the leg, had its owner the choice to hang up.
+    pub(super) fn cause(self, hung_up: HangupCause) -> HangupCause {
+        match self {
+            Self::HungUp => hung_up,
+            Self::Failed(cause) => cause,
+        }
+    }
+
+    /// What it means for an offer.
+    pub(super) fn offer_end(self) -> OfferEnd {
+        match self {
+            Self::HungUp | Self::Failed(HangupCause::Rejected) => OfferEnd::Rejected,
+            Self::Failed(HangupCause::Busy) => OfferEnd::Busy,
+            Self::Failed(HangupCause::NoAnswer) => OfferEnd::NotPickedUp,
+            Self::Failed(_) => OfferEnd::Unavailable,
+        }
+    }
+}
+
+pub(super) fn after(now: Timestamp, wait: SignedDuration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+pub(super) fn after_seconds(now: Timestamp, seconds: u32) -> Timestamp {
+    after(now, SignedDuration::from_secs(i64::from(seconds)))
 }
