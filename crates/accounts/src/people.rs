@@ -101,6 +101,22 @@ impl Accounts {
         Ok(())
     }
 
+    /// Whether nobody can sign in yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn needs_owner(&self) -> Result<bool, StoreError> {
+        Ok(!self.db.any_user().await?)
+    }
+
+    /// The name of a company, for pages.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn company_name(&self, tenant: TenantId) -> Result<String, StoreError> {
+        Ok(self.db.tenant(tenant).await?.map(|tenant| tenant.name).unwrap_or_default())
+    }
+
     /// The person with this id.
     ///
     /// # Errors

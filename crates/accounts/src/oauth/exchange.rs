@@ -1,5 +1,10 @@
 //! The second half: codes and refresh tokens become access tokens.
 
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use model::Timestamp;
@@ -7,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use store::{
     StoreError,
-    accounts::{CodeClaim, Grant, Rotation, User},
+    accounts::{CodeClaim, Grant, Rotation, TokenHash, User},
 };
 
 use super::{IssueError, IssueFor, OauthServer};
@@ -67,6 +72,32 @@ pub enum TokenError {
 const BAD_CODE: TokenError = TokenError::InvalidGrant("the code is wrong, used or expired; sign in again to get a new one");
 const BAD_REFRESH: TokenError = TokenError::InvalidGrant("the refresh token is wrong, used or expired; sign in again");
 
+/// The codes being redeemed at this moment.
+///
+/// Two redemptions at the same time are one program that sent its request twice: one gets the tokens, the
+/// other is refused, and that is all. A replay after the tokens went out is a thief, and revokes them.
+/// On several nodes the second request may count as a replay: then nobody gets tokens, which is safe.
+#[derive(Clone, Default)]
+pub(super) struct InExchange(Arc<Mutex<HashSet<TokenHash>>>);
+
+struct Turn<'a> {
+    codes: &'a InExchange,
+    code: TokenHash,
+}
+
+impl InExchange {
+    fn enter(&self, code: &TokenHash) -> Option<Turn<'_>> {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(code.clone());
+        free.then(|| Turn { codes: self, code: code.clone() })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.codes.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.code);
+    }
+}
+
 impl OauthServer {
     /// Redeems a code. Whatever comes of it, the code is used up; a second use revokes what came of the
     /// first (RFC 6749 §4.1.2).
@@ -75,12 +106,14 @@ impl OauthServer {
     /// See [`TokenError`].
     pub async fn exchange(&self, request: CodeExchange, now: Timestamp) -> Result<GrantedTokens, TokenError> {
         self.slow_down(&request.source, now)?;
+        let code_hash = hash(request.code.expose_secret());
+        let _turn = self.in_exchange.enter(&code_hash).ok_or(BAD_CODE)?;
         let refresh_token = random_token();
         let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(request.code_verifier.expose_secret().as_bytes()));
         let fits_verifier = verifier_is_well_formed(request.code_verifier.expose_secret());
         let claim = self
             .db
-            .claim_code(&hash(request.code.expose_secret()), hash(&refresh_token), after(now, REFRESH_LIFE), now, |code| {
+            .claim_code(&code_hash, hash(&refresh_token), after(now, REFRESH_LIFE), now, |code| {
                 fits_verifier
                     && code.client_id == request.client_id
                     && code.redirect_uri == request.redirect_uri

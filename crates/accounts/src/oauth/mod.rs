@@ -62,8 +62,10 @@ pub trait TokenIssuer: Send + Sync + 'static {
 /// The server's addresses.
 #[derive(Clone, Debug)]
 pub struct OauthConfig {
-    /// Bases under which the gateway is reached, the public one first: `https://host/membrane`.
-    pub gateway_bases: Vec<Url>,
+    /// The public base of the gateway, under which the pages are: `https://host/membrane`.
+    pub gateway_base: Url,
+    /// Other bases under which it is reached, such as a listener of its own.
+    pub other_bases: Vec<Url>,
 }
 
 /// Hands tokens to programs. Cheap to clone.
@@ -72,6 +74,9 @@ pub struct OauthServer {
     db: Db,
     issuer: Arc<dyn TokenIssuer>,
     headless: Arc<[String]>,
+    gateway_base: Url,
+    issuer_id: String,
+    in_exchange: exchange::InExchange,
     guesses: Throttle,
     registrations: Throttle,
 }
@@ -79,11 +84,15 @@ pub struct OauthServer {
 impl OauthServer {
     #[must_use]
     pub fn new(db: Db, issuer: Arc<dyn TokenIssuer>, config: &OauthConfig) -> Self {
-        let headless = config.gateway_bases.iter().map(|base| format!("{}/oauth/code", base.as_str().trim_end_matches('/')));
+        let plain = |base: &Url| base.as_str().trim_end_matches('/').to_owned();
+        let bases = std::iter::once(&config.gateway_base).chain(&config.other_bases);
         Self {
             db,
             issuer,
-            headless: headless.collect(),
+            headless: bases.map(|base| format!("{}/oauth/code", plain(base))).collect(),
+            issuer_id: plain(&config.gateway_base),
+            gateway_base: config.gateway_base.clone(),
+            in_exchange: exchange::InExchange::default(),
             guesses: Throttle::new(ThrottleRule {
                 free_attempts: 60,
                 first_wait: SignedDuration::from_secs(5),
@@ -97,6 +106,18 @@ impl OauthServer {
                 forget_after: SignedDuration::from_hours(1),
             }),
         }
+    }
+
+    /// The public base of the gateway.
+    #[must_use]
+    pub fn gateway_base(&self) -> &Url {
+        &self.gateway_base
+    }
+
+    /// The issuer identifier of RFC 8414: the public base without a slash at its end.
+    #[must_use]
+    pub fn issuer_id(&self) -> &str {
+        &self.issuer_id
     }
 
     /// What people allowed, for the gateway and the console.
