@@ -21,5 +21,5 @@ pub use request::{
     Credentials, PreparedRequest, ProxyInput, RequestError, base_url, prepare, prepare_test, proxy,
 };
 pub use response::{ActionFailure, Answer, read_answer, read_test_answer};
-pub use schema::{InputError, InputProblem, check_input};
+pub use schema::{InputError, InputProblem, Schema, check_input};
 pub use search::{Doc, Hit, Index};

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::schema::{InputError, Schema};
+
+mod check;
 
 /// The manifest format this code reads.
 pub const FORMAT: &str = "trunkline.connector/1";
@@ -45,6 +50,9 @@ pub struct Manifest {
     /// How the app asks callers to slow down.
     #[serde(default)]
     pub retry: Retry,
+    /// How the app says that something failed.
+    #[serde(default)]
+    pub errors: Errors,
     /// What can be done.
     pub actions: Vec<Action>,
 }
@@ -96,6 +104,8 @@ pub struct AuthOption {
     /// Settings of the `oauth2` kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2>,
+    #[serde(skip)]
+    input: Option<Schema>,
 }
 
 /// Kinds of authentication.
@@ -210,6 +220,53 @@ pub struct Retry {
     pub reset_header: Option<String>,
 }
 
+/// How the app says that something failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Errors {
+    /// Statuses that mean "the credential is no longer accepted".
+    pub unauthorized_statuses: Vec<u16>,
+    /// Where the text for people is: formulas over `$.output`, the first that gives text wins.
+    pub messages: Vec<Value>,
+}
+
+impl Default for Errors {
+    fn default() -> Self {
+        let paths = [
+            "$.output.message",
+            "$.output.error.message",
+            "$.output.error",
+            "$.output.errors[0].message",
+        ];
+        Self {
+            unauthorized_statuses: vec![401],
+            messages: paths
+                .iter()
+                .map(|path| serde_json::json!({ "$var": path }))
+                .collect(),
+        }
+    }
+}
+
+/// When an answer is a failure although its status does not say so, or not precisely.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FailureRule {
+    /// Formula over `$.output` and `$.input`.
+    pub when: Value,
+    /// The rule holds when `when` gives one of these; with none, when it gives nothing.
+    #[serde(default)]
+    pub equals: Vec<Value>,
+    /// Only for this status; 2xx when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Text for the caller: a formula over `$.output` and `$.input`.
+    pub message: Value,
+    /// There is nothing under the given id.
+    #[serde(default)]
+    pub not_found: bool,
+}
+
 /// What an action gives back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -249,6 +306,11 @@ pub struct Action {
     /// Kind of the answer.
     #[serde(default)]
     pub output: OutputKind,
+    /// Failures the status does not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailureRule>,
+    #[serde(skip)]
+    input: Option<Schema>,
 }
 
 /// The manifest cannot be used.
@@ -264,14 +326,44 @@ impl Manifest {
     ///
     /// # Errors
     /// All problems together.
-    pub fn parse(_text: &str) -> Result<Self, ManifestError> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        if text.len() > check::MAX_TEXT {
+            return Err(ManifestError {
+                problems: vec![format!("it is larger than {} bytes", check::MAX_TEXT)],
+            });
+        }
+        let mut manifest: Self = serde_json::from_str(text).map_err(|error| ManifestError {
+            problems: vec![error.to_string()],
+        })?;
+        let mut problems = check::problems(&manifest);
+        for action in &mut manifest.actions {
+            action.id = action_id(&manifest.key, &action.key);
+            match Schema::compile(&action.input_schema) {
+                Ok(schema) => action.input = Some(schema),
+                Err(reason) => {
+                    problems.push(format!("action {}: inputSchema: {reason}", action.key))
+                }
+            }
+        }
+        for option in &mut manifest.auth {
+            match Schema::compile(&option.input_schema) {
+                Ok(schema) => option.input = Some(schema),
+                Err(reason) => problems.push(format!("auth {}: inputSchema: {reason}", option.key)),
+            }
+        }
+        if problems.is_empty() {
+            Ok(manifest)
+        } else {
+            Err(ManifestError { problems })
+        }
     }
 
     /// The action with this key or id.
     #[must_use]
     pub fn action(&self, key_or_id: &str) -> Option<&Action> {
-        self.actions.iter().find(|action| action.key == key_or_id || action.id == key_or_id)
+        self.actions
+            .iter()
+            .find(|action| action.key == key_or_id || action.id == key_or_id)
     }
 
     /// The way to sign in with this key; the default one for `None`.
@@ -282,4 +374,103 @@ impl Manifest {
             None => self.auth.first(),
         }
     }
+
+    /// Whether a host name belongs to this app: one of its domains or below one.
+    #[must_use]
+    pub fn serves_host(&self, host: &str) -> bool {
+        self.domains.iter().any(|domain| is_on_domain(host, domain))
+    }
+}
+
+impl Action {
+    /// Checks what a caller gives; see [`Schema::check`].
+    ///
+    /// # Errors
+    /// All problems together.
+    pub fn check_input(&self, input: &Value) -> Result<Value, InputError> {
+        check_against(self.input.as_ref(), &self.input_schema, input)
+    }
+
+    /// What the search index should know of this action.
+    #[must_use]
+    pub fn search_doc(&self) -> crate::search::Doc {
+        let properties = self
+            .input_schema
+            .get("properties")
+            .and_then(Value::as_object);
+        crate::search::Doc {
+            key: self.key.clone(),
+            title: self.name.clone(),
+            description: self.description.clone(),
+            search_terms: self.search_terms.clone(),
+            method: self.request.method.clone(),
+            path: self.request.path.clone(),
+            parameters: properties
+                .map(|all| all.keys().cloned().collect())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl AuthOption {
+    /// Checks what a person typed; see [`Schema::check`].
+    ///
+    /// # Errors
+    /// All problems together.
+    pub fn check_input(&self, input: &Value) -> Result<Value, InputError> {
+        check_against(self.input.as_ref(), &self.input_schema, input)
+    }
+
+    /// The part of a checked input that is no secret: what may be stored in the open and shown again.
+    #[must_use]
+    pub fn parameters(&self, input: &Value) -> Value {
+        let properties = self
+            .input_schema
+            .get("properties")
+            .and_then(Value::as_object);
+        let open = |name: &str| {
+            let property = properties.and_then(|all| all.get(name));
+            property.is_some_and(|property| property.get("isSensitive") != Some(&Value::Bool(true)))
+        };
+        let members = input.as_object().into_iter().flatten();
+        Value::Object(
+            members
+                .filter(|(name, _)| open(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        )
+    }
+}
+
+/// A parsed manifest has its schemas ready; one made in code compiles them now.
+fn check_against(
+    ready: Option<&Schema>,
+    source: &Value,
+    input: &Value,
+) -> Result<Value, InputError> {
+    match ready {
+        Some(schema) => schema.check(input),
+        None => crate::schema::check_input(source, input),
+    }
+}
+
+/// Ids must survive restarts, upgrades and other installations, so they come from the keys alone.
+fn action_id(connector: &str, action: &str) -> String {
+    let digest = Sha256::new()
+        .chain_update(connector)
+        .chain_update([0])
+        .chain_update(action)
+        .finalize();
+    digest[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+pub(crate) fn is_on_domain(host: &str, domain: &str) -> bool {
+    let (host, domain) = (host.to_ascii_lowercase(), domain.to_ascii_lowercase());
+    host == domain
+        || host
+            .strip_suffix(&domain)
+            .is_some_and(|rest| rest.ends_with('.'))
 }
