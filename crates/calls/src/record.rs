@@ -1,47 +1,422 @@
 //! What a call's facts add up to.
 
-use model::{CallEvent, CallFact, CallRecord, RecordingId, Timestamp};
+use model::{
+    AgentId, CallEvent, CallFact, CallRecord, CallStep, GroupId, HangupCause, LegId, OfferResult,
+    OfferStep, QueueStep, RecordingKind, RecordingRef, RecordingState, RingStrategy,
+    StepKind, Timestamp,
+};
+
+mod lost;
+#[cfg(test)]
+mod tests;
+
+pub use lost::{Closing, Recovered, close_lost, open_recordings};
 
 /// The row of a call, from its facts in order and nothing else. `None` when they don't begin with
 /// [`CallFact::Started`].
+///
+/// A call that has ended ended with its last leg; that its recording was closed a moment later does
+/// not make it longer.
 #[must_use]
 pub fn fold(events: &[CallEvent]) -> Option<CallRecord> {
-    let _ = events;
-    None
+    let (first, rest) = events.split_first()?;
+    let mut fold = Fold::start(first)?;
+    for event in rest {
+        fold.take(event);
+    }
+    Some(fold.finish(events.last().map_or(first.at, |event| event.at)))
 }
 
-/// What was found on disk of a recording that its server did not close.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovered {
-    /// Which.
-    pub recording: RecordingId,
-    /// Playable length.
-    pub duration_ms: u64,
-    /// Size of the repaired file.
-    pub bytes: u64,
+pub(crate) fn ms(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
-/// The facts that close a call whose server died.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Closing {
-    /// When the call was last known to live: the time to store the facts with, so that a night of
-    /// downtime doesn't count as talking.
-    pub at: Timestamp,
-    /// What to append, in order.
-    pub facts: Vec<CallFact>,
+/// A stretch of time with something in it, such as a phone ringing; overlaps count once.
+#[derive(Debug, Default)]
+struct Span {
+    open: u32,
+    since: Option<Timestamp>,
+    total: u64,
 }
 
-/// The recordings of a call that were never closed: what to look for on disk before [`close_lost`].
-#[must_use]
-pub fn open_recordings(events: &[CallEvent]) -> Vec<RecordingId> {
-    let _ = events;
-    Vec::new()
+impl Span {
+    fn begin(&mut self, at: Timestamp) {
+        if self.open == 0 {
+            self.since = Some(at);
+        }
+        self.open += 1;
+    }
+
+    fn end(&mut self, at: Timestamp) {
+        self.open = self.open.saturating_sub(1);
+        if self.open == 0 {
+            self.total += self.since.take().map_or(0, |since| ms(since, at));
+        }
+    }
+
+    fn until(&self, at: Timestamp) -> u64 {
+        self.total + self.since.map_or(0, |since| ms(since, at))
+    }
 }
 
-/// Closes a call whose server died. `None` when nothing is open: the call has ended and so has its
-/// wrap-up. Recordings that are open and not among the `recovered` are told as failed.
-#[must_use]
-pub fn close_lost(events: &[CallEvent], recovered: &[Recovered], now: Timestamp) -> Option<Closing> {
-    let _ = (events, recovered, now);
-    None
+/// One ring of an agent, as far as it is known.
+struct Ring {
+    leg: LegId,
+    step: OfferStep,
+    rang_at: Option<Timestamp>,
+    rang_ms: Option<u64>,
+    talked: Span,
+    over: bool,
+}
+
+/// One stay in a queue.
+struct Stay {
+    step: QueueStep,
+    left_at: Option<Timestamp>,
+    ringing: Span,
+    rings: Vec<Ring>,
+}
+
+enum Place {
+    Step(CallStep),
+    Queue(Stay),
+}
+
+struct Fold {
+    record: CallRecord,
+    places: Vec<Place>,
+    /// When the current playback, menu or voicemail began; it ends with the next step.
+    step_open: bool,
+    recordings: Vec<RecordingRef>,
+    talking: Span,
+    bridge: Option<(LegId, LegId)>,
+    last_leg_end: Option<Timestamp>,
+    wrap_ups: Vec<(AgentId, Timestamp)>,
+}
+
+impl Fold {
+    fn start(first: &CallEvent) -> Option<Self> {
+        let CallFact::Started { uuid, direction, external, internal, number, contact, trunk, node: _ } = &first.fact else {
+            return None;
+        };
+        let record = CallRecord {
+            id: first.call,
+            tenant: first.tenant,
+            uuid: uuid.clone(),
+            direction: *direction,
+            external: external.clone(),
+            internal: internal.clone(),
+            number: *number,
+            contact: *contact,
+            trunk: *trunk,
+            started_at: first.at,
+            answered_at: None,
+            ended_at: None,
+            cause: None,
+            agent: None,
+            total_ms: 0,
+            talking_ms: 0,
+            waiting_ms: 0,
+            ringing_ms: 0,
+            holding_ms: 0,
+            wrap_up_ms: 0,
+            is_voicemail: false,
+            recording: None,
+            steps: Vec::new(),
+        };
+        Some(Self {
+            record,
+            places: Vec::new(),
+            step_open: false,
+            recordings: Vec::new(),
+            talking: Span::default(),
+            bridge: None,
+            last_leg_end: None,
+            wrap_ups: Vec::new(),
+        })
+    }
+
+    fn take(&mut self, event: &CallEvent) {
+        let at = event.at;
+        match &event.fact {
+            CallFact::Started { .. }
+            | CallFact::FlowStarted { .. }
+            | CallFact::CallerConnected
+            | CallFact::DigitPressed { .. } => {}
+            CallFact::StepEntered { kind, name, .. } => self.step_entered(*kind, name, at),
+            CallFact::MenuLeft { key, .. } => self.menu_left(*key, at),
+            CallFact::QueueJoined { group, name, strategy } => self.queue_joined(*group, name, *strategy, at),
+            CallFact::QueueLeft { outcome, .. } => {
+                if let Some(stay) = self.stay() {
+                    stay.step.outcome = Some(*outcome);
+                    stay.left_at = Some(at);
+                }
+            }
+            CallFact::OfferMade { leg, agent, agent_name, why, .. } => {
+                let step = OfferStep {
+                    agent: *agent,
+                    agent_name: agent_name.clone(),
+                    at,
+                    why: why.clone(),
+                    ringing_ms: 0,
+                    talking_ms: 0,
+                    total_ms: 0,
+                    result: None,
+                };
+                if let Some(stay) = self.stay() {
+                    let ring = Ring { leg: *leg, step, rang_at: None, rang_ms: None, talked: Span::default(), over: false };
+                    stay.rings.push(ring);
+                }
+            }
+            CallFact::LegRinging { leg } => self.leg_ringing(*leg, at),
+            CallFact::OfferAnswered { leg, agent } => {
+                self.record.agent = Some(*agent);
+                // Some phones answer without saying first that they ring.
+                self.leg_ringing_since_offer(*leg);
+                self.ring_over(*leg, OfferResult::Answered, at);
+            }
+            CallFact::OfferEnded { leg, reason, .. } => self.ring_over(*leg, OfferResult::Missed(*reason), at),
+            CallFact::Bridged { a, b } => self.bridged(*a, *b, at),
+            CallFact::LegEnded { leg, .. } => self.leg_ended(*leg, at),
+            CallFact::Ended { cause } => self.ended(*cause, at),
+            CallFact::WrapUpStarted { agent, .. } => self.wrap_ups.push((*agent, at)),
+            CallFact::WrapUpEnded { agent } => {
+                if let Some(open) = self.wrap_ups.iter().position(|(who, _)| who == agent) {
+                    self.record.wrap_up_ms += ms(self.wrap_ups.swap_remove(open).1, at);
+                }
+            }
+            CallFact::RecordingStarted { .. }
+            | CallFact::RecordingCheckpoint { .. }
+            | CallFact::RecordingStopped { .. }
+            | CallFact::RecordingFailed { .. }
+            | CallFact::VoicemailLeft { .. } => self.recorded(&event.fact),
+        }
+    }
+
+    fn step_entered(&mut self, kind: StepKind, name: &str, at: Timestamp) {
+        self.close_step(at);
+        let name = name.to_owned();
+        let step = match kind {
+            StepKind::Playback => CallStep::Playback { name, at, total_ms: 0 },
+            StepKind::Menu => CallStep::Menu { name, at, total_ms: 0, key: None },
+            StepKind::Voicemail => CallStep::Voicemail { name, at, total_ms: 0, kept: false },
+            // The stay begins when the caller has joined; the end is no place to be.
+            StepKind::Queue | StepKind::End => return,
+        };
+        self.places.push(Place::Step(step));
+        self.step_open = true;
+    }
+
+    /// The step before the current one lasted until now.
+    fn close_step(&mut self, now: Timestamp) {
+        if !std::mem::take(&mut self.step_open) {
+            return;
+        }
+        if let Some(Place::Step(
+            CallStep::Playback { at, total_ms, .. } | CallStep::Menu { at, total_ms, .. } | CallStep::Voicemail { at, total_ms, .. },
+        )) = self.places.last_mut()
+        {
+            *total_ms = ms(*at, now);
+        }
+    }
+
+    fn menu_left(&mut self, pressed: Option<char>, at: Timestamp) {
+        if let (true, Some(Place::Step(CallStep::Menu { key, .. }))) = (self.step_open, self.places.last_mut()) {
+            *key = pressed;
+            self.close_step(at);
+        }
+    }
+
+    fn queue_joined(&mut self, group: GroupId, name: &str, strategy: RingStrategy, at: Timestamp) {
+        self.close_step(at);
+        let step = QueueStep {
+            group,
+            name: name.to_owned(),
+            strategy,
+            at,
+            outcome: None,
+            total_ms: 0,
+            waiting_ms: 0,
+            ringing_ms: 0,
+            talking_ms: 0,
+            offers: Vec::new(),
+        };
+        self.places.push(Place::Queue(Stay { step, left_at: None, ringing: Span::default(), rings: Vec::new() }));
+    }
+
+    /// The queue the caller is in, or was in last.
+    fn stay(&mut self) -> Option<&mut Stay> {
+        self.places.iter_mut().rev().find_map(|place| match place {
+            Place::Queue(stay) => Some(stay),
+            Place::Step(_) => None,
+        })
+    }
+
+    fn ring(&mut self, leg: LegId) -> Option<(&mut Ring, &mut Span)> {
+        let stays = self.places.iter_mut().rev().filter_map(|place| match place {
+            Place::Queue(stay) => Some(stay),
+            Place::Step(_) => None,
+        });
+        for Stay { rings, ringing, .. } in stays {
+            if let Some(ring) = rings.iter_mut().find(|ring| ring.leg == leg) {
+                return Some((ring, ringing));
+            }
+        }
+        None
+    }
+
+    fn leg_ringing(&mut self, leg: LegId, at: Timestamp) {
+        if let Some((ring, ringing)) = self.ring(leg) {
+            if ring.rang_at.is_none() && ring.step.result.is_none() {
+                ring.rang_at = Some(at);
+                ringing.begin(at);
+            }
+        }
+    }
+
+    fn leg_ringing_since_offer(&mut self, leg: LegId) {
+        let since = self.ring(leg).map(|(ring, _)| ring.step.at);
+        if let Some(since) = since {
+            self.leg_ringing(leg, since);
+        }
+    }
+
+    fn ring_over(&mut self, leg: LegId, result: OfferResult, at: Timestamp) {
+        let Some((ring, ringing)) = self.ring(leg) else { return };
+        if ring.step.result.is_some() {
+            return;
+        }
+        ring.step.result = Some(result);
+        ring.rang_ms = Some(ring.rang_at.map_or(0, |since| ms(since, at)));
+        if ring.rang_at.is_some() {
+            ringing.end(at);
+        }
+        ring.step.total_ms = ms(ring.step.at, at);
+    }
+
+    fn bridged(&mut self, a: LegId, b: LegId, at: Timestamp) {
+        self.record.answered_at.get_or_insert(at);
+        if self.bridge.is_none() {
+            self.talking.begin(at);
+        }
+        self.bridge = Some((a, b));
+        for leg in [a, b] {
+            if let Some((ring, _)) = self.ring(leg) {
+                ring.talked.begin(at);
+            }
+        }
+    }
+
+    fn leg_ended(&mut self, leg: LegId, at: Timestamp) {
+        self.last_leg_end = Some(at);
+        if let Some((a, b)) = self.bridge.filter(|(a, b)| *a == leg || *b == leg) {
+            self.bridge = None;
+            self.talking.end(at);
+            for leg in [a, b] {
+                if let Some((ring, _)) = self.ring(leg) {
+                    ring.talked.end(at);
+                }
+            }
+        }
+        if let Some((ring, _)) = self.ring(leg) {
+            ring.over = true;
+            ring.step.total_ms = ms(ring.step.at, at);
+        }
+    }
+
+    fn ended(&mut self, cause: HangupCause, at: Timestamp) {
+        self.record.ended_at.get_or_insert(self.last_leg_end.unwrap_or(at));
+        self.record.cause.get_or_insert(cause);
+    }
+
+    fn recorded(&mut self, fact: &CallFact) {
+        if let CallFact::RecordingStarted { recording, kind } = *fact {
+            let state = RecordingState::Running;
+            self.recordings.push(RecordingRef { id: recording, kind, state, duration_ms: 0 });
+            return;
+        }
+        let (id, length) = match *fact {
+            CallFact::RecordingCheckpoint { recording, duration_ms }
+            | CallFact::RecordingStopped { recording, duration_ms, .. }
+            | CallFact::RecordingFailed { recording, duration_ms, .. }
+            | CallFact::VoicemailLeft { recording, duration_ms, .. } => (recording, duration_ms),
+            _ => return,
+        };
+        let Some(known) = self.recordings.iter_mut().find(|known| known.id == id) else { return };
+        known.duration_ms = length;
+        match fact {
+            CallFact::RecordingStopped { .. } => known.state = RecordingState::Kept,
+            CallFact::RecordingFailed { reason, .. } => known.state = RecordingState::Failed { reason: reason.clone() },
+            CallFact::VoicemailLeft { kept: false, .. } => known.state = RecordingState::Dropped,
+            CallFact::VoicemailLeft { kept: true, .. } => {
+                self.record.is_voicemail = true;
+                let mailbox = self.places.iter_mut().rev().find_map(|place| match place {
+                    Place::Step(CallStep::Voicemail { kept, .. }) => Some(kept),
+                    _ => None,
+                });
+                if let Some(kept) = mailbox {
+                    *kept = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(mut self, last: Timestamp) -> CallRecord {
+        let end = self.record.ended_at.unwrap_or(last);
+        self.close_step(end);
+        let mut record = self.record;
+        record.total_ms = ms(record.started_at, end);
+        record.talking_ms = self.talking.until(end);
+        record.wrap_up_ms += self.wrap_ups.iter().map(|(_, since)| ms(*since, last)).sum::<u64>();
+        record.recording = self.recordings.into_iter().reduce(better);
+        for place in self.places {
+            let step = match place {
+                Place::Step(step) => step,
+                Place::Queue(stay) => {
+                    let step = stay.finish(end);
+                    record.waiting_ms += step.waiting_ms;
+                    record.ringing_ms += step.ringing_ms;
+                    CallStep::Queue(step)
+                }
+            };
+            record.steps.push(step);
+        }
+        record
+    }
+}
+
+impl Stay {
+    fn finish(self, end: Timestamp) -> QueueStep {
+        let mut step = self.step;
+        step.waiting_ms = ms(step.at, self.left_at.unwrap_or(end));
+        step.ringing_ms = self.ringing.until(end);
+        step.total_ms = step.waiting_ms;
+        for ring in self.rings {
+            let mut offer = ring.step;
+            offer.ringing_ms = ring.rang_ms.unwrap_or_else(|| ring.rang_at.map_or(0, |since| ms(since, end)));
+            offer.talking_ms = ring.talked.until(end);
+            // A ring or a conversation that is not over lasts until the last fact.
+            if offer.result.is_none() || (offer.result == Some(OfferResult::Answered) && !ring.over) {
+                offer.total_ms = ms(offer.at, end);
+            }
+            step.talking_ms += offer.talking_ms;
+            step.offers.push(offer);
+        }
+        step.total_ms += step.talking_ms;
+        step
+    }
+}
+
+/// Which of two recordings stands for the call: one that can be heard, a conversation before a message.
+fn better(one: RecordingRef, other: RecordingRef) -> RecordingRef {
+    let rank = |recording: &RecordingRef| {
+        let heard = match recording.state {
+            RecordingState::Running | RecordingState::Kept => true,
+            RecordingState::Failed { .. } => recording.duration_ms > 0,
+            RecordingState::Dropped => false,
+        };
+        (heard, recording.kind == RecordingKind::Conversation)
+    };
+    if rank(&other) > rank(&one) { other } else { one }
 }
