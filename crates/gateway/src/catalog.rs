@@ -1,0 +1,176 @@
+//! The connectors this installation knows.
+
+use std::sync::Arc;
+
+use connector::{Action, Doc, Index, Manifest};
+use serde_json::Value;
+
+use crate::ids::derived_id;
+
+/// A connector version with its search index, shared by all its connections.
+pub struct Connector {
+    pub manifest: Manifest,
+    /// Hex id shown outside, the same in every installation.
+    pub id: String,
+    /// Hex id of the app it speaks to.
+    pub app_id: String,
+    index: Index,
+}
+
+impl Connector {
+    fn new(manifest: Manifest) -> Self {
+        let index = Index::build(manifest.actions.iter().map(doc));
+        Self {
+            id: derived_id(&["connector", &manifest.key]),
+            app_id: derived_id(&["app", &manifest.key]),
+            index,
+            manifest,
+        }
+    }
+
+    /// Places of actions that fit an intent, best first, with their scores.
+    #[must_use]
+    pub fn search(&self, intent: &str, limit: usize) -> Vec<(usize, f32)> {
+        self.index.search(intent, limit).into_iter().map(|hit| (hit.doc, hit.score)).collect()
+    }
+
+    /// Id of a workspace's use of this connector.
+    #[must_use]
+    pub fn integration_id(&self, workspace_id: &str) -> String {
+        derived_id(&["integration", workspace_id, &self.manifest.key])
+    }
+
+    /// Whether a selector (id, key or uuid) means this connector.
+    #[must_use]
+    pub fn is(&self, selector: &str) -> bool {
+        [&self.id, &self.manifest.key, &self.manifest.uuid].iter().any(|name| name.as_str() == selector)
+    }
+
+    /// How well a host fits: the length of the domain it is on.
+    fn fits_host(&self, host: &str) -> Option<usize> {
+        self.manifest.domains.iter().filter(|domain| on_domain(host, domain)).map(String::len).max()
+    }
+}
+
+fn on_domain(host: &str, domain: &str) -> bool {
+    host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+}
+
+fn doc(action: &Action) -> Doc {
+    let parameters = action.input_schema.get("properties").and_then(Value::as_object);
+    Doc {
+        key: action.key.clone(),
+        title: action.name.clone(),
+        description: action.description.clone(),
+        search_terms: action.search_terms.clone(),
+        method: action.request.method.clone(),
+        path: action.request.path.clone(),
+        parameters: parameters.map(|members| members.keys().cloned().collect()).unwrap_or_default(),
+    }
+}
+
+/// An action and the connector it belongs to.
+#[derive(Clone)]
+pub struct CatalogAction {
+    pub connector: Arc<Connector>,
+    place: usize,
+}
+
+impl CatalogAction {
+    pub(crate) fn new(connector: Arc<Connector>, place: usize) -> Self {
+        debug_assert!(place < connector.manifest.actions.len(), "places come from the manifest itself");
+        Self { connector, place }
+    }
+
+    /// The action.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        &self.connector.manifest.actions[self.place]
+    }
+}
+
+/// All connectors, in a fixed order.
+pub struct Catalog {
+    connectors: Vec<Arc<Connector>>,
+}
+
+impl Catalog {
+    pub(crate) fn new(manifests: Vec<Manifest>) -> Self {
+        Self { connectors: manifests.into_iter().map(|manifest| Arc::new(Connector::new(manifest))).collect() }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn connectors(&self) -> &[Arc<Connector>] {
+        &self.connectors
+    }
+
+    /// A connector by id, key or uuid.
+    #[must_use]
+    pub fn connector(&self, selector: &str) -> Option<&Arc<Connector>> {
+        self.connectors.iter().find(|connector| connector.is(selector))
+    }
+
+    /// The connector of an app by the app's id or key.
+    #[must_use]
+    pub fn app(&self, selector: &str) -> Option<&Arc<Connector>> {
+        self.connectors.iter().find(|connector| connector.app_id == selector || connector.manifest.key == selector)
+    }
+
+    /// The connector of an integration by its id or key.
+    #[must_use]
+    pub fn integration(&self, workspace_id: &str, selector: &str) -> Option<&Arc<Connector>> {
+        self.connectors
+            .iter()
+            .find(|connector| connector.manifest.key == selector || connector.integration_id(workspace_id) == selector)
+    }
+
+    /// The connector whose domain a host is on or below; the longest domain wins.
+    #[must_use]
+    pub fn by_host(&self, host: &str) -> Option<&Arc<Connector>> {
+        let fits = self.connectors.iter().filter_map(|connector| Some((connector.fits_host(host)?, connector)));
+        fits.max_by_key(|(length, _)| *length).map(|(_, connector)| connector)
+    }
+
+    /// The connector an app's name or a sentence about it means, if exactly one is named.
+    #[must_use]
+    pub fn by_intent(&self, intent: &str) -> Option<&Arc<Connector>> {
+        let words = squeeze(intent);
+        let mut named = self.connectors.iter().filter(|connector| {
+            let manifest = &connector.manifest;
+            let first_labels = manifest.domains.iter().filter_map(|domain| domain.split('.').next());
+            let mut names = [manifest.key.as_str(), manifest.name.as_str()].into_iter().chain(first_labels);
+            names.any(|name| !squeeze(name).is_empty() && words.contains(&squeeze(name)))
+        });
+        named.next().filter(|_| named.next().is_none())
+    }
+
+    /// Actions with this id or key.
+    pub(crate) fn actions<'a>(&'a self, selector: &'a str) -> impl Iterator<Item = CatalogAction> + 'a {
+        self.connectors.iter().filter_map(move |connector| action_in(connector, selector))
+    }
+}
+
+/// The action of a connector with this id or key.
+pub(crate) fn action_in(connector: &Arc<Connector>, selector: &str) -> Option<CatalogAction> {
+    let place = connector.manifest.actions.iter().position(|action| action.id == selector || action.key == selector)?;
+    Some(CatalogAction::new(connector.clone(), place))
+}
+
+/// Letters and digits only, lower case.
+fn squeeze(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_on_its_domain_only_at_a_label_border() {
+        assert!(on_domain("app.example", "app.example"));
+        assert!(on_domain("my.app.example", "app.example"));
+        assert!(!on_domain("evilapp.example", "app.example"));
+        assert!(!on_domain("app.example.evil.test", "app.example"));
+    }
+}
