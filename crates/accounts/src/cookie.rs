@@ -14,14 +14,20 @@ impl CookiePolicy {
     /// The full name of a cookie under this policy.
     #[must_use]
     pub fn name(self, base: &str) -> String {
-        if self.secure { format!("__Host-{base}") } else { base.to_owned() }
+        if self.secure {
+            format!("__Host-{base}")
+        } else {
+            base.to_owned()
+        }
     }
 
     /// A `Set-Cookie` value for a cookie that ends with the browser, or after `max_age` seconds.
     #[must_use]
     pub fn set(self, base: &str, value: &str, max_age: Option<i64>) -> String {
         let name = self.name(base);
-        let age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+        let age = max_age
+            .map(|seconds| format!("; Max-Age={seconds}"))
+            .unwrap_or_default();
         let secure = if self.secure { "; Secure" } else { "" };
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")
     }
@@ -45,7 +51,10 @@ mod tests {
     fn https_takes_the_host_prefix_and_secure() {
         let policy = CookiePolicy { secure: true };
         let set = policy.set("a", "1", Some(60));
-        assert_eq!(set, "__Host-a=1; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60");
+        assert_eq!(
+            set,
+            "__Host-a=1; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60"
+        );
         assert_eq!(policy.find("a", "a=evil; __Host-a=1"), Some("1".into()));
         assert_eq!(policy.find("a", "a=evil"), None);
     }

@@ -18,8 +18,9 @@ mod token;
 
 pub use cookie::{CookiePolicy, SESSION_COOKIE};
 pub use oauth::{
-    AuthorizeParams, AuthorizeProblem, AuthorizeRequest, Client, ClientMetadata, CodeExchange, GrantedTokens, Grants,
-    IssueError, IssueFor, IssuedToken, OauthConfig, OauthServer, RefreshExchange, RegisterError, TokenError, TokenIssuer, CLI_CLIENT_ID,
+    AuthorizeParams, AuthorizeProblem, AuthorizeRequest, CLI_CLIENT_ID, Client, ClientMetadata,
+    CodeExchange, GrantedTokens, Grants, IssueError, IssueFor, IssuedToken, OauthConfig,
+    OauthServer, RefreshExchange, RegisterError, TokenError, TokenIssuer,
 };
 pub use people::{Accounts, CreateUserError, NewPerson};
 pub use sessions::{Credentials, SessionToken, SignInError, SignedIn, csrf_of};

@@ -41,23 +41,34 @@ impl Passwords {
     }
 
     pub(crate) async fn hash(&self, password: SecretString) -> Result<String, Busy> {
-        self.work(move || digest(password.expose_secret().as_bytes())).await
+        self.work(move || digest(password.expose_secret().as_bytes()))
+            .await
     }
 
     /// Whether the password fits. Without a hash it does the same work and says no.
-    pub(crate) async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool, Busy> {
+    pub(crate) async fn verify(
+        &self,
+        password: SecretString,
+        hash: Option<String>,
+    ) -> Result<bool, Busy> {
         let decoy = self.decoy.clone();
         self.work(move || {
             let known = hash.is_some();
             let hash = hash.as_deref().unwrap_or(&decoy);
-            let fits = PasswordHash::new(hash)
-                .is_ok_and(|hash| Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok());
+            let fits = PasswordHash::new(hash).is_ok_and(|hash| {
+                Argon2::default()
+                    .verify_password(password.expose_secret().as_bytes(), &hash)
+                    .is_ok()
+            });
             fits && known
         })
         .await
     }
 
-    async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
         let _place = self.places.try_acquire().map_err(|_| Busy)?;
         let _turn = self.running.acquire().await.map_err(|_| Busy)?;
         tokio::task::spawn_blocking(job).await.map_err(|_| Busy)
@@ -80,13 +91,28 @@ mod tests {
         let passwords = Passwords::new();
         let hash = passwords.hash("correct horse".into()).await.expect("free");
         assert!(hash.starts_with("$argon2id$"), "{hash}");
-        assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.expect("free"));
-        assert!(!passwords.verify("wrong horse".into(), Some(hash)).await.expect("free"));
+        assert!(
+            passwords
+                .verify("correct horse".into(), Some(hash.clone()))
+                .await
+                .expect("free")
+        );
+        assert!(
+            !passwords
+                .verify("wrong horse".into(), Some(hash))
+                .await
+                .expect("free")
+        );
     }
 
     #[tokio::test]
     async fn the_decoy_opens_no_door() {
         let passwords = Passwords::new();
-        assert!(!passwords.verify("nobody has this password".into(), None).await.expect("free"));
+        assert!(
+            !passwords
+                .verify("nobody has this password".into(), None)
+                .await
+                .expect("free")
+        );
     }
 }

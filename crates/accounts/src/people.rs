@@ -63,7 +63,12 @@ impl Accounts {
     /// The service over a database. `cookies` says whether the public address is HTTPS.
     #[must_use]
     pub fn new(db: Db, cookies: CookiePolicy) -> Self {
-        Self { db, cookies, passwords: Passwords::new(), throttles: SignInThrottles::new() }
+        Self {
+            db,
+            cookies,
+            passwords: Passwords::new(),
+            throttles: SignInThrottles::new(),
+        }
     }
 
     /// How cookies are named and set.
@@ -76,9 +81,17 @@ impl Accounts {
     ///
     /// # Errors
     /// When a field does not fit or the address is taken.
-    pub async fn create_user(&self, person: NewPerson, now: Timestamp) -> Result<User, CreateUserError> {
+    pub async fn create_user(
+        &self,
+        person: NewPerson,
+        now: Timestamp,
+    ) -> Result<User, CreateUserError> {
         check_person(&person.email, &person.name, &person.password)?;
-        let password_hash = self.passwords.hash(person.password).await.map_err(|_| CreateUserError::Busy)?;
+        let password_hash = self
+            .passwords
+            .hash(person.password)
+            .await
+            .map_err(|_| CreateUserError::Busy)?;
         let new = NewUser {
             tenant: person.tenant,
             email: person.email,
@@ -93,9 +106,17 @@ impl Accounts {
     ///
     /// # Errors
     /// When the password does not fit.
-    pub async fn set_password(&self, user: UserId, password: SecretString) -> Result<(), CreateUserError> {
+    pub async fn set_password(
+        &self,
+        user: UserId,
+        password: SecretString,
+    ) -> Result<(), CreateUserError> {
         check_password(&password)?;
-        let hash = self.passwords.hash(password).await.map_err(|_| CreateUserError::Busy)?;
+        let hash = self
+            .passwords
+            .hash(password)
+            .await
+            .map_err(|_| CreateUserError::Busy)?;
         self.db.set_password_hash(user, &hash).await?;
         self.db.delete_sessions_of(user).await?;
         Ok(())
@@ -114,7 +135,12 @@ impl Accounts {
     /// # Errors
     /// When the database fails.
     pub async fn company_name(&self, tenant: TenantId) -> Result<String, StoreError> {
-        Ok(self.db.tenant(tenant).await?.map(|tenant| tenant.name).unwrap_or_default())
+        Ok(self
+            .db
+            .tenant(tenant)
+            .await?
+            .map(|tenant| tenant.name)
+            .unwrap_or_default())
     }
 
     /// The person with this id.
@@ -127,7 +153,11 @@ impl Accounts {
 }
 
 /// The rules every person's form obeys, so that a form can be checked before anything is created.
-pub(crate) fn check_person(email: &str, name: &str, password: &SecretString) -> Result<(), CreateUserError> {
+pub(crate) fn check_person(
+    email: &str,
+    name: &str,
+    password: &SecretString,
+) -> Result<(), CreateUserError> {
     if !plausible_email(email.trim()) {
         return Err(CreateUserError::Email);
     }
@@ -150,7 +180,9 @@ fn check_password(password: &SecretString) -> Result<(), CreateUserError> {
 
 /// Catches slips of the pen; only a message that arrives proves an address.
 fn plausible_email(email: &str) -> bool {
-    let Some((local, domain)) = email.rsplit_once('@') else { return false };
+    let Some((local, domain)) = email.rsplit_once('@') else {
+        return false;
+    };
     email.len() <= 254
         && !local.is_empty()
         && !domain.is_empty()

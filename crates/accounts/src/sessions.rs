@@ -99,7 +99,11 @@ impl SignInThrottles {
                 forget_after: SignedDuration::from_mins(30),
             })
         };
-        Self { account_and_source: rule(5, 30, 900), source: rule(50, 10, 900), account: rule(30, 5, 30) }
+        Self {
+            account_and_source: rule(5, 30, 900),
+            source: rule(50, 10, 900),
+            account: rule(30, 5, 30),
+        }
     }
 
     fn check(&self, email: &str, source: &str, now: Timestamp) -> Attempt {
@@ -128,7 +132,12 @@ fn pair(email: &str, source: &str) -> String {
 /// The form token that belongs to a cookie value. Knowing it does not give the cookie away.
 #[must_use]
 pub fn csrf_of(cookie: &str) -> String {
-    hex::encode(Sha256::new().chain_update(b"form token of ").chain_update(cookie.as_bytes()).finalize())
+    hex::encode(
+        Sha256::new()
+            .chain_update(b"form token of ")
+            .chain_update(cookie.as_bytes())
+            .finalize(),
+    )
 }
 
 impl Accounts {
@@ -136,8 +145,18 @@ impl Accounts {
     ///
     /// # Errors
     /// See [`SignInError`].
-    pub async fn sign_in(&self, credentials: Credentials, now: Timestamp) -> Result<(SessionToken, User), SignInError> {
-        let email: String = credentials.email.trim().to_lowercase().chars().take(254).collect();
+    pub async fn sign_in(
+        &self,
+        credentials: Credentials,
+        now: Timestamp,
+    ) -> Result<(SessionToken, User), SignInError> {
+        let email: String = credentials
+            .email
+            .trim()
+            .to_lowercase()
+            .chars()
+            .take(254)
+            .collect();
         if let Attempt::Blocked { until } = self.throttles.check(&email, &credentials.source, now) {
             tracing::warn!(user.source = %credentials.source, "sign-in refused: too many attempts");
             return Err(SignInError::TooMany { until });
@@ -149,11 +168,17 @@ impl Accounts {
         } else {
             credentials.password
         };
-        let fits = self.passwords.verify(password, hash).await.map_err(|_| SignInError::Busy)?;
+        let fits = self
+            .passwords
+            .verify(password, hash)
+            .await
+            .map_err(|_| SignInError::Busy)?;
         match found {
             Some((user, _)) if fits && user.disabled_at.is_none() => {
                 self.throttles.forgive(&email, &credentials.source);
-                let token = self.open_session(&user, &credentials.user_agent, now).await?;
+                let token = self
+                    .open_session(&user, &credentials.user_agent, now)
+                    .await?;
                 tracing::info!(user.id = %user.id, "signed in");
                 Ok((token, user))
             }
@@ -168,7 +193,12 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn open_session(&self, user: &User, user_agent: &str, now: Timestamp) -> Result<SessionToken, StoreError> {
+    pub async fn open_session(
+        &self,
+        user: &User,
+        user_agent: &str,
+        now: Timestamp,
+    ) -> Result<SessionToken, StoreError> {
         let token = random_token();
         let session = NewSession {
             token_hash: hash(&token),
@@ -185,15 +215,26 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn signed_in(&self, cookie_header: &str, now: Timestamp) -> Result<Option<SignedIn>, StoreError> {
-        let Some(token) = self.cookies.find(SESSION_COOKIE, cookie_header) else { return Ok(None) };
+    pub async fn signed_in(
+        &self,
+        cookie_header: &str,
+        now: Timestamp,
+    ) -> Result<Option<SignedIn>, StoreError> {
+        let Some(token) = self.cookies.find(SESSION_COOKIE, cookie_header) else {
+            return Ok(None);
+        };
         let token_hash = hash(&token);
-        let Some((session, user)) = self.db.live_session(&token_hash, now).await? else { return Ok(None) };
+        let Some((session, user)) = self.db.live_session(&token_hash, now).await? else {
+            return Ok(None);
+        };
         if now.duration_since(session.last_seen_at) > TOUCH_EVERY {
             let expires_at = after(now, IDLE_LIFE).min(after(session.created_at, WHOLE_LIFE));
             self.db.touch_session(&token_hash, now, expires_at).await?;
         }
-        Ok(Some(SignedIn { user, csrf: csrf_of(&token) }))
+        Ok(Some(SignedIn {
+            user,
+            csrf: csrf_of(&token),
+        }))
     }
 
     /// Ends the session of a `Cookie` header, if there is one.

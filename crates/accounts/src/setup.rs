@@ -98,7 +98,9 @@ impl Accounts {
             return Ok(None);
         }
         let token = random_token();
-        self.db.replace_setup_link(hash(&token), now, after(now, LINK_LIFE)).await?;
+        self.db
+            .replace_setup_link(hash(&token), now, after(now, LINK_LIFE))
+            .await?;
         Ok(Some(SetupToken(token.into())))
     }
 
@@ -106,7 +108,11 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn setup_link_is_open(&self, token: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn setup_link_is_open(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         Ok(self.db.setup_link_is_open(&hash(token), now).await? && !self.db.any_user().await?)
     }
 
@@ -137,10 +143,26 @@ impl Accounts {
         made
     }
 
-    async fn create_owner(&self, form: OwnerForm, companies: &dyn CompanyCreator, now: Timestamp) -> Result<User, SetupError> {
-        let OwnerForm { company, name, email, password } = form;
+    async fn create_owner(
+        &self,
+        form: OwnerForm,
+        companies: &dyn CompanyCreator,
+        now: Timestamp,
+    ) -> Result<User, SetupError> {
+        let OwnerForm {
+            company,
+            name,
+            email,
+            password,
+        } = form;
         let tenant = companies.create_company(company).await?;
-        let person = NewPerson { tenant, email, name, role: Role::Owner, password };
+        let person = NewPerson {
+            tenant,
+            email,
+            name,
+            role: Role::Owner,
+            password,
+        };
         let user = self.create_user(person, now).await?;
         tracing::info!(user.id = %user.id, tenant.id = %tenant, "the first owner was set up");
         Ok(user)
@@ -154,7 +176,12 @@ fn check_company(company: &NewCompany) -> Result<(), SetupError> {
     if jiff::tz::TimeZone::get(&company.time_zone).is_err() {
         return Err(SetupError::TimeZone(company.time_zone.clone()));
     }
-    if company.country_code.len() != 2 || !company.country_code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    if company.country_code.len() != 2
+        || !company
+            .country_code
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase())
+    {
         return Err(SetupError::Country);
     }
     Ok(())

@@ -42,13 +42,18 @@ struct Count {
 pub enum Attempt {
     Allowed,
     /// Not before this instant.
-    Blocked { until: Timestamp },
+    Blocked {
+        until: Timestamp,
+    },
 }
 
 impl Throttle {
     #[must_use]
     pub fn new(rule: ThrottleRule) -> Self {
-        Self { rule, keys: Arc::default() }
+        Self {
+            rule,
+            keys: Arc::default(),
+        }
     }
 
     /// Charges an attempt to a key, unless it has to wait.
@@ -58,12 +63,18 @@ impl Throttle {
         if keys.len() >= MAX_KEYS && !keys.contains_key(key) {
             make_room(&mut keys, self.rule.forget_after, now);
         }
-        let count = keys.entry(key.to_owned()).or_insert(Count { attempts: 0, blocked_until: now, last: now });
+        let count = keys.entry(key.to_owned()).or_insert(Count {
+            attempts: 0,
+            blocked_until: now,
+            last: now,
+        });
         if now.duration_since(count.last) > self.rule.forget_after {
             count.attempts = 0;
         }
         if now < count.blocked_until {
-            return Attempt::Blocked { until: count.blocked_until };
+            return Attempt::Blocked {
+                until: count.blocked_until,
+            };
         }
         count.attempts = count.attempts.saturating_add(1);
         count.last = now;
@@ -75,12 +86,18 @@ impl Throttle {
 
     /// Takes back what was charged to a key: the attempt was honest.
     pub fn forgive(&self, key: &str) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 
     fn wait(&self, attempts: u32) -> SignedDuration {
         let doublings = (attempts - self.rule.free_attempts).min(20);
-        self.rule.first_wait.saturating_mul(1 << doublings).min(self.rule.longest_wait)
+        self.rule
+            .first_wait
+            .saturating_mul(1 << doublings)
+            .min(self.rule.longest_wait)
     }
 }
 
@@ -91,7 +108,10 @@ fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
 fn make_room(keys: &mut HashMap<String, Count>, forget_after: SignedDuration, now: Timestamp) {
     keys.retain(|_, count| now.duration_since(count.last) <= forget_after);
     if keys.len() >= MAX_KEYS
-        && let Some(soonest) = keys.iter().min_by_key(|(_, count)| count.blocked_until).map(|(key, _)| key.clone())
+        && let Some(soonest) = keys
+            .iter()
+            .min_by_key(|(_, count)| count.blocked_until)
+            .map(|(key, _)| key.clone())
     {
         keys.remove(&soonest);
     }
@@ -122,7 +142,12 @@ mod tests {
         }
         let mut now = 0;
         for wait in [10, 20, 40, 60, 60] {
-            assert_eq!(throttle.attempt("a", at(now + wait - 1)), Attempt::Blocked { until: at(now + wait) });
+            assert_eq!(
+                throttle.attempt("a", at(now + wait - 1)),
+                Attempt::Blocked {
+                    until: at(now + wait)
+                }
+            );
             now += wait;
             assert_eq!(throttle.attempt("a", at(now)), Attempt::Allowed);
         }
@@ -134,7 +159,10 @@ mod tests {
         for _ in 0..4 {
             let _ = throttle.attempt("a", at(0));
         }
-        assert!(matches!(throttle.attempt("a", at(0)), Attempt::Blocked { .. }));
+        assert!(matches!(
+            throttle.attempt("a", at(0)),
+            Attempt::Blocked { .. }
+        ));
         assert_eq!(throttle.attempt("b", at(0)), Attempt::Allowed);
     }
 

@@ -18,7 +18,10 @@ pub(crate) fn random_code() -> String {
     const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
     let mut bytes = [0_u8; 28];
     rand::fill(&mut bytes[..]);
-    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
+    bytes
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
+        .collect()
 }
 
 pub(crate) fn hash(token: &str) -> TokenHash {
@@ -46,7 +49,10 @@ mod tests {
         for _ in 0..200 {
             let code = random_code();
             assert_eq!(code.len(), 28);
-            assert!(code.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{code}");
+            assert!(
+                code.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                "{code}"
+            );
         }
     }
 }

@@ -18,10 +18,16 @@ pub(crate) struct FormToken {
 pub(crate) fn form_token(accounts: &Accounts, visitor: &Visitor) -> FormToken {
     let policy = accounts.cookies();
     if let Some(cookie) = policy.find(FORM_COOKIE, &visitor.cookies) {
-        return FormToken { field: csrf_of(&cookie), set_cookie: None };
+        return FormToken {
+            field: csrf_of(&cookie),
+            set_cookie: None,
+        };
     }
     let cookie = random_token();
-    FormToken { field: csrf_of(&cookie), set_cookie: cookie_header(policy, &cookie) }
+    FormToken {
+        field: csrf_of(&cookie),
+        set_cookie: cookie_header(policy, &cookie),
+    }
 }
 
 /// Whether the field of a submitted form belongs to the visitor's cookie.

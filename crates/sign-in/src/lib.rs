@@ -61,8 +61,23 @@ pub struct SignInParts {
 impl SignIn {
     #[must_use]
     pub fn new(parts: SignInParts) -> Self {
-        let SignInParts { accounts, oauth, companies, public_base, clock } = parts;
-        Self { inner: Arc::new(Inner { accounts, oauth, companies, public_base, clock, pages: pages::Pages::new() }) }
+        let SignInParts {
+            accounts,
+            oauth,
+            companies,
+            public_base,
+            clock,
+        } = parts;
+        Self {
+            inner: Arc::new(Inner {
+                accounts,
+                oauth,
+                companies,
+                public_base,
+                clock,
+                pages: pages::Pages::new(),
+            }),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -71,7 +86,11 @@ impl SignIn {
 }
 
 /// Who is signed in, by the cookies of a request. A failing database counts as nobody, and is logged.
-pub async fn signed_in(accounts: &Accounts, headers: &HeaderMap, now: Timestamp) -> Option<SignedIn> {
+pub async fn signed_in(
+    accounts: &Accounts,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Option<SignedIn> {
     match accounts.signed_in(&visitor::cookies(headers), now).await {
         Ok(found) => found,
         Err(error) => {
@@ -95,9 +114,15 @@ pub fn router(state: SignIn) -> Router {
 /// `/oauth/*` and the metadata, for the gateway's public base path.
 pub fn oauth_router(state: SignIn) -> Router {
     let pages = Router::new()
-        .route("/oauth/authorize", get(oauth::authorize::show).post(oauth::authorize::submit))
+        .route(
+            "/oauth/authorize",
+            get(oauth::authorize::show).post(oauth::authorize::submit),
+        )
         .route("/oauth/code", get(oauth::authorize::code_page));
-    pages.merge(oauth::machine_routes()).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(state)
+    pages
+        .merge(oauth::machine_routes())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(state)
 }
 
 /// The same for another address of the gateway. Pages live at the public one only, where the session

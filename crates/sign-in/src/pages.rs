@@ -28,10 +28,18 @@ impl Pages {
     pub(crate) fn new() -> Self {
         let mut templates = Environment::new();
         for (name, source) in TEMPLATES {
-            templates.add_template(name, source).expect("our own templates parse; a test renders each");
+            templates
+                .add_template(name, source)
+                .expect("our own templates parse; a test renders each");
         }
-        let style_hash = format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(STYLE_SHEET.as_bytes())));
-        Self { templates, style_hash }
+        let style_hash = format!(
+            "sha256-{}",
+            BASE64_STANDARD.encode(Sha256::digest(STYLE_SHEET.as_bytes()))
+        );
+        Self {
+            templates,
+            style_hash,
+        }
     }
 
     /// A page whose forms go to this site only.
@@ -41,9 +49,20 @@ impl Pages {
 
     /// A page whose form may end in a redirect to `target` (an origin): browsers apply `form-action` to
     /// the redirect that answers a form as well.
-    pub(crate) fn page_with_forms_to(&self, status: StatusCode, template: &str, values: Value, target: &str) -> Response {
-        let values = context! { style => Value::from_safe_string(STYLE_SHEET.to_owned()), ..values };
-        let html = match self.templates.get_template(template).and_then(|template| template.render(values)) {
+    pub(crate) fn page_with_forms_to(
+        &self,
+        status: StatusCode,
+        template: &str,
+        values: Value,
+        target: &str,
+    ) -> Response {
+        let values =
+            context! { style => Value::from_safe_string(STYLE_SHEET.to_owned()), ..values };
+        let html = match self
+            .templates
+            .get_template(template)
+            .and_then(|template| template.render(values))
+        {
             Ok(html) => html,
             Err(error) => {
                 tracing::error!(%error, template, "a page could not be rendered");
@@ -100,6 +119,9 @@ const PAGE_HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 pub(crate) async fn style_sheet() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "max-age=300"),
+    ];
     (headers, STYLE_SHEET).into_response()
 }

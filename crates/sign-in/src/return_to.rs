@@ -10,9 +10,18 @@ pub(crate) fn same_site(base: &Url, path: &str) -> String {
     let plain = path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= 8000
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let stays = plain && base.join(path).is_ok_and(|url| url.origin() == base.origin());
-    if stays { path.to_owned() } else { "/".to_owned() }
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let stays = plain
+        && base
+            .join(path)
+            .is_ok_and(|url| url.origin() == base.origin());
+    if stays {
+        path.to_owned()
+    } else {
+        "/".to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -22,7 +31,11 @@ mod tests {
     #[test]
     fn only_paths_of_this_site_are_followed() {
         let base = Url::parse("https://phone.example.test").expect("url");
-        for good in ["/", "/calls?x=1", "/membrane/oauth/authorize?redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcb"] {
+        for good in [
+            "/",
+            "/calls?x=1",
+            "/membrane/oauth/authorize?redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcb",
+        ] {
             assert_eq!(same_site(&base, good), good);
         }
         for bad in [

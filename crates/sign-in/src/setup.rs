@@ -35,9 +35,24 @@ pub(crate) struct SetupForm {
     csrf: String,
 }
 
-pub(crate) async fn show(State(state): State<SignIn>, visitor: Visitor, Path(token): Path<String>) -> Response {
-    match state.inner.accounts.setup_link_is_open(&token, state.now()).await {
-        Ok(true) => form(&state, &visitor, StatusCode::OK, &SetupForm::default(), None),
+pub(crate) async fn show(
+    State(state): State<SignIn>,
+    visitor: Visitor,
+    Path(token): Path<String>,
+) -> Response {
+    match state
+        .inner
+        .accounts
+        .setup_link_is_open(&token, state.now())
+        .await
+    {
+        Ok(true) => form(
+            &state,
+            &visitor,
+            StatusCode::OK,
+            &SetupForm::default(),
+            None,
+        ),
         Ok(false) => used_up(&state),
         Err(error) => state.inner.pages.failure(&error),
     }
@@ -64,26 +79,54 @@ pub(crate) async fn submit(
     };
     let now = state.now();
     let accounts = &state.inner.accounts;
-    let user = match accounts.set_up(&token, owner, &*state.inner.companies, now).await {
+    let user = match accounts
+        .set_up(&token, owner, &*state.inner.companies, now)
+        .await
+    {
         Ok(user) => user,
         Err(SetupError::Link) => return used_up(&state),
-        Err(error @ (SetupError::Store(_) | SetupError::Company(_) | SetupError::Owner(CreateUserError::Store(_)))) => {
+        Err(
+            error @ (SetupError::Store(_)
+            | SetupError::Company(_)
+            | SetupError::Owner(CreateUserError::Store(_))),
+        ) => {
             return state.inner.pages.failure(&error);
         }
-        Err(error) => return form(&state, &visitor, StatusCode::UNPROCESSABLE_ENTITY, &typed, Some(&error)),
+        Err(error) => {
+            return form(
+                &state,
+                &visitor,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &typed,
+                Some(&error),
+            );
+        }
     };
     match accounts.open_session(&user, &visitor.user_agent, now).await {
         Ok(token) => {
             let cookie = accounts.cookies().set(SESSION_COOKIE, token.expose(), None);
-            with_cookie(Redirect::to("/").into_response(), HeaderValue::try_from(cookie).ok())
+            with_cookie(
+                Redirect::to("/").into_response(),
+                HeaderValue::try_from(cookie).ok(),
+            )
         }
         Err(error) => state.inner.pages.failure(&error),
     }
 }
 
-fn form(state: &SignIn, visitor: &Visitor, status: StatusCode, typed: &SetupForm, error: Option<&SetupError>) -> Response {
+fn form(
+    state: &SignIn,
+    visitor: &Visitor,
+    status: StatusCode,
+    typed: &SetupForm,
+    error: Option<&SetupError>,
+) -> Response {
     let token = form_token(&state.inner.accounts, visitor);
-    let zones: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).filter(|zone| zone.contains('/')).collect();
+    let zones: Vec<String> = jiff::tz::db()
+        .available()
+        .map(|zone| zone.to_string())
+        .filter(|zone| zone.contains('/'))
+        .collect();
     let values = context! {
         csrf => token.field,
         company => &typed.company,
@@ -95,13 +138,18 @@ fn form(state: &SignIn, visitor: &Visitor, status: StatusCode, typed: &SetupForm
         problem => error.map(sentence),
         wrong_field => error.map(field_of),
     };
-    with_cookie(state.inner.pages.page(status, "setup.html", values), token.set_cookie)
+    with_cookie(
+        state.inner.pages.page(status, "setup.html", values),
+        token.set_cookie,
+    )
 }
 
 fn sentence(error: &SetupError) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+    letters.next().map_or_else(String::new, |first| {
+        format!("{}{}.", first.to_uppercase(), letters.as_str())
+    })
 }
 
 /// The field the cursor should stand in.

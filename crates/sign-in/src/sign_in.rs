@@ -25,11 +25,31 @@ pub(crate) struct ShowQuery {
     return_to: String,
 }
 
-pub(crate) async fn show(State(state): State<SignIn>, visitor: Visitor, Query(query): Query<ShowQuery>) -> Response {
+pub(crate) async fn show(
+    State(state): State<SignIn>,
+    visitor: Visitor,
+    Query(query): Query<ShowQuery>,
+) -> Response {
     let return_to = same_site(&state.inner.public_base, &query.return_to);
-    match state.inner.accounts.signed_in(&visitor.cookies, state.now()).await {
+    match state
+        .inner
+        .accounts
+        .signed_in(&visitor.cookies, state.now())
+        .await
+    {
         Ok(Some(_)) => Redirect::to(&return_to).into_response(),
-        Ok(None) => form(&state, &visitor, StatusCode::OK, &Shown { return_to: &return_to, ..Shown::default() }).await,
+        Ok(None) => {
+            form(
+                &state,
+                &visitor,
+                StatusCode::OK,
+                &Shown {
+                    return_to: &return_to,
+                    ..Shown::default()
+                },
+            )
+            .await
+        }
         Err(error) => state.inner.pages.failure(&error),
     }
 }
@@ -46,7 +66,11 @@ pub(crate) struct SignInForm {
     return_to: String,
 }
 
-pub(crate) async fn submit(State(state): State<SignIn>, visitor: Visitor, Form(typed): Form<SignInForm>) -> Response {
+pub(crate) async fn submit(
+    State(state): State<SignIn>,
+    visitor: Visitor,
+    Form(typed): Form<SignInForm>,
+) -> Response {
     if !form_matches(&state.inner.accounts, &visitor, &typed.csrf) {
         return state.inner.pages.stale_form();
     }
@@ -58,11 +82,22 @@ pub(crate) async fn submit(State(state): State<SignIn>, visitor: Visitor, Form(t
         source: visitor.source.clone(),
         user_agent: visitor.user_agent.clone(),
     };
-    let again = |problem| Shown { return_to: &return_to, email: &typed.email, problem };
+    let again = |problem| Shown {
+        return_to: &return_to,
+        email: &typed.email,
+        problem,
+    };
     match state.inner.accounts.sign_in(credentials, now).await {
         Ok((token, _)) => {
-            let cookie = state.inner.accounts.cookies().set(SESSION_COOKIE, token.expose(), None);
-            with_cookie(Redirect::to(&return_to).into_response(), HeaderValue::try_from(cookie).ok())
+            let cookie = state
+                .inner
+                .accounts
+                .cookies()
+                .set(SESSION_COOKIE, token.expose(), None);
+            with_cookie(
+                Redirect::to(&return_to).into_response(),
+                HeaderValue::try_from(cookie).ok(),
+            )
         }
         Err(SignInError::Wrong) => {
             let problem = "Email or password is wrong. Check both and try again.";
@@ -70,12 +105,24 @@ pub(crate) async fn submit(State(state): State<SignIn>, visitor: Visitor, Form(t
         }
         Err(SignInError::TooMany { until }) => {
             let problem = format!("Too many attempts. Try again in {}.", wait_text(now, until));
-            let page = form(&state, &visitor, StatusCode::TOO_MANY_REQUESTS, &again(&problem)).await;
+            let page = form(
+                &state,
+                &visitor,
+                StatusCode::TOO_MANY_REQUESTS,
+                &again(&problem),
+            )
+            .await;
             with_retry_after(page, now, until)
         }
         Err(SignInError::Busy) => {
             let problem = "Many people are signing in at this moment. Try again in a few seconds.";
-            form(&state, &visitor, StatusCode::SERVICE_UNAVAILABLE, &again(problem)).await
+            form(
+                &state,
+                &visitor,
+                StatusCode::SERVICE_UNAVAILABLE,
+                &again(problem),
+            )
+            .await
         }
         Err(error @ SignInError::Store(_)) => state.inner.pages.failure(&error),
     }
@@ -89,10 +136,16 @@ pub(crate) struct SignOutForm {
     return_to: String,
 }
 
-pub(crate) async fn sign_out(State(state): State<SignIn>, visitor: Visitor, Form(form): Form<SignOutForm>) -> Response {
+pub(crate) async fn sign_out(
+    State(state): State<SignIn>,
+    visitor: Visitor,
+    Form(form): Form<SignOutForm>,
+) -> Response {
     let accounts = &state.inner.accounts;
     match accounts.signed_in(&visitor.cookies, state.now()).await {
-        Ok(Some(signed_in)) if !signed_in.csrf_matches(&form.csrf) => return state.inner.pages.stale_form(),
+        Ok(Some(signed_in)) if !signed_in.csrf_matches(&form.csrf) => {
+            return state.inner.pages.stale_form();
+        }
         Ok(_) => {}
         Err(error) => return state.inner.pages.failure(&error),
     }
@@ -101,12 +154,17 @@ pub(crate) async fn sign_out(State(state): State<SignIn>, visitor: Visitor, Form
     }
     let cleared = accounts.cookies().set(SESSION_COOKIE, "", Some(0));
     let return_to = same_site(&state.inner.public_base, &form.return_to);
-    with_cookie(Redirect::to(&sign_in_path(&return_to)).into_response(), HeaderValue::try_from(cleared).ok())
+    with_cookie(
+        Redirect::to(&sign_in_path(&return_to)).into_response(),
+        HeaderValue::try_from(cleared).ok(),
+    )
 }
 
 /// The sign-in page that leads back to `return_to`.
 pub(crate) fn sign_in_path(return_to: &str) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", return_to).finish();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("return_to", return_to)
+        .finish();
     format!("/sign-in?{query}")
 }
 
@@ -117,7 +175,12 @@ struct Shown<'a> {
     problem: &'a str,
 }
 
-async fn form(state: &SignIn, visitor: &Visitor, status: StatusCode, shown: &Shown<'_>) -> Response {
+async fn form(
+    state: &SignIn,
+    visitor: &Visitor,
+    status: StatusCode,
+    shown: &Shown<'_>,
+) -> Response {
     let needs_owner = match state.inner.accounts.needs_owner().await {
         Ok(needs) => needs,
         Err(error) => return state.inner.pages.failure(&error),
@@ -130,7 +193,10 @@ async fn form(state: &SignIn, visitor: &Visitor, status: StatusCode, shown: &Sho
         problem => shown.problem,
         needs_owner,
     };
-    with_cookie(state.inner.pages.page(status, "sign_in.html", values), token.set_cookie)
+    with_cookie(
+        state.inner.pages.page(status, "sign_in.html", values),
+        token.set_cookie,
+    )
 }
 
 pub(crate) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
@@ -140,8 +206,15 @@ pub(crate) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -
     response
 }
 
-pub(crate) fn with_retry_after(mut response: Response, now: Timestamp, until: Timestamp) -> Response {
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(now, until)));
+pub(crate) fn with_retry_after(
+    mut response: Response,
+    now: Timestamp,
+    until: Timestamp,
+) -> Response {
+    response.headers_mut().insert(
+        header::RETRY_AFTER,
+        HeaderValue::from(whole_seconds(now, until)),
+    );
     response
 }
 

@@ -19,7 +19,10 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let address = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip());
         Ok(Self {
             source: address.map_or_else(|| "unknown".to_owned(), network),
             user_agent: text(&parts.headers, header::USER_AGENT),
@@ -39,12 +42,19 @@ fn network(address: IpAddr) -> String {
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// All `Cookie` headers as one: HTTP/2 may split them (RFC 9113 §8.2.3).
 pub(crate) fn cookies(headers: &HeaderMap) -> String {
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     values.collect::<Vec<_>>().join("; ")
 }
 
@@ -54,7 +64,10 @@ mod tests {
 
     #[test]
     fn one_subscriber_is_one_source() {
-        assert_eq!(network("::ffff:192.0.2.1".parse().expect("address")), "192.0.2.1");
+        assert_eq!(
+            network("::ffff:192.0.2.1".parse().expect("address")),
+            "192.0.2.1"
+        );
         let a = network("2001:db8:1:2::1".parse().expect("address"));
         assert_eq!(a, network("2001:db8:1:2:ffff::9".parse().expect("address")));
         assert_ne!(a, network("2001:db8:1:3::1".parse().expect("address")));

@@ -62,7 +62,13 @@ pub enum AuthorizeProblem {
     Tell(String),
     /// The program's own fault; it is told where it listens.
     #[error("{error}: {description}")]
-    Answer { redirect_uri: String, headless: bool, state: Option<String>, error: &'static str, description: String },
+    Answer {
+        redirect_uri: String,
+        headless: bool,
+        state: Option<String>,
+        error: &'static str,
+        description: String,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -73,9 +79,14 @@ impl OauthServer {
     ///
     /// # Errors
     /// See [`AuthorizeProblem`].
-    pub async fn check(&self, params: &AuthorizeParams) -> Result<AuthorizeRequest, AuthorizeProblem> {
+    pub async fn check(
+        &self,
+        params: &AuthorizeParams,
+    ) -> Result<AuthorizeRequest, AuthorizeProblem> {
         let Some(client) = self.client(&params.client_id).await? else {
-            return Err(AuthorizeProblem::Tell("The program that sent you here is not known on this server.".into()));
+            return Err(AuthorizeProblem::Tell(
+                "The program that sent you here is not known on this server.".into(),
+            ));
         };
         if !self.may_redirect(&client, &params.redirect_uri) {
             return Err(AuthorizeProblem::Tell(
@@ -91,27 +102,49 @@ impl OauthServer {
             description: description.into(),
         };
         if params.response_type != "code" {
-            return Err(answer("unsupported_response_type", "response_type must be code"));
+            return Err(answer(
+                "unsupported_response_type",
+                "response_type must be code",
+            ));
         }
         if params.code_challenge.is_empty() {
             return Err(answer("invalid_request", "code_challenge is required"));
         }
         // "plain" and its absence, which means "plain", are how PKCE gets switched off.
         if params.code_challenge_method != "S256" {
-            return Err(answer("invalid_request", "code_challenge_method must be S256"));
+            return Err(answer(
+                "invalid_request",
+                "code_challenge_method must be S256",
+            ));
         }
         if !is_s256(&params.code_challenge) {
-            return Err(answer("invalid_request", "code_challenge is not the base64url of a SHA-256"));
+            return Err(answer(
+                "invalid_request",
+                "code_challenge is not the base64url of a SHA-256",
+            ));
         }
-        if params.state.as_ref().is_some_and(|state| state.len() > 2000) {
+        if params
+            .state
+            .as_ref()
+            .is_some_and(|state| state.len() > 2000)
+        {
             return Err(answer("invalid_request", "state is longer than 2000 bytes"));
         }
         let kind = match params.token_type.as_deref() {
             None | Some("" | "platform-user") => TokenKind::PlatformUser,
             Some("tenant") => TokenKind::Tenant,
-            Some(_) => return Err(answer("invalid_request", "token_type must be tenant or platform-user")),
+            Some(_) => {
+                return Err(answer(
+                    "invalid_request",
+                    "token_type must be tenant or platform-user",
+                ));
+            }
         };
-        let client_name = params.client_name.as_deref().map(readable).filter(|name| !name.is_empty());
+        let client_name = params
+            .client_name
+            .as_deref()
+            .map(readable)
+            .filter(|name| !name.is_empty());
         Ok(AuthorizeRequest {
             client_id: client.client_id,
             client_name: client_name.unwrap_or_else(|| readable(&client.name)),
@@ -127,9 +160,16 @@ impl OauthServer {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn allow(&self, request: &AuthorizeRequest, user: &User, now: Timestamp) -> Result<SecretString, StoreError> {
+    pub async fn allow(
+        &self,
+        request: &AuthorizeRequest,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<SecretString, StoreError> {
         // A used code is kept for a while, so that a replay is recognised and its grant revoked.
-        self.db.purge_codes(after(now, SignedDuration::from_hours(-24))).await?;
+        self.db
+            .purge_codes(after(now, SignedDuration::from_hours(-24)))
+            .await?;
         let code = random_code();
         let new = NewCode {
             code_hash: hash(&code),
@@ -147,14 +187,25 @@ impl OauthServer {
 }
 
 fn is_s256(challenge: &str) -> bool {
-    challenge.len() == 43 && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    challenge.len() == 43
+        && challenge
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 /// A name as one line of visible text: no control or direction-changing characters that could make the
 /// consent page say something else.
 fn readable(name: &str) -> String {
-    let tricky = |c: &char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    name.chars().filter(|c| !tricky(c)).take(80).collect::<String>().trim().to_owned()
+    let tricky = |c: &char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    name.chars()
+        .filter(|c| !tricky(c))
+        .take(80)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]

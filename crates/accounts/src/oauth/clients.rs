@@ -58,12 +58,22 @@ impl OauthServer {
     ///
     /// # Errors
     /// See [`RegisterError`].
-    pub async fn register(&self, metadata: ClientMetadata, source: &str, now: Timestamp) -> Result<Client, RegisterError> {
+    pub async fn register(
+        &self,
+        metadata: ClientMetadata,
+        source: &str,
+        now: Timestamp,
+    ) -> Result<Client, RegisterError> {
         check_metadata(&metadata)?;
         if let Attempt::Blocked { until } = self.registrations.attempt(source, now) {
             return Err(RegisterError::TooMany { until });
         }
-        let name: String = metadata.client_name.unwrap_or_default().chars().take(200).collect();
+        let name: String = metadata
+            .client_name
+            .unwrap_or_default()
+            .chars()
+            .take(200)
+            .collect();
         let client = OauthClient {
             client_id: format!("client_{}", &random_token()[..32]),
             name,
@@ -95,7 +105,10 @@ impl OauthServer {
         if client.client_id == CLI_CLIENT_ID {
             return self.is_headless(redirect_uri) || loopback(redirect_uri).is_some();
         }
-        client.redirect_uris.iter().any(|registered| registered == redirect_uri || same_but_port(registered, redirect_uri))
+        client
+            .redirect_uris
+            .iter()
+            .any(|registered| registered == redirect_uri || same_but_port(registered, redirect_uri))
     }
 
     /// Whether the code is to be shown to the person instead of sent to a program.
@@ -107,13 +120,20 @@ impl OauthServer {
 
 impl From<OauthClient> for Client {
     fn from(row: OauthClient) -> Self {
-        Self { client_id: row.client_id, name: row.name, redirect_uris: row.redirect_uris, created_at: Some(row.created_at) }
+        Self {
+            client_id: row.client_id,
+            name: row.name,
+            redirect_uris: row.redirect_uris,
+            created_at: Some(row.created_at),
+        }
     }
 }
 
 fn check_metadata(metadata: &ClientMetadata) -> Result<(), RegisterError> {
     if metadata.redirect_uris.is_empty() || metadata.redirect_uris.len() > MAX_URIS {
-        return Err(RegisterError::RedirectUri(format!("give one to {MAX_URIS} redirect_uris")));
+        return Err(RegisterError::RedirectUri(format!(
+            "give one to {MAX_URIS} redirect_uris"
+        )));
     }
     if let Some(bad) = metadata.redirect_uris.iter().find(|uri| !registrable(uri)) {
         let shown: String = bad.chars().take(200).collect();
@@ -121,15 +141,35 @@ fn check_metadata(metadata: &ClientMetadata) -> Result<(), RegisterError> {
             "{shown:?} is neither https nor http on a loopback address, or has a fragment or user part"
         )));
     }
-    if metadata.token_endpoint_auth_method.as_deref().is_some_and(|method| method != "none") {
-        return Err(RegisterError::Metadata("token_endpoint_auth_method must be \"none\"".into()));
+    if metadata
+        .token_endpoint_auth_method
+        .as_deref()
+        .is_some_and(|method| method != "none")
+    {
+        return Err(RegisterError::Metadata(
+            "token_endpoint_auth_method must be \"none\"".into(),
+        ));
     }
     let known = ["authorization_code", "refresh_token"];
-    if let Some(bad) = metadata.grant_types.iter().flatten().find(|grant| !known.contains(&grant.as_str())) {
-        return Err(RegisterError::Metadata(format!("grant type {bad:?} is not offered")));
+    if let Some(bad) = metadata
+        .grant_types
+        .iter()
+        .flatten()
+        .find(|grant| !known.contains(&grant.as_str()))
+    {
+        return Err(RegisterError::Metadata(format!(
+            "grant type {bad:?} is not offered"
+        )));
     }
-    if let Some(bad) = metadata.response_types.iter().flatten().find(|kind| *kind != "code") {
-        return Err(RegisterError::Metadata(format!("response type {bad:?} is not offered")));
+    if let Some(bad) = metadata
+        .response_types
+        .iter()
+        .flatten()
+        .find(|kind| *kind != "code")
+    {
+        return Err(RegisterError::Metadata(format!(
+            "response type {bad:?} is not offered"
+        )));
     }
     Ok(())
 }
@@ -138,7 +178,8 @@ fn registrable(uri: &str) -> bool {
     if uri.len() > MAX_URI_LENGTH {
         return false;
     }
-    loopback(uri).is_some() || plain_url(uri).is_some_and(|url| url.scheme() == "https" && url.host().is_some())
+    loopback(uri).is_some()
+        || plain_url(uri).is_some_and(|url| url.scheme() == "https" && url.host().is_some())
 }
 
 /// A URL without user part and fragment, spelled as its parser spells it: no `\`, tab or other character
@@ -146,7 +187,11 @@ fn registrable(uri: &str) -> bool {
 fn plain_url(uri: &str) -> Option<Url> {
     let url = Url::parse(uri).ok()?;
     let odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\' || c == '@';
-    (url.username().is_empty() && url.password().is_none() && url.fragment().is_none() && !uri.contains(odd)).then_some(url)
+    (url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none()
+        && !uri.contains(odd))
+    .then_some(url)
 }
 
 /// An `http` URL on this machine (RFC 8252 §7.3).
@@ -162,7 +207,9 @@ fn loopback(uri: &str) -> Option<Url> {
 
 /// RFC 8252 §7.3: a program on this machine can't know its port when it registers.
 fn same_but_port(registered: &str, asked: &str) -> bool {
-    let (Some(mut registered), Some(mut asked)) = (loopback(registered), loopback(asked)) else { return false };
+    let (Some(mut registered), Some(mut asked)) = (loopback(registered), loopback(asked)) else {
+        return false;
+    };
     registered.set_port(None).is_ok() && asked.set_port(None).is_ok() && registered == asked
 }
 
@@ -172,7 +219,11 @@ mod tests {
 
     #[test]
     fn only_this_machine_counts_as_loopback() {
-        for good in ["http://127.0.0.1:4000/callback", "http://localhost/cb?x=1", "http://[::1]:1/"] {
+        for good in [
+            "http://127.0.0.1:4000/callback",
+            "http://localhost/cb?x=1",
+            "http://[::1]:1/",
+        ] {
             assert!(loopback(good).is_some(), "{good}");
         }
         for bad in [
@@ -194,17 +245,39 @@ mod tests {
 
     #[test]
     fn a_registered_loopback_address_may_change_its_port_only() {
-        assert!(same_but_port("http://127.0.0.1:1/cb", "http://127.0.0.1:2/cb"));
-        assert!(same_but_port("http://127.0.0.1/cb", "http://127.0.0.1:2/cb"));
-        assert!(!same_but_port("http://127.0.0.1:1/cb", "http://127.0.0.1:1/other"));
-        assert!(!same_but_port("http://127.0.0.1:1/cb", "http://localhost:1/cb"));
-        assert!(!same_but_port("https://a.test/cb", "https://a.test:8443/cb"));
+        assert!(same_but_port(
+            "http://127.0.0.1:1/cb",
+            "http://127.0.0.1:2/cb"
+        ));
+        assert!(same_but_port(
+            "http://127.0.0.1/cb",
+            "http://127.0.0.1:2/cb"
+        ));
+        assert!(!same_but_port(
+            "http://127.0.0.1:1/cb",
+            "http://127.0.0.1:1/other"
+        ));
+        assert!(!same_but_port(
+            "http://127.0.0.1:1/cb",
+            "http://localhost:1/cb"
+        ));
+        assert!(!same_but_port(
+            "https://a.test/cb",
+            "https://a.test:8443/cb"
+        ));
     }
 
     #[test]
     fn odd_addresses_can_not_be_registered() {
         assert!(registrable("https://app.example.test/cb"));
-        for bad in ["http://app.example.test/cb", "https://a@b.test/", "https://a.test/#f", "data:text/html,x", "com.app:/x", ""] {
+        for bad in [
+            "http://app.example.test/cb",
+            "https://a@b.test/",
+            "https://a.test/#f",
+            "data:text/html,x",
+            "com.app:/x",
+            "",
+        ] {
             assert!(!registrable(bad), "{bad}");
         }
     }

@@ -69,8 +69,10 @@ pub enum TokenError {
     Store(#[from] StoreError),
 }
 
-const BAD_CODE: TokenError = TokenError::InvalidGrant("the code is wrong, used or expired; sign in again to get a new one");
-const BAD_REFRESH: TokenError = TokenError::InvalidGrant("the refresh token is wrong, used or expired; sign in again");
+const BAD_CODE: TokenError =
+    TokenError::InvalidGrant("the code is wrong, used or expired; sign in again to get a new one");
+const BAD_REFRESH: TokenError =
+    TokenError::InvalidGrant("the refresh token is wrong, used or expired; sign in again");
 
 /// The codes being redeemed at this moment.
 ///
@@ -87,14 +89,25 @@ struct Turn<'a> {
 
 impl InExchange {
     fn enter(&self, code: &TokenHash) -> Option<Turn<'_>> {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(code.clone());
-        free.then(|| Turn { codes: self, code: code.clone() })
+        let free = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(code.clone());
+        free.then(|| Turn {
+            codes: self,
+            code: code.clone(),
+        })
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.codes.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.code);
+        self.codes
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.code);
     }
 }
 
@@ -104,21 +117,33 @@ impl OauthServer {
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub async fn exchange(&self, request: CodeExchange, now: Timestamp) -> Result<GrantedTokens, TokenError> {
+    pub async fn exchange(
+        &self,
+        request: CodeExchange,
+        now: Timestamp,
+    ) -> Result<GrantedTokens, TokenError> {
         self.slow_down(&request.source, now)?;
         let code_hash = hash(request.code.expose_secret());
         let _turn = self.in_exchange.enter(&code_hash).ok_or(BAD_CODE)?;
         let refresh_token = random_token();
-        let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(request.code_verifier.expose_secret().as_bytes()));
+        let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(
+            request.code_verifier.expose_secret().as_bytes(),
+        ));
         let fits_verifier = verifier_is_well_formed(request.code_verifier.expose_secret());
         let claim = self
             .db
-            .claim_code(&code_hash, hash(&refresh_token), after(now, REFRESH_LIFE), now, |code| {
-                fits_verifier
-                    && code.client_id == request.client_id
-                    && code.redirect_uri == request.redirect_uri
-                    && secrets_match(&code.code_challenge, &challenge)
-            })
+            .claim_code(
+                &code_hash,
+                hash(&refresh_token),
+                after(now, REFRESH_LIFE),
+                now,
+                |code| {
+                    fits_verifier
+                        && code.client_id == request.client_id
+                        && code.redirect_uri == request.redirect_uri
+                        && secrets_match(&code.code_challenge, &challenge)
+                },
+            )
             .await?;
         match claim {
             CodeClaim::Granted(grant, _) => {
@@ -140,7 +165,11 @@ impl OauthServer {
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub async fn refresh(&self, request: RefreshExchange, now: Timestamp) -> Result<GrantedTokens, TokenError> {
+    pub async fn refresh(
+        &self,
+        request: RefreshExchange,
+        now: Timestamp,
+    ) -> Result<GrantedTokens, TokenError> {
         self.slow_down(&request.source, now)?;
         let new = random_token();
         let rotation = self
@@ -171,7 +200,10 @@ impl OauthServer {
     /// # Errors
     /// When the database fails.
     pub async fn revoke(&self, token: &SecretString, now: Timestamp) -> Result<(), StoreError> {
-        let by_refresh = self.db.grant_of_refresh_token(&hash(token.expose_secret())).await?;
+        let by_refresh = self
+            .db
+            .grant_of_refresh_token(&hash(token.expose_secret()))
+            .await?;
         let grant = match by_refresh {
             Some(grant) => Some(grant),
             None => self.issuer.grant_of(token.expose_secret()).await,
@@ -182,7 +214,13 @@ impl OauthServer {
         }
     }
 
-    async fn tokens(&self, grant: Grant, user: User, refresh_token: String, now: Timestamp) -> Result<GrantedTokens, TokenError> {
+    async fn tokens(
+        &self,
+        grant: Grant,
+        user: User,
+        refresh_token: String,
+        now: Timestamp,
+    ) -> Result<GrantedTokens, TokenError> {
         let request = IssueFor {
             tenant: user.tenant,
             user: user.clone(),
@@ -215,5 +253,7 @@ impl OauthServer {
 /// RFC 7636 §4.1.
 fn verifier_is_well_formed(verifier: &str) -> bool {
     (43..=128).contains(&verifier.len())
-        && verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        && verifier
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }

@@ -89,7 +89,9 @@ impl OauthServer {
         Self {
             db,
             issuer,
-            headless: bases.map(|base| format!("{}/oauth/code", plain(base))).collect(),
+            headless: bases
+                .map(|base| format!("{}/oauth/code", plain(base)))
+                .collect(),
             issuer_id: plain(&config.gateway_base),
             gateway_base: config.gateway_base.clone(),
             in_exchange: exchange::InExchange::default(),

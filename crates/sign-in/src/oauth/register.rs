@@ -13,13 +13,27 @@ use serde_json::json;
 use super::NO_STORE;
 use crate::{SignIn, Visitor, sign_in::with_retry_after};
 
-pub(crate) async fn register(State(state): State<SignIn>, visitor: Visitor, body: Bytes) -> Response {
+pub(crate) async fn register(
+    State(state): State<SignIn>,
+    visitor: Visitor,
+    body: Bytes,
+) -> Response {
     let metadata: ClientMetadata = match serde_json::from_slice(&body) {
         Ok(metadata) => metadata,
-        Err(error) => return refuse("invalid_client_metadata", &format!("the body is not the expected JSON: {error}")),
+        Err(error) => {
+            return refuse(
+                "invalid_client_metadata",
+                &format!("the body is not the expected JSON: {error}"),
+            );
+        }
     };
     let now = state.now();
-    match state.inner.oauth.register(metadata, &visitor.source, now).await {
+    match state
+        .inner
+        .oauth
+        .register(metadata, &visitor.source, now)
+        .await
+    {
         Ok(client) => {
             let body = json!({
                 "client_id": client.client_id,
@@ -36,7 +50,11 @@ pub(crate) async fn register(State(state): State<SignIn>, visitor: Visitor, body
         Err(RegisterError::Metadata(why)) => refuse("invalid_client_metadata", &why),
         Err(error @ RegisterError::TooMany { until }) => {
             let body = json!({ "error": "temporarily_unavailable", "error_description": error.to_string() });
-            with_retry_after((StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response(), now, until)
+            with_retry_after(
+                (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response(),
+                now,
+                until,
+            )
         }
         Err(RegisterError::Store(error)) => {
             tracing::error!(%error, "a client could not be registered");
@@ -47,5 +65,10 @@ pub(crate) async fn register(State(state): State<SignIn>, visitor: Visitor, body
 }
 
 fn refuse(error: &str, description: &str) -> Response {
-    (StatusCode::BAD_REQUEST, NO_STORE, Json(json!({ "error": error, "error_description": description }))).into_response()
+    (
+        StatusCode::BAD_REQUEST,
+        NO_STORE,
+        Json(json!({ "error": error, "error_description": description })),
+    )
+        .into_response()
 }

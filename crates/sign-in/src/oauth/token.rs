@@ -36,7 +36,12 @@ struct RevokeRequest {
     token: SecretString,
 }
 
-pub(crate) async fn token(State(state): State<SignIn>, visitor: Visitor, headers: HeaderMap, body: Bytes) -> Response {
+pub(crate) async fn token(
+    State(state): State<SignIn>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let request: TokenRequest = match parse(&headers, &body) {
         Ok(request) => request,
         Err(why) => return refuse("invalid_request", &why),
@@ -53,27 +58,53 @@ pub(crate) async fn token(State(state): State<SignIn>, visitor: Visitor, headers
             let (Some(code), Some(code_verifier), Some(redirect_uri)) =
                 (request.code, request.code_verifier, request.redirect_uri)
             else {
-                return refuse("invalid_request", "code, code_verifier and redirect_uri are required");
+                return refuse(
+                    "invalid_request",
+                    "code, code_verifier and redirect_uri are required",
+                );
             };
-            let exchange =
-                CodeExchange { code, client_id: request.client_id, redirect_uri, code_verifier, source: visitor.source };
+            let exchange = CodeExchange {
+                code,
+                client_id: request.client_id,
+                redirect_uri,
+                code_verifier,
+                source: visitor.source,
+            };
             oauth.exchange(exchange, now).await
         }
         "refresh_token" => {
             let Some(refresh_token) = request.refresh_token else {
                 return refuse("invalid_request", "refresh_token is required");
             };
-            oauth.refresh(RefreshExchange { refresh_token, client_id: request.client_id, source: visitor.source }, now).await
+            oauth
+                .refresh(
+                    RefreshExchange {
+                        refresh_token,
+                        client_id: request.client_id,
+                        source: visitor.source,
+                    },
+                    now,
+                )
+                .await
         }
         "" => return refuse("invalid_request", "grant_type is required"),
-        _ => return refuse("unsupported_grant_type", "grant_type must be authorization_code or refresh_token"),
+        _ => {
+            return refuse(
+                "unsupported_grant_type",
+                "grant_type must be authorization_code or refresh_token",
+            );
+        }
     };
     match done {
         Ok(tokens) => granted(&tokens),
         Err(TokenError::InvalidGrant(why)) => refuse("invalid_grant", why),
         Err(error @ TokenError::TooMany { until }) => {
             let body = json!({ "error": "temporarily_unavailable", "error_description": error.to_string() });
-            with_retry_after((StatusCode::TOO_MANY_REQUESTS, NO_STORE, Json(body)).into_response(), now, until)
+            with_retry_after(
+                (StatusCode::TOO_MANY_REQUESTS, NO_STORE, Json(body)).into_response(),
+                now,
+                until,
+            )
         }
         Err(error) => failure(&error),
     }
@@ -95,7 +126,11 @@ fn granted(tokens: &GrantedTokens) -> Response {
     (NO_STORE, Json(body)).into_response()
 }
 
-pub(crate) async fn revoke(State(state): State<SignIn>, headers: HeaderMap, body: Bytes) -> Response {
+pub(crate) async fn revoke(
+    State(state): State<SignIn>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let request: RevokeRequest = match parse(&headers, &body) {
         Ok(request) => request,
         Err(why) => return refuse("invalid_request", &why),
@@ -108,11 +143,16 @@ pub(crate) async fn revoke(State(state): State<SignIn>, headers: HeaderMap, body
 
 /// Form, as the RFCs say, or JSON, as many clients do.
 fn parse<T: for<'de> Deserialize<'de>>(headers: &HeaderMap, body: &[u8]) -> Result<T, String> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if kind.to_ascii_lowercase().starts_with("application/json") {
         // Not the parser's own message: it may quote the secrets in the body.
-        let members: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "the body is not a JSON object")?;
-        return serde_json::from_value(members.into()).map_err(|_| "a parameter is missing or not a string".into());
+        let members: Map<String, Value> =
+            serde_json::from_slice(body).map_err(|_| "the body is not a JSON object")?;
+        return serde_json::from_value(members.into())
+            .map_err(|_| "a parameter is missing or not a string".into());
     }
     form(body)
 }
@@ -121,7 +161,10 @@ fn form<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, String> {
     let mut pairs = Map::new();
     for (key, value) in url::form_urlencoded::parse(body) {
         // RFC 6749 §3.2: parameters must not appear twice.
-        if pairs.insert(key.clone().into_owned(), value.into_owned().into()).is_some() {
+        if pairs
+            .insert(key.clone().into_owned(), value.into_owned().into())
+            .is_some()
+        {
             return Err(format!("{key} is given twice"));
         }
     }
@@ -129,7 +172,12 @@ fn form<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, String> {
 }
 
 fn refuse(error: &str, description: &str) -> Response {
-    (StatusCode::BAD_REQUEST, NO_STORE, Json(json!({ "error": error, "error_description": description }))).into_response()
+    (
+        StatusCode::BAD_REQUEST,
+        NO_STORE,
+        Json(json!({ "error": error, "error_description": description })),
+    )
+        .into_response()
 }
 
 fn failure(error: &(dyn std::error::Error + 'static)) -> Response {

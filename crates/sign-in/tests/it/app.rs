@@ -10,8 +10,8 @@ use std::{
 };
 
 use accounts::{
-    Accounts, CompanyCreator, CompanyError, CookiePolicy, GrantId, Grants, IssueError, IssueFor, IssuedToken, NewCompany, NewPerson,
-    OauthConfig, OauthServer, Role, TokenIssuer, User,
+    Accounts, CompanyCreator, CompanyError, CookiePolicy, GrantId, Grants, IssueError, IssueFor,
+    IssuedToken, NewCompany, NewPerson, OauthConfig, OauthServer, Role, TokenIssuer, User,
 };
 use axum::{Router, body::Body, extract::ConnectInfo};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -40,7 +40,7 @@ pub struct App {
     pub db: Db,
     pub owner: Option<User>,
     clock: Arc<AtomicI64>,
-    _dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
 }
 
 /// Stands in for the gateway: a token that names its grant, so that revocation can be followed.
@@ -57,7 +57,12 @@ impl TokenIssuer for Issuer {
     }
 
     async fn grant_of(&self, access_token: &str) -> Option<GrantId> {
-        access_token.strip_prefix("access.")?.rsplit('.').next()?.parse().ok()
+        access_token
+            .strip_prefix("access.")?
+            .rsplit('.')
+            .next()?
+            .parse()
+            .ok()
     }
 }
 
@@ -66,8 +71,16 @@ struct Companies(Db);
 #[async_trait::async_trait]
 impl CompanyCreator for Companies {
     async fn create_company(&self, company: NewCompany) -> Result<TenantId, CompanyError> {
-        let new = NewTenant { name: company.name, time_zone: company.time_zone, country_code: company.country_code };
-        let made = self.0.create_tenant(new, store::now()).await.map_err(|error| CompanyError(Box::new(error)))?;
+        let new = NewTenant {
+            name: company.name,
+            time_zone: company.time_zone,
+            country_code: company.country_code,
+        };
+        let made = self
+            .0
+            .create_tenant(new, store::now())
+            .await
+            .map_err(|error| CompanyError(Box::new(error)))?;
         Ok(made.id)
     }
 }
@@ -79,7 +92,10 @@ impl App {
         let db = Db::open_file(&dir.path().join("t.db")).await.expect("open");
         let accounts = Accounts::new(db.clone(), CookiePolicy { secure: true });
         let public_base = Url::parse(BASE).expect("url");
-        let config = OauthConfig { gateway_base: public_base.join("membrane").expect("url"), other_bases: Vec::new() };
+        let config = OauthConfig {
+            gateway_base: public_base.join("membrane").expect("url"),
+            other_bases: Vec::new(),
+        };
         let oauth = OauthServer::new(db.clone(), Arc::new(Issuer), &config);
         let grants = oauth.grants();
         let clock = Arc::new(AtomicI64::new(START));
@@ -89,23 +105,52 @@ impl App {
             oauth,
             companies: Arc::new(Companies(db.clone())),
             public_base,
-            clock: Arc::new(move || Timestamp::from_millisecond(ticking.load(Ordering::Relaxed)).expect("in range")),
+            clock: Arc::new(move || {
+                Timestamp::from_millisecond(ticking.load(Ordering::Relaxed)).expect("in range")
+            }),
         });
         let router = sign_in::router(state.clone())
             .nest("/membrane", sign_in::oauth_router(state.clone()))
             .nest("/elsewhere", sign_in::oauth_router_elsewhere(state.clone()))
             .merge(sign_in::well_known_router(state));
-        Self { router, accounts, grants, db, owner: None, clock, _dir: dir }
+        Self {
+            router,
+            accounts,
+            grants,
+            db,
+            owner: None,
+            clock,
+            dir,
+        }
     }
 
     /// One company with one owner.
     pub async fn new() -> Self {
         let mut app = Self::empty().await;
-        let new = NewTenant { name: "Acme & Sons".into(), time_zone: "Europe/Bratislava".into(), country_code: "SK".into() };
-        let tenant = app.db.create_tenant(new, app.now()).await.expect("tenant").id;
-        let person =
-            NewPerson { tenant, email: EMAIL.into(), name: "Owner".into(), role: Role::Owner, password: PASSWORD.into() };
-        app.owner = Some(app.accounts.create_user(person, app.now()).await.expect("owner"));
+        let new = NewTenant {
+            name: "Acme & Sons".into(),
+            time_zone: "Europe/Bratislava".into(),
+            country_code: "SK".into(),
+        };
+        let tenant = app
+            .db
+            .create_tenant(new, app.now())
+            .await
+            .expect("tenant")
+            .id;
+        let person = NewPerson {
+            tenant,
+            email: EMAIL.into(),
+            name: "Owner".into(),
+            role: Role::Owner,
+            password: PASSWORD.into(),
+        };
+        app.owner = Some(
+            app.accounts
+                .create_user(person, app.now())
+                .await
+                .expect("owner"),
+        );
         app
     }
 
@@ -123,7 +168,11 @@ impl App {
 
     pub fn browser_from(&self, address: &str) -> Browser {
         let address = SocketAddr::new(address.parse().expect("address"), 5555);
-        Browser { router: self.router.clone(), cookies: BTreeMap::new(), address }
+        Browser {
+            router: self.router.clone(),
+            cookies: BTreeMap::new(),
+            address,
+        }
     }
 
     /// A browser in which the owner is signed in.
@@ -138,7 +187,10 @@ impl App {
     pub async fn code(&self, query: &str) -> String {
         let mut browser = self.signed_in().await;
         let answer = browser.decide(query, "allow").await;
-        query_of(&answer.location()).get("code").expect("a code").clone()
+        query_of(&answer.location())
+            .get("code")
+            .expect("a code")
+            .clone()
     }
 
     pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -147,11 +199,16 @@ impl App {
 
     /// Redeems a code as the command line does.
     pub async fn redeem(&self, code: &str) -> Answer {
-        self.post_form("/membrane/oauth/token", &redemption(code)).await
+        self.post_form("/membrane/oauth/token", &redemption(code))
+            .await
     }
 
     pub async fn refresh(&self, token: &str) -> Answer {
-        let fields = [("grant_type", "refresh_token"), ("client_id", "membrane-cli"), ("refresh_token", token)];
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("client_id", "membrane-cli"),
+            ("refresh_token", token),
+        ];
         self.post_form("/membrane/oauth/token", &fields).await
     }
 
@@ -190,12 +247,20 @@ pub fn query(changes: &[(&str, &str)]) -> String {
         ("client_name", "claude"),
     ]);
     parameters.extend(changes.iter().copied());
-    let kept = parameters.into_iter().filter(|(_, value)| !value.is_empty());
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
+    let kept = parameters
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty());
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(kept)
+        .finish()
 }
 
 pub fn query_of(url: &str) -> BTreeMap<String, String> {
-    Url::parse(url).expect("an absolute address").query_pairs().into_owned().collect()
+    Url::parse(url)
+        .expect("an absolute address")
+        .query_pairs()
+        .into_owned()
+        .collect()
 }
 
 /// Keeps cookies as a browser does.
@@ -213,7 +278,10 @@ pub struct Answer {
 
 impl Answer {
     pub fn location(&self) -> String {
-        let location = self.headers.get(header::LOCATION).unwrap_or_else(|| panic!("no redirect: {} {}", self.status, self.body));
+        let location = self
+            .headers
+            .get(header::LOCATION)
+            .unwrap_or_else(|| panic!("no redirect: {} {}", self.status, self.body));
         location.to_str().expect("text").to_owned()
     }
 
@@ -222,20 +290,31 @@ impl Answer {
     }
 
     pub fn header(&self, name: header::HeaderName) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
     }
 
     /// The value of the first hidden field with this name.
     pub fn field(&self, name: &str) -> String {
         let marker = format!("name=\"{name}\" value=\"");
-        let from = self.body.find(&marker).unwrap_or_else(|| panic!("no field {name} in {}", self.body)) + marker.len();
+        let from = self
+            .body
+            .find(&marker)
+            .unwrap_or_else(|| panic!("no field {name} in {}", self.body))
+            + marker.len();
         let length = self.body[from..].find('"').expect("a closing quote");
         unescape(&self.body[from..from + length])
     }
 }
 
 fn unescape(text: &str) -> String {
-    text.replace("&#x2f;", "/").replace("&quot;", "\"").replace("&#x27;", "'").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text.replace("&#x2f;", "/")
+        .replace("&quot;", "\"")
+        .replace("&#x27;", "'")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
 }
 
 impl Browser {
@@ -244,42 +323,84 @@ impl Browser {
     }
 
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.send(Method::POST, path, "application/x-www-form-urlencoded", Body::from(body)).await
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.send(
+            Method::POST,
+            path,
+            "application/x-www-form-urlencoded",
+            Body::from(body),
+        )
+        .await
     }
 
     pub async fn post_json(&mut self, path: &str, body: &Value) -> Answer {
-        self.send(Method::POST, path, "application/json", Body::from(body.to_string())).await
+        self.send(
+            Method::POST,
+            path,
+            "application/json",
+            Body::from(body.to_string()),
+        )
+        .await
     }
 
     pub async fn sign_in(&mut self, email: &str, password: &str, return_to: &str) -> Answer {
         let csrf = self.get("/sign-in").await.field("csrf");
-        let fields = [("email", email), ("password", password), ("return_to", return_to), ("csrf", &csrf)];
+        let fields = [
+            ("email", email),
+            ("password", password),
+            ("return_to", return_to),
+            ("csrf", &csrf),
+        ];
         self.post("/sign-in", &fields).await
     }
 
     /// Opens the consent page and presses a button.
     pub async fn decide(&mut self, query: &str, decision: &str) -> Answer {
-        let page = self.get(&format!("/membrane/oauth/authorize?{query}")).await;
+        let page = self
+            .get(&format!("/membrane/oauth/authorize?{query}"))
+            .await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.body);
-        let fields = [("csrf", &*page.field("csrf")), ("request", &*page.field("request")), ("decision", decision)];
+        let fields = [
+            ("csrf", &*page.field("csrf")),
+            ("request", &*page.field("request")),
+            ("decision", decision),
+        ];
         self.post("/membrane/oauth/authorize", &fields).await
     }
 
     async fn send(&mut self, method: Method, path: &str, content_type: &str, body: Body) -> Answer {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut request = Request::builder().method(method).uri(path).extension(ConnectInfo(self.address));
+        let cookies: Vec<String> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .extension(ConnectInfo(self.address));
         if !content_type.is_empty() {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
         if !cookies.is_empty() {
             request = request.header(header::COOKIE, cookies.join("; "));
         }
-        let response = self.router.clone().oneshot(request.body(body).expect("a request")).await.expect("infallible");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(body).expect("a request"))
+            .await
+            .expect("infallible");
         let (parts, body) = response.into_parts();
         for cookie in parts.headers.get_all(header::SET_COOKIE) {
             let cookie = cookie.to_str().expect("text");
-            let (name, value) = cookie.split(';').next().expect("a pair").split_once('=').expect("a pair");
+            let (name, value) = cookie
+                .split(';')
+                .next()
+                .expect("a pair")
+                .split_once('=')
+                .expect("a pair");
             if cookie.contains("Max-Age=0") {
                 self.cookies.remove(name);
             } else {
@@ -287,6 +408,10 @@ impl Browser {
             }
         }
         let body = body.collect().await.expect("a body").to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).expect("text") }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).expect("text"),
+        }
     }
 }

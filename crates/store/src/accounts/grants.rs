@@ -2,7 +2,8 @@
 
 use model::{Timestamp, UserId};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, QueryOrder, TransactionTrait, entity::prelude::*,
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, QueryOrder, TransactionTrait,
+    entity::prelude::*,
 };
 
 use super::{TokenHash, TokenKind, User, users};
@@ -149,8 +150,13 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn grant_of_refresh_token(&self, token: &TokenHash) -> Result<Option<GrantId>, StoreError> {
-        let row = refresh::Entity::find_by_id(token.0.clone()).one(&self.conn).await?;
+    pub async fn grant_of_refresh_token(
+        &self,
+        token: &TokenHash,
+    ) -> Result<Option<GrantId>, StoreError> {
+        let row = refresh::Entity::find_by_id(token.0.clone())
+            .one(&self.conn)
+            .await?;
         Ok(row.map(|row| GrantId(row.grant_id)))
     }
 
@@ -169,12 +175,18 @@ impl Db {
             expires_at: Set(to_ms(expires_at)),
             used_at: Set(None),
         };
-        refresh::Entity::insert(row).exec_without_returning(conn).await?;
+        refresh::Entity::insert(row)
+            .exec_without_returning(conn)
+            .await?;
         Ok(())
     }
 
     /// Adds a grant.
-    pub(super) async fn insert_grant(conn: &impl ConnectionTrait, new: NewGrant, now: Timestamp) -> Result<GrantId, StoreError> {
+    pub(super) async fn insert_grant(
+        conn: &impl ConnectionTrait,
+        new: NewGrant,
+        now: Timestamp,
+    ) -> Result<GrantId, StoreError> {
         let row = entity::ActiveModel {
             user_id: Set(new.user.0),
             client_id: Set(new.client_id),
@@ -256,7 +268,11 @@ async fn live(conn: &impl ConnectionTrait, id: i64) -> Result<Option<(Grant, Use
     Ok(user.map(|user| (grant.into(), user.into())))
 }
 
-pub(super) async fn revoke(conn: &impl ConnectionTrait, id: i64, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn revoke(
+    conn: &impl ConnectionTrait,
+    id: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     entity::Entity::update_many()
         .col_expr(entity::Column::RevokedAt, Expr::value(to_ms(now)))
         .filter(entity::Column::Id.eq(id))

@@ -22,7 +22,15 @@ fn owned_by(column: &'static str, target: &'static str) -> ForeignKeyCreateState
 #[async_trait::async_trait]
 impl MigrationTrait for CreateAccounts {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for mut table in [users(), sessions(), setup_links(), clients(), grants(), codes(), refresh_tokens()] {
+        for mut table in [
+            users(),
+            sessions(),
+            setup_links(),
+            clients(),
+            grants(),
+            codes(),
+            refresh_tokens(),
+        ] {
             manager.create_table(table.take()).await?;
         }
         for (table, column) in [
@@ -33,7 +41,15 @@ impl MigrationTrait for CreateAccounts {
             ("oauth_refresh_tokens", "grant_id"),
         ] {
             let name = format!("ix_{table}_{column}");
-            manager.create_index(Index::create().name(name).table(table).col(column).to_owned()).await?;
+            manager
+                .create_index(
+                    Index::create()
+                        .name(name)
+                        .table(table)
+                        .col(column)
+                        .to_owned(),
+                )
+                .await?;
         }
         Ok(())
     }
@@ -48,7 +64,9 @@ impl MigrationTrait for CreateAccounts {
             "user_sessions",
             "users",
         ] {
-            manager.drop_table(Table::drop().table(table).to_owned()).await?;
+            manager
+                .drop_table(Table::drop().table(table).to_owned())
+                .await?;
         }
         Ok(())
     }

@@ -125,9 +125,17 @@ impl TryFrom<client::Model> for OauthClient {
     type Error = StoreError;
 
     fn try_from(row: client::Model) -> Result<Self, StoreError> {
-        let redirect_uris = serde_json::from_str(&row.redirect_uris)
-            .map_err(|source| StoreError::Corrupt { what: "redirect addresses of a client", source })?;
-        Ok(Self { client_id: row.client_id, name: row.name, redirect_uris, created_at: from_ms(row.created_at) })
+        let redirect_uris =
+            serde_json::from_str(&row.redirect_uris).map_err(|source| StoreError::Corrupt {
+                what: "redirect addresses of a client",
+                source,
+            })?;
+        Ok(Self {
+            client_id: row.client_id,
+            name: row.name,
+            redirect_uris,
+            created_at: from_ms(row.created_at),
+        })
     }
 }
 
@@ -143,7 +151,9 @@ impl Db {
             redirect_uris: Set(serde_json::Value::from(new.redirect_uris.clone()).to_string()),
             created_at: Set(to_ms(new.created_at)),
         };
-        client::Entity::insert(row).exec_without_returning(&self.conn).await?;
+        client::Entity::insert(row)
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -152,7 +162,11 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn oauth_client(&self, client_id: &str) -> Result<Option<OauthClient>, StoreError> {
-        client::Entity::find_by_id(client_id).one(&self.conn).await?.map(OauthClient::try_from).transpose()
+        client::Entity::find_by_id(client_id)
+            .one(&self.conn)
+            .await?
+            .map(OauthClient::try_from)
+            .transpose()
     }
 
     /// Keeps a code that is about to be handed out.
@@ -173,7 +187,9 @@ impl Db {
             used_at: Set(None),
             grant_id: Set(None),
         };
-        code::Entity::insert(row).exec_without_returning(&self.conn).await?;
+        code::Entity::insert(row)
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -201,7 +217,10 @@ impl Db {
             .await?
             .rows_affected
             == 1;
-        let Some(row) = code::Entity::find_by_id(code_hash.0.clone()).one(&tx).await? else {
+        let Some(row) = code::Entity::find_by_id(code_hash.0.clone())
+            .one(&tx)
+            .await?
+        else {
             return Ok(CodeClaim::Invalid);
         };
         let outcome = if claimed {
@@ -209,7 +228,8 @@ impl Db {
             let claim = ClaimedCode::from(row);
             if check(&claim) {
                 let grant = Self::insert_grant(&tx, grant_of, now).await?;
-                Self::insert_refresh_token(&tx, grant, refresh_token, now, refresh_expires_at).await?;
+                Self::insert_refresh_token(&tx, grant, refresh_token, now, refresh_expires_at)
+                    .await?;
                 code::Entity::update_many()
                     .col_expr(code::Column::GrantId, Expr::value(grant.0))
                     .filter(code::Column::CodeHash.eq(&code_hash.0))

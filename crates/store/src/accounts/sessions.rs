@@ -72,7 +72,9 @@ impl Db {
             expires_at: Set(to_ms(new.expires_at)),
             user_agent: Set(new.user_agent),
         };
-        entity::Entity::insert(row).exec_without_returning(&self.conn).await?;
+        entity::Entity::insert(row)
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -80,12 +82,18 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn live_session(&self, token: &TokenHash, now: Timestamp) -> Result<Option<(Session, User)>, StoreError> {
+    pub async fn live_session(
+        &self,
+        token: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<(Session, User)>, StoreError> {
         let session = entity::Entity::find_by_id(token.0.clone())
             .filter(entity::Column::ExpiresAt.gt(to_ms(now)))
             .one(&self.conn)
             .await?;
-        let Some(session) = session else { return Ok(None) };
+        let Some(session) = session else {
+            return Ok(None);
+        };
         let user = users::entity::Entity::find_by_id(session.user_id)
             .filter(users::entity::Column::DisabledAt.is_null())
             .one(&self.conn)
@@ -97,7 +105,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn touch_session(&self, token: &TokenHash, now: Timestamp, expires_at: Timestamp) -> Result<(), StoreError> {
+    pub async fn touch_session(
+        &self,
+        token: &TokenHash,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
         entity::Entity::update_many()
             .col_expr(entity::Column::LastSeenAt, Expr::value(to_ms(now)))
             .col_expr(entity::Column::ExpiresAt, Expr::value(to_ms(expires_at)))
@@ -112,7 +125,9 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn delete_session(&self, token: &TokenHash) -> Result<(), StoreError> {
-        entity::Entity::delete_by_id(token.0.clone()).exec(&self.conn).await?;
+        entity::Entity::delete_by_id(token.0.clone())
+            .exec(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -121,7 +136,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn delete_sessions_of(&self, user: UserId) -> Result<(), StoreError> {
-        entity::Entity::delete_many().filter(entity::Column::UserId.eq(user.0)).exec(&self.conn).await?;
+        entity::Entity::delete_many()
+            .filter(entity::Column::UserId.eq(user.0))
+            .exec(&self.conn)
+            .await?;
         Ok(())
     }
 

@@ -37,15 +37,25 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn replace_setup_link(&self, link: TokenHash, now: Timestamp, expires_at: Timestamp) -> Result<(), StoreError> {
-        entity::Entity::delete_many().filter(entity::Column::UsedAt.is_null()).exec(&self.conn).await?;
+    pub async fn replace_setup_link(
+        &self,
+        link: TokenHash,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        entity::Entity::delete_many()
+            .filter(entity::Column::UsedAt.is_null())
+            .exec(&self.conn)
+            .await?;
         let row = entity::ActiveModel {
             token_hash: Set(link.0),
             created_at: Set(to_ms(now)),
             expires_at: Set(to_ms(expires_at)),
             used_at: Set(None),
         };
-        entity::Entity::insert(row).exec_without_returning(&self.conn).await?;
+        entity::Entity::insert(row)
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -53,15 +63,27 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn setup_link_is_open(&self, link: &TokenHash, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(entity::Entity::find().filter(open(link, now)).one(&self.conn).await?.is_some())
+    pub async fn setup_link_is_open(
+        &self,
+        link: &TokenHash,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(entity::Entity::find()
+            .filter(open(link, now))
+            .one(&self.conn)
+            .await?
+            .is_some())
     }
 
     /// Uses the link up. `true` for exactly one caller.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim_setup_link(&self, link: &TokenHash, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn claim_setup_link(
+        &self,
+        link: &TokenHash,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let done = entity::Entity::update_many()
             .col_expr(entity::Column::UsedAt, Expr::value(to_ms(now)))
             .filter(open(link, now))

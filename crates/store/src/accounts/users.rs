@@ -126,7 +126,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        Ok(entity::Entity::find_by_id(id.0).one(&self.conn).await?.map(Into::into))
+        Ok(entity::Entity::find_by_id(id.0)
+            .one(&self.conn)
+            .await?
+            .map(Into::into))
     }
 
     /// Everybody of a company, by name.
@@ -162,7 +165,10 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn password_hash_by_email(&self, email: &str) -> Result<Option<(User, String)>, StoreError> {
+    pub async fn password_hash_by_email(
+        &self,
+        email: &str,
+    ) -> Result<Option<(User, String)>, StoreError> {
         let row = entity::Entity::find()
             .filter(entity::Column::Email.eq(email.trim().to_lowercase()))
             .one(&self.conn)
@@ -177,7 +183,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_password_hash(&self, user: UserId, password_hash: &str) -> Result<(), StoreError> {
+    pub async fn set_password_hash(
+        &self,
+        user: UserId,
+        password_hash: &str,
+    ) -> Result<(), StoreError> {
         entity::Entity::update_many()
             .col_expr(entity::Column::PasswordHash, Expr::value(password_hash))
             .filter(entity::Column::Id.eq(user.0))
@@ -191,7 +201,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_user_disabled(&self, user: UserId, at: Option<Timestamp>) -> Result<(), StoreError> {
+    pub async fn set_user_disabled(
+        &self,
+        user: UserId,
+        at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         entity::Entity::update_many()
             .col_expr(entity::Column::DisabledAt, Expr::value(at.map(to_ms)))
             .filter(entity::Column::Id.eq(user.0))
