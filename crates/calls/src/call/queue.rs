@@ -10,6 +10,9 @@ use crate::acd::{Offer, OfferId};
 
 impl Call {
     pub(super) fn offered(&mut self, now: Timestamp, offer: Offer, out: &mut Out) {
+        if self.is_finished() {
+            return;
+        }
         let Stage::Queue(queue) = &mut self.stage else {
             return out.act(Output::OfferEnded { offer: offer.offer, reason: OfferEnd::Canceled });
         };
