@@ -57,3 +57,12 @@ pub enum OutboundError {
         reason: String,
     },
 }
+
+/// A URL as it may be shown: no user name, no query, no fragment.
+pub(crate) fn display_target(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or("?");
+    match url.port() {
+        Some(port) => format!("{}://{host}:{port}{}", url.scheme(), url.path()),
+        None => format!("{}://{host}{}", url.scheme(), url.path()),
+    }
+}

@@ -6,10 +6,17 @@
 //!
 //! It knows no connector, no credential and no database. Start with [`Outbound`] and [`Policy`].
 
+mod address;
+mod body;
 mod client;
-mod policy;
 mod error;
+mod policy;
+mod resolver;
+#[cfg(test)]
+mod tests;
 
-pub use client::{Outbound, OutboundRequest, OutboundResponse, RequestBody, ResponseBody, Timeouts};
+pub use body::ResponseBody;
+pub use client::{Outbound, OutboundRequest, OutboundResponse, RequestBody, Timeouts};
 pub use error::OutboundError;
 pub use policy::{Allow, AllowEntry, AllowEntryError, Policy};
+pub use resolver::Lookup;
