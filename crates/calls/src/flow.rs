@@ -6,6 +6,8 @@ use model::{FlowId, GroupId, StepKind};
 use serde::{Deserialize, Serialize};
 
 mod check;
+#[cfg(test)]
+mod tests;
 
 pub use check::{FlowProblem, Severity};
 
