@@ -232,7 +232,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
+        fs::metadata(path)
+            .expect("it was just written")
+            .permissions()
+            .mode()
+            & 0o777
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl CliError {
     pub fn hint(mut self, text: impl Into<String>) -> Self {
         match &mut self {
             Self::Usage { hint, .. } | Self::Api { hint, .. } | Self::Local { hint, .. } => {
-                *hint = Some(text.into())
+                *hint = Some(text.into());
             }
             Self::Upstream { .. } | Self::StdoutClosed => {}
         }

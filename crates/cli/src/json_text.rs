@@ -21,7 +21,7 @@ pub fn pretty(text: &str) -> Option<String> {
             '"' => copy_string(&mut chars, &mut out),
             '{' | '[' => {
                 out.push(c);
-                while chars.peek().is_some_and(|next| next.is_ascii_whitespace()) {
+                while chars.peek().is_some_and(char::is_ascii_whitespace) {
                     chars.next();
                 }
                 match chars.peek() {
