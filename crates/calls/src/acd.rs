@@ -15,9 +15,7 @@
 //! [`Acd::next_deadline`].
 
 use jiff::SignedDuration;
-use model::{
-    AgentId, AgentState, Availability, CallId, GroupId, OfferEnd, RingStrategy,
-};
+use model::{AgentId, AgentState, Availability, CallId, GroupId, OfferEnd, RingStrategy};
 
 mod choose;
 mod machine;

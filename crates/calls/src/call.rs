@@ -12,8 +12,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
-    AgentId, CallFact, CallId, ContactId, DigitVia, GroupId, HangupCause, LegId, NumberId, OfferEnd,
-    PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, TrunkId,
+    AgentId, CallFact, CallId, ContactId, DigitVia, GroupId, HangupCause, LegId, NumberId,
+    OfferEnd, PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, TrunkId,
 };
 
 use crate::{

@@ -166,19 +166,26 @@ impl Prompt {
     /// Says a text.
     #[must_use]
     pub fn speech(text: impl Into<String>, language: impl Into<String>) -> Self {
-        Self::Speech { text: text.into(), language: language.into() }
+        Self::Speech {
+            text: text.into(),
+            language: language.into(),
+        }
     }
 
     /// The built-in music on hold.
     #[must_use]
     pub fn music() -> Self {
-        Self::Sound { name: "music".to_owned() }
+        Self::Sound {
+            name: "music".to_owned(),
+        }
     }
 
     /// The beep after a voicemail greeting.
     #[must_use]
     pub fn beep() -> Self {
-        Self::Sound { name: "beep".to_owned() }
+        Self::Sound {
+            name: "beep".to_owned(),
+        }
     }
 }
 

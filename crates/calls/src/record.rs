@@ -2,8 +2,8 @@
 
 use model::{
     AgentId, CallEvent, CallFact, CallRecord, CallStep, GroupId, HangupCause, LegId, OfferResult,
-    OfferStep, QueueStep, RecordingKind, RecordingRef, RecordingState, RingStrategy,
-    StepKind, Timestamp,
+    OfferStep, QueueStep, RecordingKind, RecordingRef, RecordingState, RingStrategy, StepKind,
+    Timestamp,
 };
 
 mod lost;
@@ -96,7 +96,17 @@ struct Fold {
 
 impl Fold {
     fn start(first: &CallEvent) -> Option<Self> {
-        let CallFact::Started { uuid, direction, external, internal, number, contact, trunk, node: _ } = &first.fact else {
+        let CallFact::Started {
+            uuid,
+            direction,
+            external,
+            internal,
+            number,
+            contact,
+            trunk,
+            node: _,
+        } = &first.fact
+        else {
             return None;
         };
         let record = CallRecord {
@@ -145,14 +155,24 @@ impl Fold {
             | CallFact::DigitPressed { .. } => {}
             CallFact::StepEntered { kind, name, .. } => self.step_entered(*kind, name, at),
             CallFact::MenuLeft { key, .. } => self.menu_left(*key, at),
-            CallFact::QueueJoined { group, name, strategy } => self.queue_joined(*group, name, *strategy, at),
+            CallFact::QueueJoined {
+                group,
+                name,
+                strategy,
+            } => self.queue_joined(*group, name, *strategy, at),
             CallFact::QueueLeft { outcome, .. } => {
                 if let Some(stay) = self.stay() {
                     stay.step.outcome = Some(*outcome);
                     stay.left_at = Some(at);
                 }
             }
-            CallFact::OfferMade { leg, agent, agent_name, why, .. } => {
+            CallFact::OfferMade {
+                leg,
+                agent,
+                agent_name,
+                why,
+                ..
+            } => {
                 let step = OfferStep {
                     agent: *agent,
                     agent_name: agent_name.clone(),
@@ -164,7 +184,14 @@ impl Fold {
                     result: None,
                 };
                 if let Some(stay) = self.stay() {
-                    let ring = Ring { leg: *leg, step, rang_at: None, rang_ms: None, talked: Span::default(), over: false };
+                    let ring = Ring {
+                        leg: *leg,
+                        step,
+                        rang_at: None,
+                        rang_ms: None,
+                        talked: Span::default(),
+                        over: false,
+                    };
                     stay.rings.push(ring);
                 }
             }
@@ -175,7 +202,9 @@ impl Fold {
                 self.leg_ringing_since_offer(*leg);
                 self.ring_over(*leg, OfferResult::Answered, at);
             }
-            CallFact::OfferEnded { leg, reason, .. } => self.ring_over(*leg, OfferResult::Missed(*reason), at),
+            CallFact::OfferEnded { leg, reason, .. } => {
+                self.ring_over(*leg, OfferResult::Missed(*reason), at);
+            }
             CallFact::Bridged { a, b } => self.bridged(*a, *b, at),
             CallFact::LegEnded { leg, .. } => self.leg_ended(*leg, at),
             CallFact::Ended { cause } => self.ended(*cause, at),
@@ -197,9 +226,23 @@ impl Fold {
         self.close_step(at);
         let name = name.to_owned();
         let step = match kind {
-            StepKind::Playback => CallStep::Playback { name, at, total_ms: 0 },
-            StepKind::Menu => CallStep::Menu { name, at, total_ms: 0, key: None },
-            StepKind::Voicemail => CallStep::Voicemail { name, at, total_ms: 0, kept: false },
+            StepKind::Playback => CallStep::Playback {
+                name,
+                at,
+                total_ms: 0,
+            },
+            StepKind::Menu => CallStep::Menu {
+                name,
+                at,
+                total_ms: 0,
+                key: None,
+            },
+            StepKind::Voicemail => CallStep::Voicemail {
+                name,
+                at,
+                total_ms: 0,
+                kept: false,
+            },
             // The stay begins when the caller has joined; the end is no place to be.
             StepKind::Queue | StepKind::End => return,
         };
@@ -213,7 +256,9 @@ impl Fold {
             return;
         }
         if let Some(Place::Step(
-            CallStep::Playback { at, total_ms, .. } | CallStep::Menu { at, total_ms, .. } | CallStep::Voicemail { at, total_ms, .. },
+            CallStep::Playback { at, total_ms, .. }
+            | CallStep::Menu { at, total_ms, .. }
+            | CallStep::Voicemail { at, total_ms, .. },
         )) = self.places.last_mut()
         {
             *total_ms = ms(*at, now);
@@ -221,7 +266,9 @@ impl Fold {
     }
 
     fn menu_left(&mut self, pressed: Option<char>, at: Timestamp) {
-        if let (true, Some(Place::Step(CallStep::Menu { key, .. }))) = (self.step_open, self.places.last_mut()) {
+        if let (true, Some(Place::Step(CallStep::Menu { key, .. }))) =
+            (self.step_open, self.places.last_mut())
+        {
             *key = pressed;
             self.close_step(at);
         }
@@ -241,7 +288,12 @@ impl Fold {
             talking_ms: 0,
             offers: Vec::new(),
         };
-        self.places.push(Place::Queue(Stay { step, left_at: None, ringing: Span::default(), rings: Vec::new() }));
+        self.places.push(Place::Queue(Stay {
+            step,
+            left_at: None,
+            ringing: Span::default(),
+            rings: Vec::new(),
+        }));
     }
 
     /// The queue the caller is in, or was in last.
@@ -253,10 +305,14 @@ impl Fold {
     }
 
     fn ring(&mut self, leg: LegId) -> Option<(&mut Ring, &mut Span)> {
-        let stays = self.places.iter_mut().rev().filter_map(|place| match place {
-            Place::Queue(stay) => Some(stay),
-            Place::Step(_) => None,
-        });
+        let stays = self
+            .places
+            .iter_mut()
+            .rev()
+            .filter_map(|place| match place {
+                Place::Queue(stay) => Some(stay),
+                Place::Step(_) => None,
+            });
         for Stay { rings, ringing, .. } in stays {
             if let Some(ring) = rings.iter_mut().find(|ring| ring.leg == leg) {
                 return Some((ring, ringing));
@@ -266,11 +322,12 @@ impl Fold {
     }
 
     fn leg_ringing(&mut self, leg: LegId, at: Timestamp) {
-        if let Some((ring, ringing)) = self.ring(leg) {
-            if ring.rang_at.is_none() && ring.step.result.is_none() {
-                ring.rang_at = Some(at);
-                ringing.begin(at);
-            }
+        if let Some((ring, ringing)) = self.ring(leg)
+            && ring.rang_at.is_none()
+            && ring.step.result.is_none()
+        {
+            ring.rang_at = Some(at);
+            ringing.begin(at);
         }
     }
 
@@ -282,7 +339,9 @@ impl Fold {
     }
 
     fn ring_over(&mut self, leg: LegId, result: OfferResult, at: Timestamp) {
-        let Some((ring, ringing)) = self.ring(leg) else { return };
+        let Some((ring, ringing)) = self.ring(leg) else {
+            return;
+        };
         if ring.step.result.is_some() {
             return;
         }
@@ -325,28 +384,60 @@ impl Fold {
     }
 
     fn ended(&mut self, cause: HangupCause, at: Timestamp) {
-        self.record.ended_at.get_or_insert(self.last_leg_end.unwrap_or(at));
+        self.record
+            .ended_at
+            .get_or_insert(self.last_leg_end.unwrap_or(at));
         self.record.cause.get_or_insert(cause);
     }
 
     fn recorded(&mut self, fact: &CallFact) {
         if let CallFact::RecordingStarted { recording, kind } = *fact {
             let state = RecordingState::Running;
-            self.recordings.push(RecordingRef { id: recording, kind, state, duration_ms: 0 });
+            self.recordings.push(RecordingRef {
+                id: recording,
+                kind,
+                state,
+                duration_ms: 0,
+            });
             return;
         }
-        let (id, length) = match *fact {
-            CallFact::RecordingCheckpoint { recording, duration_ms }
-            | CallFact::RecordingStopped { recording, duration_ms, .. }
-            | CallFact::RecordingFailed { recording, duration_ms, .. }
-            | CallFact::VoicemailLeft { recording, duration_ms, .. } => (recording, duration_ms),
-            _ => return,
+        let (CallFact::RecordingCheckpoint {
+            recording,
+            duration_ms,
+        }
+        | CallFact::RecordingStopped {
+            recording,
+            duration_ms,
+            ..
+        }
+        | CallFact::RecordingFailed {
+            recording,
+            duration_ms,
+            ..
+        }
+        | CallFact::VoicemailLeft {
+            recording,
+            duration_ms,
+            ..
+        }) = fact
+        else {
+            return;
         };
-        let Some(known) = self.recordings.iter_mut().find(|known| known.id == id) else { return };
-        known.duration_ms = length;
+        let Some(known) = self
+            .recordings
+            .iter_mut()
+            .find(|known| known.id == *recording)
+        else {
+            return;
+        };
+        known.duration_ms = *duration_ms;
         match fact {
             CallFact::RecordingStopped { .. } => known.state = RecordingState::Kept,
-            CallFact::RecordingFailed { reason, .. } => known.state = RecordingState::Failed { reason: reason.clone() },
+            CallFact::RecordingFailed { reason, .. } => {
+                known.state = RecordingState::Failed {
+                    reason: reason.clone(),
+                }
+            }
             CallFact::VoicemailLeft { kept: false, .. } => known.state = RecordingState::Dropped,
             CallFact::VoicemailLeft { kept: true, .. } => {
                 self.record.is_voicemail = true;
@@ -368,7 +459,11 @@ impl Fold {
         let mut record = self.record;
         record.total_ms = ms(record.started_at, end);
         record.talking_ms = self.talking.until(end);
-        record.wrap_up_ms += self.wrap_ups.iter().map(|(_, since)| ms(*since, last)).sum::<u64>();
+        record.wrap_up_ms += self
+            .wrap_ups
+            .iter()
+            .map(|(_, since)| ms(*since, last))
+            .sum::<u64>();
         record.recording = self.recordings.into_iter().reduce(better);
         for place in self.places {
             let step = match place {
@@ -394,10 +489,13 @@ impl Stay {
         step.total_ms = step.waiting_ms;
         for ring in self.rings {
             let mut offer = ring.step;
-            offer.ringing_ms = ring.rang_ms.unwrap_or_else(|| ring.rang_at.map_or(0, |since| ms(since, end)));
+            offer.ringing_ms = ring
+                .rang_ms
+                .unwrap_or_else(|| ring.rang_at.map_or(0, |since| ms(since, end)));
             offer.talking_ms = ring.talked.until(end);
             // A ring or a conversation that is not over lasts until the last fact.
-            if offer.result.is_none() || (offer.result == Some(OfferResult::Answered) && !ring.over) {
+            if offer.result.is_none() || (offer.result == Some(OfferResult::Answered) && !ring.over)
+            {
                 offer.total_ms = ms(offer.at, end);
             }
             step.talking_ms += offer.talking_ms;
@@ -418,5 +516,9 @@ fn better(one: RecordingRef, other: RecordingRef) -> RecordingRef {
         };
         (heard, recording.kind == RecordingKind::Conversation)
     };
-    if rank(&other) > rank(&one) { other } else { one }
+    if rank(&other) > rank(&one) {
+        other
+    } else {
+        one
+    }
 }

@@ -127,18 +127,40 @@ impl World {
     pub fn agent(&mut self, id: i64, manner: Manner) -> AgentId {
         let agent = AgentId(id);
         self.manners.insert(agent, manner);
-        let settings = acd::Agent { id: agent, name: format!("Agent {id}"), availability: Availability::Online, wrap_up_seconds: 10 };
+        let settings = acd::Agent {
+            id: agent,
+            name: format!("Agent {id}"),
+            availability: Availability::Online,
+            wrap_up_seconds: 10,
+        };
         self.tell(acd::Fact::AgentSet(settings));
-        self.tell(acd::Fact::DevicesChanged { agent, registered: 1 });
+        self.tell(acd::Fact::DevicesChanged {
+            agent,
+            registered: 1,
+        });
         agent
     }
 
     /// Adds a group that rings each agent for 15 seconds.
     pub fn group(&mut self, id: i64, strategy: RingStrategy, members: &[AgentId]) -> GroupId {
         let (id, name) = (GroupId(id), format!("Group {id}"));
-        self.groups.insert(id, GroupInfo { name: name.clone(), strategy });
+        self.groups.insert(
+            id,
+            GroupInfo {
+                name: name.clone(),
+                strategy,
+            },
+        );
         let members = members.to_vec();
-        let settings = acd::Group { id, name, strategy, ring_seconds: 15, wrap_up_seconds: None, rings_idle: false, members };
+        let settings = acd::Group {
+            id,
+            name,
+            strategy,
+            ring_seconds: 15,
+            wrap_up_seconds: None,
+            rings_idle: false,
+            members,
+        };
         self.tell(acd::Fact::GroupSet(settings));
         id
     }
@@ -177,10 +199,17 @@ impl World {
         };
         for (wait, act) in acts {
             let input = match act {
-                Act::Press(digit) => call::Input::Digit { leg: LegId::FIRST, digit: *digit, via: DigitVia::Rfc4733 },
+                Act::Press(digit) => call::Input::Digit {
+                    leg: LegId::FIRST,
+                    digit: *digit,
+                    via: DigitVia::Rfc4733,
+                },
                 Act::HangUp => call::Input::LegHungUp { leg: LegId::FIRST },
             };
-            self.later(SignedDuration::from_millis(i64::from(*wait)), Happening::ToCall(id, input));
+            self.later(
+                SignedDuration::from_millis(i64::from(*wait)),
+                Happening::ToCall(id, input),
+            );
         }
         let (call, outputs) = Call::incoming(new, Arc::clone(flow), self.now);
         self.calls.insert(id, call);
@@ -214,7 +243,10 @@ impl World {
     /// A call's facts without their times.
     #[must_use]
     pub fn facts(&self, call: CallId) -> Vec<CallFact> {
-        self.events(call).iter().map(|event| event.fact.clone()).collect()
+        self.events(call)
+            .iter()
+            .map(|event| event.fact.clone())
+            .collect()
     }
 
     /// A call's row.
@@ -229,18 +261,27 @@ impl World {
     /// Calls that are not finished.
     #[must_use]
     pub fn running(&self) -> Vec<CallId> {
-        self.calls.iter().filter(|(_, call)| !call.is_finished()).map(|(id, _)| *id).collect()
+        self.calls
+            .iter()
+            .filter(|(_, call)| !call.is_finished())
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// Agents' phones that ring or talk, each with its call.
     #[must_use]
     pub fn phones_in_use(&self) -> Vec<(AgentId, CallId)> {
-        self.legs.iter().filter(|(_, leg)| leg.up).map(|((call, _), leg)| (leg.agent, *call)).collect()
+        self.legs
+            .iter()
+            .filter(|(_, leg)| leg.up)
+            .map(|((call, _), leg)| (leg.agent, *call))
+            .collect()
     }
 
     fn later(&mut self, wait: SignedDuration, happening: Happening) {
         self.happenings += 1;
-        self.agenda.insert((self.now + wait, self.happenings), happening);
+        self.agenda
+            .insert((self.now + wait, self.happenings), happening);
     }
 
     fn next_time(&self) -> Option<Timestamp> {
@@ -250,16 +291,29 @@ impl World {
     }
 
     fn tick(&mut self) {
-        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= self.now) {
+        while let Some(entry) = self
+            .agenda
+            .first_entry()
+            .filter(|entry| entry.key().0 <= self.now)
+        {
             match entry.remove() {
                 Happening::ToCall(call, input) => self.happen(call, input),
                 Happening::Fact(fact) => self.to_acd.push_back(fact),
             }
         }
         self.deliver();
-        let due: Vec<CallId> = self.calls.iter().filter(|(_, call)| call.next_deadline().is_some_and(|at| at <= self.now)).map(|(id, _)| *id).collect();
+        let due: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.next_deadline().is_some_and(|at| at <= self.now))
+            .map(|(id, _)| *id)
+            .collect();
         for id in due {
-            let outputs = self.calls.get_mut(&id).map(|call| call.on_time(self.now)).unwrap_or_default();
+            let outputs = self
+                .calls
+                .get_mut(&id)
+                .map(|call| call.on_time(self.now))
+                .unwrap_or_default();
             self.carry_out(id, outputs);
         }
         let outputs = self.acd.on_time(self.now);
@@ -270,15 +324,21 @@ impl World {
     /// Something from outside reaches a call, unless it comes from a phone that is silent by now.
     fn happen(&mut self, call: CallId, input: call::Input) {
         let stale = match &input {
-            call::Input::LegRinging { leg } | call::Input::LegAnswered { leg } => !self.is_up(call, *leg),
-            call::Input::LegHungUp { leg } | call::Input::LegFailed { leg, .. } if *leg != LegId::FIRST => {
+            call::Input::LegRinging { leg } | call::Input::LegAnswered { leg } => {
+                !self.is_up(call, *leg)
+            }
+            call::Input::LegHungUp { leg } | call::Input::LegFailed { leg, .. }
+                if *leg != LegId::FIRST =>
+            {
                 let stale = !self.is_up(call, *leg);
                 if let Some(leg) = self.legs.get_mut(&(call, *leg)) {
                     leg.up = false;
                 }
                 stale
             }
-            call::Input::PlaybackFinished { playback, .. } => self.playing.get(&call) != Some(playback),
+            call::Input::PlaybackFinished { playback, .. } => {
+                self.playing.get(&call) != Some(playback)
+            }
             _ => false,
         };
         if !stale {
@@ -293,7 +353,12 @@ impl World {
     /// Delivers messages until all channels are empty.
     fn deliver(&mut self) {
         loop {
-            let waiting: Vec<CallId> = self.to_calls.iter().filter(|(_, queue)| !queue.is_empty()).map(|(id, _)| *id).collect();
+            let waiting: Vec<CallId> = self
+                .to_calls
+                .iter()
+                .filter(|(_, queue)| !queue.is_empty())
+                .map(|(id, _)| *id)
+                .collect();
             let channels = waiting.len() + usize::from(!self.to_acd.is_empty());
             if channels == 0 {
                 return;
@@ -318,8 +383,12 @@ impl World {
     }
 
     fn draw(&mut self, below: usize) -> usize {
-        let Some(seed) = &mut self.shuffle else { return 0 };
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let Some(seed) = &mut self.shuffle else {
+            return 0;
+        };
+        *seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(*seed >> 33).unwrap_or(0) % below
     }
 
@@ -330,11 +399,21 @@ impl World {
                     self.offers.push((self.now, offer.clone()));
                     (offer.call, call::Input::Offered(offer))
                 }
-                acd::Output::WithdrawOffer { offer, call, reason } => (call, call::Input::OfferWithdrawn { offer, reason }),
-                acd::Output::NobodyOnline { call, group } => {
-                    (call, call::Input::QueueExhausted { group, outcome: QueueOutcome::NoAgentsOnline })
+                acd::Output::WithdrawOffer {
+                    offer,
+                    call,
+                    reason,
+                } => (call, call::Input::OfferWithdrawn { offer, reason }),
+                acd::Output::NobodyOnline { call, group } => (
+                    call,
+                    call::Input::QueueExhausted {
+                        group,
+                        outcome: QueueOutcome::NoAgentsOnline,
+                    },
+                ),
+                acd::Output::WrapUpEnded { agent, call } => {
+                    (call, call::Input::WrapUpEnded { agent })
                 }
-                acd::Output::WrapUpEnded { agent, call } => (call, call::Input::WrapUpEnded { agent }),
                 acd::Output::AgentState { .. } => continue,
             };
             self.to_calls.entry(call).or_default().push_back(input);
@@ -354,22 +433,44 @@ impl World {
             Output::Record(fact) => {
                 let events = self.ledger.entry(id).or_default();
                 let seq = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
-                events.push(CallEvent { seq, tenant: TenantId(1), call: id, at: self.now, fact });
+                events.push(CallEvent {
+                    seq,
+                    tenant: TenantId(1),
+                    call: id,
+                    at: self.now,
+                    fact,
+                });
             }
-            Output::Answer { leg } => self.later(ROUND_TRIP, Happening::ToCall(id, Input::Connected { leg })),
-            Output::Play { leg, playback, repeat, .. } => {
+            Output::Answer { leg } => {
+                self.later(ROUND_TRIP, Happening::ToCall(id, Input::Connected { leg }));
+            }
+            Output::Play {
+                leg,
+                playback,
+                repeat,
+                ..
+            } => {
                 self.playing.insert(id, playback);
                 if !repeat {
-                    self.later(PROMPT, Happening::ToCall(id, Input::PlaybackFinished { leg, playback }));
+                    self.later(
+                        PROMPT,
+                        Happening::ToCall(id, Input::PlaybackFinished { leg, playback }),
+                    );
                 }
             }
             Output::StopPlaying { .. } => {
                 self.playing.remove(&id);
             }
-            Output::JoinQueue { group } => self.to_acd.push_back(acd::Fact::CallerJoined { call: id, group }),
+            Output::JoinQueue { group } => self
+                .to_acd
+                .push_back(acd::Fact::CallerJoined { call: id, group }),
             Output::LeaveQueue { .. } => self.to_acd.push_back(acd::Fact::CallerLeft { call: id }),
-            Output::OfferAnswered { offer } => self.to_acd.push_back(acd::Fact::OfferAnswered { offer }),
-            Output::OfferEnded { offer, reason } => self.to_acd.push_back(acd::Fact::OfferEnded { offer, reason }),
+            Output::OfferAnswered { offer } => {
+                self.to_acd.push_back(acd::Fact::OfferAnswered { offer });
+            }
+            Output::OfferEnded { offer, reason } => self
+                .to_acd
+                .push_back(acd::Fact::OfferEnded { offer, reason }),
             Output::Dial { leg, agent, .. } => self.dial(id, leg, agent),
             Output::HangUp { leg, .. } => {
                 if let Some(leg) = self.legs.get_mut(&(id, leg)) {
@@ -381,13 +482,25 @@ impl World {
                 self.recording_since.insert(recording, self.now);
             }
             Output::StopRecording { recording } => {
-                let since = self.recording_since.get(&recording).copied().unwrap_or(self.now);
+                let since = self
+                    .recording_since
+                    .get(&recording)
+                    .copied()
+                    .unwrap_or(self.now);
                 let duration_ms = crate::record::ms(since, self.now);
-                let stopped = Input::RecordingStopped { recording, duration_ms, bytes: 44 + duration_ms * 32 };
+                let stopped = Input::RecordingStopped {
+                    recording,
+                    duration_ms,
+                    bytes: 44 + duration_ms * 32,
+                };
                 self.later(ROUND_TRIP, Happening::ToCall(id, stopped));
             }
             Output::StartWrapUp { agent, seconds } => {
-                self.to_acd.push_back(acd::Fact::ConversationEnded { call: id, agent, wrap_up_seconds: seconds });
+                self.to_acd.push_back(acd::Fact::ConversationEnded {
+                    call: id,
+                    agent,
+                    wrap_up_seconds: seconds,
+                });
             }
             Output::Finished => self.to_acd.push_back(acd::Fact::CallGone(id)),
             Output::Unbridge { .. } | Output::DiscardRecording { .. } => {}
@@ -398,27 +511,48 @@ impl World {
         self.legs.insert((id, leg), Leg { agent, up: true });
         let manner = self.manners.get(&agent).copied().unwrap_or(Manner::Ignores);
         if let Manner::Refuses(cause) = manner {
-            return self.later(ROUND_TRIP, Happening::ToCall(id, call::Input::LegFailed { leg, cause }));
+            return self.later(
+                ROUND_TRIP,
+                Happening::ToCall(id, call::Input::LegFailed { leg, cause }),
+            );
         }
-        self.later(ROUND_TRIP, Happening::ToCall(id, call::Input::LegRinging { leg }));
+        self.later(
+            ROUND_TRIP,
+            Happening::ToCall(id, call::Input::LegRinging { leg }),
+        );
         let answers = match manner {
             Manner::Answers { after, .. } => SignedDuration::from_secs(i64::from(after)),
             Manner::Vanishes(_) => SignedDuration::from_secs(1),
             Manner::Ignores | Manner::Refuses(_) => return,
         };
-        self.later(ROUND_TRIP + answers, Happening::ToCall(id, call::Input::LegAnswered { leg }));
+        self.later(
+            ROUND_TRIP + answers,
+            Happening::ToCall(id, call::Input::LegAnswered { leg }),
+        );
     }
 
     fn talk(&mut self, id: CallId, leg: LegId) {
-        let manner = self.legs.get(&(id, leg)).and_then(|leg| self.manners.get(&leg.agent)).copied();
+        let manner = self
+            .legs
+            .get(&(id, leg))
+            .and_then(|leg| self.manners.get(&leg.agent))
+            .copied();
         let seconds = |seconds: u32| SignedDuration::from_secs(i64::from(seconds));
         match manner {
-            Some(Manner::Answers { talks: Some(talks), .. }) => {
-                self.later(seconds(talks), Happening::ToCall(id, call::Input::LegHungUp { leg }));
+            Some(Manner::Answers {
+                talks: Some(talks), ..
+            }) => {
+                self.later(
+                    seconds(talks),
+                    Happening::ToCall(id, call::Input::LegHungUp { leg }),
+                );
             }
             Some(Manner::Vanishes(after)) => {
                 let cause = HangupCause::SignallingFailed;
-                self.later(seconds(after), Happening::ToCall(id, call::Input::LegFailed { leg, cause }));
+                self.later(
+                    seconds(after),
+                    Happening::ToCall(id, call::Input::LegFailed { leg, cause }),
+                );
             }
             _ => {}
         }

@@ -54,16 +54,32 @@ impl Acd {
             }
         }
         if !nobody.is_empty() {
-            self.callers.retain(|caller| !nobody.contains(&(caller.call, caller.group)));
-            out.extend(nobody.into_iter().map(|(call, group)| Output::NobodyOnline { call, group }));
+            self.callers
+                .retain(|caller| !nobody.contains(&(caller.call, caller.group)));
+            out.extend(
+                nobody
+                    .into_iter()
+                    .map(|(call, group)| Output::NobodyOnline { call, group }),
+            );
         }
     }
 
     fn crew(&self, group: GroupId, now: Timestamp) -> Crew {
-        let mut crew = Crew { online: false, free: Vec::new() };
-        let Some(group) = self.groups.get(&group).map(|entry| &entry.settings) else { return crew };
+        let mut crew = Crew {
+            online: false,
+            free: Vec::new(),
+        };
+        let Some(group) = self.groups.get(&group).map(|entry| &entry.settings) else {
+            return crew;
+        };
         for agent in &group.members {
-            let Some(entry) = self.agents.get(agent).filter(|entry| entry.reachable(group)) else { continue };
+            let Some(entry) = self
+                .agents
+                .get(agent)
+                .filter(|entry| entry.reachable(group))
+            else {
+                continue;
+            };
             crew.online = true;
             if entry.free(now) && !crew.free.contains(agent) {
                 crew.free.push(*agent);
@@ -75,7 +91,13 @@ impl Acd {
     fn note(&mut self, offer: &Offer, now: Timestamp) {
         let until = later(later(now, offer.ring_for), OFFER_GRACE);
         self.wakes.insert(until);
-        let live = LiveOffer { call: offer.call, agent: offer.agent, group: offer.group, until, withdrawn: false };
+        let live = LiveOffer {
+            call: offer.call,
+            agent: offer.agent,
+            group: offer.group,
+            until,
+            withdrawn: false,
+        };
         self.offers.insert(offer.offer, live);
     }
 
@@ -83,7 +105,9 @@ impl Acd {
     fn choose(&mut self, place: usize, crew: &Crew, now: Timestamp) -> Vec<Offer> {
         let caller = &self.callers[place];
         let group = caller.group;
-        let Some(strategy) = self.groups.get(&group).map(|entry| entry.settings.strategy) else { return Vec::new() };
+        let Some(strategy) = self.groups.get(&group).map(|entry| entry.settings.strategy) else {
+            return Vec::new();
+        };
         let all = strategy == RingStrategy::RingAll;
         if caller.ringing > 0 && !all {
             return Vec::new();
@@ -92,14 +116,26 @@ impl Acd {
         let mut candidates = self.candidates(caller, crew, now);
         let rested = candidates.len();
         if !all {
-            let fewest = candidates.iter().map(|candidate| candidate.tries).min().unwrap_or(0);
+            let fewest = candidates
+                .iter()
+                .map(|candidate| candidate.tries)
+                .min()
+                .unwrap_or(0);
             candidates.retain(|candidate| candidate.tries == fewest);
         }
-        let reason = Reason { strategy, free: candidates.len(), passed_over: rested - candidates.len(), already_rings };
+        let reason = Reason {
+            strategy,
+            free: candidates.len(),
+            passed_over: rested - candidates.len(),
+            already_rings,
+        };
         if !all {
             self.pick(group, strategy, &mut candidates);
         }
-        candidates.iter().filter_map(|candidate| self.offer(place, candidate, &reason, now)).collect()
+        candidates
+            .iter()
+            .filter_map(|candidate| self.offer(place, candidate, &reason, now))
+            .collect()
     }
 
     fn candidates(&self, caller: &Caller, crew: &Crew, now: Timestamp) -> Vec<Candidate> {
@@ -108,7 +144,11 @@ impl Acd {
             let tries = caller.tries.iter().find(|tries| tries.agent == agent);
             let rested = tries.is_none_or(|tries| tries.not_before <= now);
             let count = tries.map_or(0, |tries| tries.count);
-            rested.then_some(Candidate { agent, tries: count, idle_since: entry.idle_since })
+            rested.then_some(Candidate {
+                agent,
+                tries: count,
+                idle_since: entry.idle_since,
+            })
         };
         crew.free.iter().filter_map(candidate).collect()
     }
@@ -125,7 +165,10 @@ impl Acd {
                 usize::try_from(drawn).unwrap_or(0)
             }
             RingStrategy::LongestIdle | RingStrategy::RingAll => {
-                let idle = candidates.iter().enumerate().min_by_key(|(_, candidate)| candidate.idle_since);
+                let idle = candidates
+                    .iter()
+                    .enumerate()
+                    .min_by_key(|(_, candidate)| candidate.idle_since);
                 idle.map_or(0, |(at, _)| at)
             }
         };
@@ -138,14 +181,19 @@ impl Acd {
 
     /// The first candidate after the one rung last, in the order of the members.
     fn next_in_turn(&self, group: GroupId, candidates: &[Candidate]) -> usize {
-        let Some(entry) = self.groups.get(&group) else { return 0 };
+        let Some(entry) = self.groups.get(&group) else {
+            return 0;
+        };
         let members = &entry.settings.members;
         let place = |agent: AgentId| members.iter().position(|member| *member == agent);
         let start = entry.last_rung.and_then(place).map_or(0, |last| last + 1);
         let turn = |candidate: &Candidate| {
             place(candidate.agent).map(|place| (place + members.len() - start) % members.len())
         };
-        let next = candidates.iter().enumerate().min_by_key(|(_, candidate)| turn(candidate));
+        let next = candidates
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, candidate)| turn(candidate));
         next.map_or(0, |(at, _)| at)
     }
 
@@ -158,7 +206,13 @@ impl Acd {
         z ^ (z >> 31)
     }
 
-    fn offer(&mut self, place: usize, candidate: &Candidate, reason: &Reason, now: Timestamp) -> Option<Offer> {
+    fn offer(
+        &mut self,
+        place: usize,
+        candidate: &Candidate,
+        reason: &Reason,
+        now: Timestamp,
+    ) -> Option<Offer> {
         let caller = &self.callers[place];
         let group = &self.groups.get(&caller.group)?.settings;
         let agent = &self.agents.get(&candidate.agent)?.settings;
@@ -188,12 +242,18 @@ struct Reason {
 
 impl Reason {
     fn say(&self, group: &str, candidate: &Candidate, now: Timestamp) -> String {
-        let Self { free, passed_over, .. } = *self;
+        let Self {
+            free, passed_over, ..
+        } = *self;
         let mut why = match self.strategy {
-            RingStrategy::RingAll if self.already_rings => format!("became free in {group} while it rings for this caller"),
+            RingStrategy::RingAll if self.already_rings => {
+                format!("became free in {group} while it rings for this caller")
+            }
             _ if free == 1 && passed_over == 0 => format!("only free agent in {group}"),
             _ if free == 1 => format!("only free agent in {group} who was not rung before"),
-            RingStrategy::RingAll => format!("rung together with all {free} free agents in {group}"),
+            RingStrategy::RingAll => {
+                format!("rung together with all {free} free agents in {group}")
+            }
             RingStrategy::RoundRobin => format!("next in turn of {free} free agents in {group}"),
             RingStrategy::Random => format!("drawn by chance from {free} free agents in {group}"),
             RingStrategy::LongestIdle => {
@@ -202,11 +262,16 @@ impl Reason {
             }
         };
         if passed_over > 0 {
-            why.push_str(&format!("; {passed_over} more did not take this caller before"));
+            why.push_str(&format!(
+                "; {passed_over} more did not take this caller before"
+            ));
         }
         if candidate.tries > 0 {
             let times = candidate.tries + 1;
-            why.push_str(&format!("; rung the {times}{} time for this caller", ordinal(times)));
+            why.push_str(&format!(
+                "; rung the {times}{} time for this caller",
+                ordinal(times)
+            ));
         }
         why
     }

@@ -95,7 +95,9 @@ impl AgentEntry {
     }
 
     fn set_availability(&mut self, availability: Availability, now: Timestamp) {
-        if availability == Availability::Online && self.settings.availability != Availability::Online {
+        if availability == Availability::Online
+            && self.settings.availability != Availability::Online
+        {
             self.idle_since = now;
         }
         self.settings.availability = availability;
@@ -107,7 +109,11 @@ impl AgentEntry {
             _ if self.other_calls > 0 => AgentState::OnCall,
             Activity::Ringing(_) => AgentState::Ringing,
             Activity::WrapUp { .. } => AgentState::WrapUp,
-            Activity::Free if self.registered > 0 && self.settings.availability == Availability::Online => AgentState::Available,
+            Activity::Free
+                if self.registered > 0 && self.settings.availability == Availability::Online =>
+            {
+                AgentState::Available
+            }
             Activity::Free => AgentState::Away,
         }
     }
@@ -162,7 +168,11 @@ impl Acd {
     /// Who waits in a group, longest first.
     #[must_use]
     pub fn waiting(&self, group: GroupId) -> Vec<CallId> {
-        self.callers.iter().filter(|caller| caller.group == group).map(|caller| caller.call).collect()
+        self.callers
+            .iter()
+            .filter(|caller| caller.group == group)
+            .map(|caller| caller.call)
+            .collect()
     }
 
     /// Time passes, then everybody who can be served is.
@@ -185,15 +195,27 @@ impl Acd {
     fn apply(&mut self, now: Timestamp, fact: Fact, out: &mut Vec<Output>) {
         match fact {
             Fact::GroupSet(settings) => {
-                let last_rung = self.groups.get(&settings.id).and_then(|entry| entry.last_rung);
-                self.groups.insert(settings.id, GroupEntry { settings, last_rung });
+                let last_rung = self
+                    .groups
+                    .get(&settings.id)
+                    .and_then(|entry| entry.last_rung);
+                self.groups.insert(
+                    settings.id,
+                    GroupEntry {
+                        settings,
+                        last_rung,
+                    },
+                );
             }
             Fact::GroupRemoved(group) => {
                 self.groups.remove(&group);
             }
             Fact::AgentSet(settings) => self.set_agent(now, settings, out),
             Fact::AgentRemoved(agent) => self.remove_agent(agent, out),
-            Fact::AvailabilityChanged { agent, availability } => {
+            Fact::AvailabilityChanged {
+                agent,
+                availability,
+            } => {
                 if let Some(entry) = self.agents.get_mut(&agent) {
                     entry.set_availability(availability, now);
                 }
@@ -218,7 +240,11 @@ impl Acd {
             Fact::CallerLeft { call } => self.caller_left(call),
             Fact::OfferAnswered { offer } => self.offer_answered(offer),
             Fact::OfferEnded { offer, reason } => self.offer_ended(now, offer, reason),
-            Fact::ConversationEnded { call, agent, wrap_up_seconds } => {
+            Fact::ConversationEnded {
+                call,
+                agent,
+                wrap_up_seconds,
+            } => {
                 self.conversation_ended(now, call, agent, wrap_up_seconds, out);
             }
             Fact::WrapUpDone(agent) => self.wrap_up_done(now, agent, out),
@@ -234,7 +260,10 @@ impl Acd {
             return;
         }
         let shown = AgentState::Away;
-        out.push(Output::AgentState { agent, state: shown });
+        out.push(Output::AgentState {
+            agent,
+            state: shown,
+        });
         self.agents.insert(
             agent,
             AgentEntry {
@@ -251,7 +280,11 @@ impl Acd {
 
     fn remove_agent(&mut self, agent: AgentId, out: &mut Vec<Output>) {
         // An offer of his is taken back by `check_offers`: he is no longer reachable.
-        if let Some(AgentEntry { activity: Activity::WrapUp { call, .. }, .. }) = self.agents.remove(&agent) {
+        if let Some(AgentEntry {
+            activity: Activity::WrapUp { call, .. },
+            ..
+        }) = self.agents.remove(&agent)
+        {
             out.push(Output::WrapUpEnded { agent, call });
         }
     }
@@ -259,12 +292,26 @@ impl Acd {
     fn caller_joined(&mut self, now: Timestamp, call: CallId, group: GroupId) {
         self.caller_left(call);
         let place = self.callers.partition_point(|caller| caller.since <= now);
-        self.callers.insert(place, Caller { call, group, since: now, ringing: 0, tries: Vec::new() });
+        self.callers.insert(
+            place,
+            Caller {
+                call,
+                group,
+                since: now,
+                ringing: 0,
+                tries: Vec::new(),
+            },
+        );
     }
 
     fn caller_left(&mut self, call: CallId) {
         self.callers.retain(|caller| caller.call != call);
-        let ended: Vec<OfferId> = self.offers.iter().filter(|(_, live)| live.call == call).map(|(id, _)| *id).collect();
+        let ended: Vec<OfferId> = self
+            .offers
+            .iter()
+            .filter(|(_, live)| live.call == call)
+            .map(|(id, _)| *id)
+            .collect();
         for offer in ended {
             self.take_offer(offer);
         }
@@ -273,19 +320,25 @@ impl Acd {
     /// Forgets an offer; its agent no longer rings.
     fn take_offer(&mut self, offer: OfferId) -> Option<LiveOffer> {
         let live = self.offers.remove(&offer)?;
-        if let Some(caller) = self.callers.iter_mut().find(|caller| caller.call == live.call) {
+        if let Some(caller) = self
+            .callers
+            .iter_mut()
+            .find(|caller| caller.call == live.call)
+        {
             caller.ringing = caller.ringing.saturating_sub(1);
         }
-        if let Some(entry) = self.agents.get_mut(&live.agent) {
-            if entry.activity == Activity::Ringing(offer) {
-                entry.activity = Activity::Free;
-            }
+        if let Some(entry) = self.agents.get_mut(&live.agent)
+            && entry.activity == Activity::Ringing(offer)
+        {
+            entry.activity = Activity::Free;
         }
         Some(live)
     }
 
     fn offer_answered(&mut self, offer: OfferId) {
-        let Some(live) = self.take_offer(offer) else { return };
+        let Some(live) = self.take_offer(offer) else {
+            return;
+        };
         if let Some(entry) = self.agents.get_mut(&live.agent) {
             entry.activity = Activity::OnCall(live.call);
         }
@@ -294,28 +347,45 @@ impl Acd {
     }
 
     fn offer_ended(&mut self, now: Timestamp, offer: OfferId, reason: OfferEnd) {
-        let Some(live) = self.take_offer(offer) else { return };
+        let Some(live) = self.take_offer(offer) else {
+            return;
+        };
         let pause = later(now, RETRY_PAUSE);
-        if let Some(caller) = self.callers.iter_mut().find(|caller| caller.call == live.call) {
+        if let Some(caller) = self
+            .callers
+            .iter_mut()
+            .find(|caller| caller.call == live.call)
+        {
             // Whatever the reason: should the caller still wait, a pause keeps the two from being
             // matched over and over in no time.
             caller.count_try(live.agent, pause);
             self.wakes.insert(pause);
         }
-        if matches!(reason, OfferEnd::Busy | OfferEnd::Unavailable) {
-            if let Some(entry) = self.agents.get_mut(&live.agent) {
-                entry.not_before = pause;
-                self.wakes.insert(pause);
-            }
+        if let (OfferEnd::Busy | OfferEnd::Unavailable, Some(entry)) =
+            (reason, self.agents.get_mut(&live.agent))
+        {
+            entry.not_before = pause;
+            self.wakes.insert(pause);
         }
     }
 
-    fn conversation_ended(&mut self, now: Timestamp, call: CallId, agent: AgentId, wrap_up_seconds: u32, out: &mut Vec<Output>) {
+    fn conversation_ended(
+        &mut self,
+        now: Timestamp,
+        call: CallId,
+        agent: AgentId,
+        wrap_up_seconds: u32,
+        out: &mut Vec<Output>,
+    ) {
         match self.agents.get_mut(&agent) {
             Some(entry) if entry.activity == Activity::OnCall(call) => {
                 let until = later(now, SignedDuration::from_secs(i64::from(wrap_up_seconds)));
                 entry.idle_since = now;
-                entry.activity = if wrap_up_seconds > 0 { Activity::WrapUp { call, until } } else { Activity::Free };
+                entry.activity = if wrap_up_seconds > 0 {
+                    Activity::WrapUp { call, until }
+                } else {
+                    Activity::Free
+                };
                 if wrap_up_seconds > 0 {
                     self.wakes.insert(until);
                 }
@@ -327,7 +397,9 @@ impl Acd {
     }
 
     fn wrap_up_done(&mut self, now: Timestamp, agent: AgentId, out: &mut Vec<Output>) {
-        let Some(entry) = self.agents.get_mut(&agent) else { return };
+        let Some(entry) = self.agents.get_mut(&agent) else {
+            return;
+        };
         if let Activity::WrapUp { call, .. } = entry.activity {
             entry.activity = Activity::Free;
             entry.idle_since = now;
@@ -337,12 +409,15 @@ impl Acd {
 
     fn end_wrap_ups(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         for (agent, entry) in &mut self.agents {
-            if let Activity::WrapUp { call, until } = entry.activity {
-                if until <= now {
-                    entry.activity = Activity::Free;
-                    entry.idle_since = now;
-                    out.push(Output::WrapUpEnded { agent: *agent, call });
-                }
+            if let Activity::WrapUp { call, until } = entry.activity
+                && until <= now
+            {
+                entry.activity = Activity::Free;
+                entry.idle_since = now;
+                out.push(Output::WrapUpEnded {
+                    agent: *agent,
+                    call,
+                });
             }
         }
     }
@@ -371,11 +446,22 @@ impl Acd {
             let group = self.groups.get(&live.group).map(|entry| &entry.settings);
             let reachable = group.is_some_and(|group| {
                 group.members.contains(&live.agent)
-                    && self.agents.get(&live.agent).is_some_and(|entry| entry.reachable(group))
+                    && self
+                        .agents
+                        .get(&live.agent)
+                        .is_some_and(|entry| entry.reachable(group))
             });
             if overdue || !reachable {
-                let reason = if reachable { OfferEnd::NotPickedUp } else { OfferEnd::Unavailable };
-                out.push(Output::WithdrawOffer { offer, call: live.call, reason });
+                let reason = if reachable {
+                    OfferEnd::NotPickedUp
+                } else {
+                    OfferEnd::Unavailable
+                };
+                out.push(Output::WithdrawOffer {
+                    offer,
+                    call: live.call,
+                    reason,
+                });
                 live.withdrawn = true;
                 live.until = later(now, OFFER_GRACE);
                 self.wakes.insert(live.until);
@@ -394,7 +480,11 @@ impl Caller {
                 tries.count += 1;
                 tries.not_before = not_before;
             }
-            None => self.tries.push(Tries { agent, count: 1, not_before }),
+            None => self.tries.push(Tries {
+                agent,
+                count: 1,
+                not_before,
+            }),
         }
     }
 }

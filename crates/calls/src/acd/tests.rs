@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use model::{AgentId, AgentState, Availability, CallId, GroupId, OfferEnd, RingStrategy, Timestamp};
+use model::{
+    AgentId, AgentState, Availability, CallId, GroupId, OfferEnd, RingStrategy, Timestamp,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,20 +19,39 @@ fn at(seconds: i64) -> Timestamp {
 fn group(id: i64, strategy: RingStrategy, members: &[i64]) -> Fact {
     let name = if id == 1 { "Sales" } else { "Support" }.to_owned();
     let members = members.iter().copied().map(AgentId).collect();
-    Fact::GroupSet(Group { id: GroupId(id), name, strategy, ring_seconds: 15, wrap_up_seconds: None, rings_idle: false, members })
+    Fact::GroupSet(Group {
+        id: GroupId(id),
+        name,
+        strategy,
+        ring_seconds: 15,
+        wrap_up_seconds: None,
+        rings_idle: false,
+        members,
+    })
 }
 
 fn agent(id: i64) -> Fact {
     let availability = Availability::Online;
-    Fact::AgentSet(Agent { id: AgentId(id), name: format!("Agent {id}"), availability, wrap_up_seconds: 10 })
+    Fact::AgentSet(Agent {
+        id: AgentId(id),
+        name: format!("Agent {id}"),
+        availability,
+        wrap_up_seconds: 10,
+    })
 }
 
 fn devices(id: i64, registered: u32) -> Fact {
-    Fact::DevicesChanged { agent: AgentId(id), registered }
+    Fact::DevicesChanged {
+        agent: AgentId(id),
+        registered,
+    }
 }
 
 fn joins(call: i64) -> Fact {
-    Fact::CallerJoined { call: CallId(call), group: SALES }
+    Fact::CallerJoined {
+        call: CallId(call),
+        group: SALES,
+    }
 }
 
 /// Agents online with a device, in one group.
@@ -62,7 +83,10 @@ fn offer(outputs: &[Output]) -> Offer {
 }
 
 fn not_picked_up(offer: &Offer) -> Fact {
-    Fact::OfferEnded { offer: offer.offer, reason: OfferEnd::NotPickedUp }
+    Fact::OfferEnded {
+        offer: offer.offer,
+        reason: OfferEnd::NotPickedUp,
+    }
 }
 
 #[test]
@@ -70,10 +94,20 @@ fn longest_idle_agent_is_rung_and_the_reason_says_so() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1, 2, 3]);
     let first = offer(&acd.handle(at(10), joins(1)));
     let _ = acd.handle(at(12), Fact::OfferAnswered { offer: first.offer });
-    let _ = acd.handle(at(30), Fact::ConversationEnded { call: CallId(1), agent: first.agent, wrap_up_seconds: 0 });
+    let _ = acd.handle(
+        at(30),
+        Fact::ConversationEnded {
+            call: CallId(1),
+            agent: first.agent,
+            wrap_up_seconds: 0,
+        },
+    );
     let second = offer(&acd.handle(at(252), joins(2)));
     assert_eq!(second.agent, AgentId(2));
-    assert_eq!(second.why, "longest idle of 3 free agents in Sales: 4 min 12 s");
+    assert_eq!(
+        second.why,
+        "longest idle of 3 free agents in Sales: 4 min 12 s"
+    );
     assert_eq!(second.ring_for, SignedDuration::from_secs(15));
 }
 
@@ -85,7 +119,10 @@ fn agent_who_did_not_take_a_caller_is_skipped_until_the_others_were_tried() {
     assert_eq!((first.agent, second.agent), (AgentId(1), AgentId(2)));
     let third = offer(&acd.handle(at(20), not_picked_up(&second)));
     assert_eq!(third.agent, AgentId(1));
-    assert_eq!(third.why, "only free agent in Sales; rung the 2nd time for this caller");
+    assert_eq!(
+        third.why,
+        "only free agent in Sales; rung the 2nd time for this caller"
+    );
     // Another caller is not concerned.
     assert_eq!(offer(&acd.handle(at(20), joins(2))).agent, AgentId(2));
 }
@@ -94,7 +131,13 @@ fn agent_who_did_not_take_a_caller_is_skipped_until_the_others_were_tried() {
 fn only_agent_rests_before_he_is_rung_again() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1]);
     let first = offer(&acd.handle(at(0), joins(1)));
-    let outputs = acd.handle(at(1), Fact::OfferEnded { offer: first.offer, reason: OfferEnd::Rejected });
+    let outputs = acd.handle(
+        at(1),
+        Fact::OfferEnded {
+            offer: first.offer,
+            reason: OfferEnd::Rejected,
+        },
+    );
     assert!(offers(&outputs).is_empty());
     assert_eq!(acd.next_deadline(), Some(at(6)));
     assert_eq!(offer(&acd.on_time(at(6))).agent, AgentId(1));
@@ -119,7 +162,10 @@ fn ring_all_rings_everyone_and_those_who_become_free() {
     let outputs = acd.handle(at(0), joins(1));
     assert_eq!(offers(&outputs).len(), 2);
     let late = offer(&acd.handle(at(2), Fact::AgentFree(AgentId(3))));
-    assert_eq!(late.why, "became free in Sales while it rings for this caller");
+    assert_eq!(
+        late.why,
+        "became free in Sales while it rings for this caller"
+    );
 }
 
 #[test]
@@ -143,9 +189,18 @@ fn longest_waiting_caller_comes_first_across_groups() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1]);
     let _ = acd.handle(at(0), group(2, RingStrategy::LongestIdle, &[1]));
     let _ = acd.handle(at(0), Fact::AgentBusy(AgentId(1)));
-    let _ = acd.handle(at(1), Fact::CallerJoined { call: CallId(8), group: GroupId(2) });
+    let _ = acd.handle(
+        at(1),
+        Fact::CallerJoined {
+            call: CallId(8),
+            group: GroupId(2),
+        },
+    );
     let _ = acd.handle(at(2), joins(9));
-    assert_eq!(offer(&acd.handle(at(5), Fact::AgentFree(AgentId(1)))).call, CallId(8));
+    assert_eq!(
+        offer(&acd.handle(at(5), Fact::AgentFree(AgentId(1)))).call,
+        CallId(8)
+    );
     assert_eq!(acd.waiting(SALES), [CallId(9)]);
 }
 
@@ -155,18 +210,41 @@ fn nobody_online_lets_the_caller_go_at_once_but_busy_makes_him_wait() {
     let _ = acd.handle(at(0), Fact::AgentBusy(AgentId(1)));
     assert_eq!(acd.handle(at(0), joins(1)), []);
     let gone = acd.handle(at(3), devices(1, 0));
-    assert!(gone.contains(&Output::NobodyOnline { call: CallId(1), group: SALES }), "{gone:?}");
-    assert_eq!(acd.handle(at(4), joins(2)), [Output::NobodyOnline { call: CallId(2), group: SALES }]);
+    assert!(
+        gone.contains(&Output::NobodyOnline {
+            call: CallId(1),
+            group: SALES
+        }),
+        "{gone:?}"
+    );
+    assert_eq!(
+        acd.handle(at(4), joins(2)),
+        [Output::NobodyOnline {
+            call: CallId(2),
+            group: SALES
+        }]
+    );
     assert_eq!(acd.waiting(SALES), []);
 }
 
 #[test]
 fn idle_agents_are_rung_only_where_the_group_says_so() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1]);
-    let idle = Fact::AvailabilityChanged { agent: AgentId(1), availability: Availability::Idle };
+    let idle = Fact::AvailabilityChanged {
+        agent: AgentId(1),
+        availability: Availability::Idle,
+    };
     let _ = acd.handle(at(0), idle);
-    assert_eq!(acd.handle(at(0), joins(1)), [Output::NobodyOnline { call: CallId(1), group: SALES }]);
-    let Fact::GroupSet(mut settings) = group(1, RingStrategy::LongestIdle, &[1]) else { unreachable!("built above") };
+    assert_eq!(
+        acd.handle(at(0), joins(1)),
+        [Output::NobodyOnline {
+            call: CallId(1),
+            group: SALES
+        }]
+    );
+    let Fact::GroupSet(mut settings) = group(1, RingStrategy::LongestIdle, &[1]) else {
+        unreachable!("built above")
+    };
     settings.rings_idle = true;
     let _ = acd.handle(at(1), Fact::GroupSet(settings));
     assert_eq!(offer(&acd.handle(at(2), joins(2))).agent, AgentId(1));
@@ -176,9 +254,16 @@ fn idle_agents_are_rung_only_where_the_group_says_so() {
 fn agent_who_goes_offline_while_ringing_is_taken_back_and_never_stuck() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1, 2]);
     let first = offer(&acd.handle(at(0), joins(1)));
-    let offline = Fact::AvailabilityChanged { agent: first.agent, availability: Availability::Offline };
+    let offline = Fact::AvailabilityChanged {
+        agent: first.agent,
+        availability: Availability::Offline,
+    };
     let outputs = acd.handle(at(1), offline);
-    let taken_back = Output::WithdrawOffer { offer: first.offer, call: CallId(1), reason: OfferEnd::Unavailable };
+    let taken_back = Output::WithdrawOffer {
+        offer: first.offer,
+        call: CallId(1),
+        reason: OfferEnd::Unavailable,
+    };
     assert!(outputs.contains(&taken_back), "{outputs:?}");
     // The call says nothing. After a while the agent counts as silent and the caller gets the other.
     let mut now = at(1);
@@ -207,7 +292,11 @@ fn wrap_up_ends_by_time_or_when_done() {
         let taken = offer(&acd.handle(at(start), joins(call)));
         assert_eq!(taken.wrap_up_seconds, 10);
         let _ = acd.handle(at(start), Fact::OfferAnswered { offer: taken.offer });
-        let ended = Fact::ConversationEnded { call: CallId(call), agent: AgentId(1), wrap_up_seconds: 10 };
+        let ended = Fact::ConversationEnded {
+            call: CallId(call),
+            agent: AgentId(1),
+            wrap_up_seconds: 10,
+        };
         let _ = acd.handle(at(start), ended);
         assert_eq!(acd.agent_state(AgentId(1)), Some(AgentState::WrapUp));
         let outputs = match done_at {
@@ -217,7 +306,10 @@ fn wrap_up_ends_by_time_or_when_done() {
                 acd.on_time(at(start + 10))
             }
         };
-        assert!(outputs.contains(&Output::WrapUpEnded { agent: AgentId(1), call: CallId(call) }));
+        assert!(outputs.contains(&Output::WrapUpEnded {
+            agent: AgentId(1),
+            call: CallId(call)
+        }));
         assert_eq!(acd.agent_state(AgentId(1)), Some(AgentState::Available));
     }
 }
@@ -227,10 +319,23 @@ fn removed_agents_and_groups_leave_nobody_behind() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1]);
     let first = offer(&acd.handle(at(0), joins(1)));
     let outputs = acd.handle(at(1), Fact::AgentRemoved(AgentId(1)));
-    assert!(outputs.contains(&Output::WithdrawOffer { offer: first.offer, call: CallId(1), reason: OfferEnd::Unavailable }));
-    assert!(outputs.contains(&Output::NobodyOnline { call: CallId(1), group: SALES }));
+    assert!(outputs.contains(&Output::WithdrawOffer {
+        offer: first.offer,
+        call: CallId(1),
+        reason: OfferEnd::Unavailable
+    }));
+    assert!(outputs.contains(&Output::NobodyOnline {
+        call: CallId(1),
+        group: SALES
+    }));
     let _ = acd.handle(at(1), Fact::GroupRemoved(SALES));
-    assert_eq!(acd.handle(at(2), joins(2)), [Output::NobodyOnline { call: CallId(2), group: SALES }]);
+    assert_eq!(
+        acd.handle(at(2), joins(2)),
+        [Output::NobodyOnline {
+            call: CallId(2),
+            group: SALES
+        }]
+    );
 }
 
 /// A driver and a world in one, which know nothing of the inner workings.
@@ -247,15 +352,31 @@ impl Watch {
         for output in outputs {
             match output {
                 Output::Offer(offer) => {
-                    assert!(self.waiting.contains(&(offer.call, offer.group)), "offered to one who doesn't wait");
+                    assert!(
+                        self.waiting.contains(&(offer.call, offer.group)),
+                        "offered to one who doesn't wait"
+                    );
                     let twice = self.live.values().any(|live| live.agent == offer.agent);
                     assert!(!twice, "{:?} is rung for two callers", offer.agent);
-                    assert!(!self.talking.contains_key(&offer.agent), "{:?} talks", offer.agent);
-                    assert!(!self.wrapping.contains(&offer.agent), "{:?} works after a call", offer.agent);
-                    assert!(self.live.insert(offer.offer, offer).is_none(), "an offer's id was used twice");
+                    assert!(
+                        !self.talking.contains_key(&offer.agent),
+                        "{:?} talks",
+                        offer.agent
+                    );
+                    assert!(
+                        !self.wrapping.contains(&offer.agent),
+                        "{:?} works after a call",
+                        offer.agent
+                    );
+                    assert!(
+                        self.live.insert(offer.offer, offer).is_none(),
+                        "an offer's id was used twice"
+                    );
                 }
                 Output::WithdrawOffer { offer, .. } => assert!(self.live.contains_key(&offer)),
-                Output::NobodyOnline { call, .. } => self.waiting.retain(|(waiting, _)| *waiting != call),
+                Output::NobodyOnline { call, .. } => {
+                    self.waiting.retain(|(waiting, _)| *waiting != call);
+                }
                 Output::WrapUpEnded { agent, .. } => {
                     self.wrapping.remove(&agent);
                 }
@@ -265,7 +386,13 @@ impl Watch {
     }
 
     /// Takes what the ACD says, and confirms at once what it withdraws, as a call does.
-    fn confirm(&mut self, acd: &mut Acd, now: Timestamp, outputs: Vec<Output>, fresh: &mut BTreeSet<CallId>) {
+    fn confirm(
+        &mut self,
+        acd: &mut Acd,
+        now: Timestamp,
+        outputs: Vec<Output>,
+        fresh: &mut BTreeSet<CallId>,
+    ) {
         let withdrawn = outputs.iter().filter_map(|output| match output {
             Output::WithdrawOffer { offer, reason, .. } => Some((*offer, *reason)),
             _ => None,
@@ -275,7 +402,13 @@ impl Watch {
         for (offer, reason) in withdrawn {
             if let Some(offer) = self.live.remove(&offer) {
                 fresh.remove(&offer.call);
-                let outputs = acd.handle(now, Fact::OfferEnded { offer: offer.offer, reason });
+                let outputs = acd.handle(
+                    now,
+                    Fact::OfferEnded {
+                        offer: offer.offer,
+                        reason,
+                    },
+                );
                 self.confirm(acd, now, outputs, fresh);
             }
         }
@@ -296,7 +429,10 @@ impl Watch {
             });
             assert_eq!(free, None, "{call} waits though an agent is free");
             for &(later, of) in &self.waiting[place + 1..] {
-                assert!(of != group || !fresh.contains(&later) || !rings(later), "{later} overtook {call}");
+                assert!(
+                    of != group || !fresh.contains(&later) || !rings(later),
+                    "{later} overtook {call}"
+                );
             }
         }
     }
@@ -315,8 +451,17 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let reason = prop_oneof![Just(OfferEnd::Busy), Just(OfferEnd::NotPickedUp), Just(OfferEnd::Rejected), Just(OfferEnd::Unavailable)];
-    let availability = prop_oneof![Just(Availability::Online), Just(Availability::Idle), Just(Availability::Offline)];
+    let reason = prop_oneof![
+        Just(OfferEnd::Busy),
+        Just(OfferEnd::NotPickedUp),
+        Just(OfferEnd::Rejected),
+        Just(OfferEnd::Unavailable)
+    ];
+    let availability = prop_oneof![
+        Just(Availability::Online),
+        Just(Availability::Idle),
+        Just(Availability::Offline)
+    ];
     prop_oneof![
         5 => (1_i64..3).prop_map(Step::Join),
         1 => any::<prop::sample::Index>().prop_map(|index| Step::Leave(index.index(8))),
@@ -414,10 +559,19 @@ fn big_company_is_served_quickly() {
     assert_eq!(ringing.len(), 200);
     let started = std::time::Instant::now();
     for offer in &ringing {
-        let _ = acd.handle(at(10), Fact::OfferEnded { offer: *offer, reason: OfferEnd::NotPickedUp });
+        let _ = acd.handle(
+            at(10),
+            Fact::OfferEnded {
+                offer: *offer,
+                reason: OfferEnd::NotPickedUp,
+            },
+        );
     }
     let each = started.elapsed() / 200;
     // Far above what an idle machine needs in a debug build, far below what a caller would notice.
-    assert!(each < std::time::Duration::from_millis(5), "a decision takes {each:?}");
+    assert!(
+        each < std::time::Duration::from_millis(5),
+        "a decision takes {each:?}"
+    );
     eprintln!("a decision takes {each:?}");
 }

@@ -47,7 +47,10 @@ pub(super) enum Stage {
     /// On the way from one step to the next, only within one input.
     Between,
     /// He hears a prompt of the flow.
-    Playing { playback: PlaybackId, next: Option<String> },
+    Playing {
+        playback: PlaybackId,
+        next: Option<String>,
+    },
     /// He is asked for a key.
     Menu(MenuStage),
     /// He waits for an agent.
@@ -55,13 +58,25 @@ pub(super) enum Stage {
     /// He talks with an agent.
     Talking(TalkingStage),
     /// He hears the greeting of a mailbox.
-    Greeting { playback: PlaybackId, max_seconds: u32 },
+    Greeting {
+        playback: PlaybackId,
+        max_seconds: u32,
+    },
     /// He hears the beep.
-    Beep { playback: PlaybackId, max_seconds: u32 },
+    Beep {
+        playback: PlaybackId,
+        max_seconds: u32,
+    },
     /// He leaves a message.
-    Message { recording: RecordingId, deadline: Timestamp },
+    Message {
+        recording: RecordingId,
+        deadline: Timestamp,
+    },
     /// He hears the last prompt, then the call ends with this cause.
-    LastWords { playback: PlaybackId, cause: HangupCause },
+    LastWords {
+        playback: PlaybackId,
+        cause: HangupCause,
+    },
     /// All legs are over, recordings are being closed.
     Ending { cause: HangupCause },
     /// The call is over, agents may work after it.
@@ -158,7 +173,11 @@ impl Out {
         if self.facts.is_empty() {
             return self.actions;
         }
-        self.facts.into_iter().map(Output::Record).chain(self.actions).collect()
+        self.facts
+            .into_iter()
+            .map(Output::Record)
+            .chain(self.actions)
+            .collect()
     }
 }
 
@@ -174,11 +193,27 @@ impl Call {
     /// [`HangupCause::NotRouted`].
     #[must_use]
     pub fn not_routed(new: NewCall, announcement: Prompt, now: Timestamp) -> (Self, Vec<Output>) {
-        let flow = Flow { id: model::FlowId(0), start: String::new(), steps: Default::default() };
-        Self::open(new, Arc::new(flow), Opening::Announcement(announcement), None, now)
+        let flow = Flow {
+            id: model::FlowId(0),
+            start: String::new(),
+            steps: Default::default(),
+        };
+        Self::open(
+            new,
+            Arc::new(flow),
+            Opening::Announcement(announcement),
+            None,
+            now,
+        )
     }
 
-    fn open(new: NewCall, flow: Arc<Flow>, then: Opening, second: Option<CallFact>, now: Timestamp) -> (Self, Vec<Output>) {
+    fn open(
+        new: NewCall,
+        flow: Arc<Flow>,
+        then: Opening,
+        second: Option<CallFact>,
+        now: Timestamp,
+    ) -> (Self, Vec<Output>) {
         let started = CallFact::Started {
             uuid: new.uuid.clone(),
             direction: Direction::Incoming,
@@ -195,7 +230,10 @@ impl Call {
         let call = Self {
             new,
             flow,
-            stage: Stage::Connecting { deadline: after(now, CONNECT_PATIENCE), then },
+            stage: Stage::Connecting {
+                deadline: after(now, CONNECT_PATIENCE),
+                then,
+            },
             caller_up: true,
             last_leg: LegId::FIRST.0,
             last_playback: 0,
@@ -236,20 +274,40 @@ impl Call {
                     self.digit(now, digit, &mut out);
                 }
             }
-            Input::PlaybackFinished { leg: LegId::FIRST, playback } => self.played(now, playback, &mut out),
+            Input::PlaybackFinished {
+                leg: LegId::FIRST,
+                playback,
+            } => self.played(now, playback, &mut out),
             Input::PlaybackFinished { .. } => {}
             Input::Offered(offer) => self.offered(now, offer, &mut out),
-            Input::OfferWithdrawn { offer, reason } => self.offer_withdrawn(offer, reason, &mut out),
-            Input::QueueExhausted { group, outcome } => self.queue_exhausted(now, group, outcome, &mut out),
+            Input::OfferWithdrawn { offer, reason } => {
+                self.offer_withdrawn(offer, reason, &mut out);
+            }
+            Input::QueueExhausted { group, outcome } => {
+                self.queue_exhausted(now, group, outcome, &mut out);
+            }
             Input::LegRinging { leg } => self.leg_ringing(leg, &mut out),
             Input::LegAnswered { leg } => self.leg_answered(leg, &mut out),
-            Input::LegFailed { leg, cause } => self.leg_over(now, leg, LegOver::Failed(cause), &mut out),
+            Input::LegFailed { leg, cause } => {
+                self.leg_over(now, leg, LegOver::Failed(cause), &mut out);
+            }
             Input::LegHungUp { leg } => self.leg_over(now, leg, LegOver::HungUp, &mut out),
-            Input::RecordingCheckpoint { recording, duration_ms } => self.checkpoint(recording, duration_ms, &mut out),
-            Input::RecordingStopped { recording, duration_ms, bytes } => {
+            Input::RecordingCheckpoint {
+                recording,
+                duration_ms,
+            } => self.checkpoint(recording, duration_ms, &mut out),
+            Input::RecordingStopped {
+                recording,
+                duration_ms,
+                bytes,
+            } => {
                 self.recording_stopped(now, recording, duration_ms, bytes, &mut out);
             }
-            Input::RecordingFailed { recording, reason, duration_ms } => {
+            Input::RecordingFailed {
+                recording,
+                reason,
+                duration_ms,
+            } => {
                 self.recording_failed(now, recording, reason, duration_ms, &mut out);
             }
             Input::End { cause } => self.ended_by_operator(now, cause, &mut out),
@@ -263,14 +321,20 @@ impl Call {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let stage = match &self.stage {
             Stage::Connecting { deadline, .. } | Stage::Message { deadline, .. } => Some(*deadline),
-            Stage::Menu(MenuStage { phase: MenuPhase::Waiting(deadline), .. }) => Some(*deadline),
+            Stage::Menu(MenuStage {
+                phase: MenuPhase::Waiting(deadline),
+                ..
+            }) => Some(*deadline),
             Stage::Queue(queue) => {
                 let rings = queue.ringing.iter().map(|ringing| ringing.deadline);
                 Some(rings.fold(queue.deadline, Timestamp::min))
             }
             _ => None,
         };
-        let recordings = self.recordings.iter().filter_map(|recording| recording.stop_by);
+        let recordings = self
+            .recordings
+            .iter()
+            .filter_map(|recording| recording.stop_by);
         let wrap_ups = self.wrap_ups.iter().map(|(_, until)| *until);
         recordings.chain(wrap_ups).chain(stage).min()
     }
@@ -286,7 +350,10 @@ impl Call {
             Stage::Message { deadline, .. } if *deadline <= now => {
                 self.end(now, HangupCause::FlowEnded, &mut out);
             }
-            Stage::Menu(MenuStage { phase: MenuPhase::Waiting(deadline), .. }) if *deadline <= now => {
+            Stage::Menu(MenuStage {
+                phase: MenuPhase::Waiting(deadline),
+                ..
+            }) if *deadline <= now => {
                 self.ask_again(now, None, &mut out);
             }
             Stage::Queue(_) => self.queue_timers(now, &mut out),
@@ -303,9 +370,15 @@ impl Call {
         }
         out.fact(CallFact::CallerConnected);
         match std::mem::replace(&mut self.stage, Stage::Between) {
-            Stage::Connecting { then: Opening::Announcement(prompt), .. } => {
+            Stage::Connecting {
+                then: Opening::Announcement(prompt),
+                ..
+            } => {
                 let playback = self.play(prompt, Repeat::Once, out);
-                self.stage = Stage::LastWords { playback, cause: HangupCause::NotRouted };
+                self.stage = Stage::LastWords {
+                    playback,
+                    cause: HangupCause::NotRouted,
+                };
             }
             _ => {
                 let start = self.flow.start.clone();
@@ -318,7 +391,10 @@ impl Call {
     /// password) is nobody's business.
     fn keeps_digits(&mut self) -> bool {
         let for_flow = self.caller_up
-            && !matches!(self.stage, Stage::Talking(_) | Stage::Ending { .. } | Stage::Ended | Stage::Finished);
+            && !matches!(
+                self.stage,
+                Stage::Talking(_) | Stage::Ending { .. } | Stage::Ended | Stage::Finished
+            );
         self.digit_facts += u32::from(for_flow && self.digit_facts < MAX_DIGIT_FACTS + 1);
         for_flow && self.digit_facts <= MAX_DIGIT_FACTS
     }
@@ -338,17 +414,31 @@ impl Call {
                 self.go(now, next, out);
             }
             Stage::Menu(_) => self.menu_played(now, finished, out),
-            Stage::Greeting { playback, max_seconds } if *playback == finished => {
+            Stage::Greeting {
+                playback,
+                max_seconds,
+            } if *playback == finished => {
                 let max_seconds = *max_seconds;
                 let playback = self.play(Prompt::beep(), Repeat::Once, out);
-                self.stage = Stage::Beep { playback, max_seconds };
+                self.stage = Stage::Beep {
+                    playback,
+                    max_seconds,
+                };
             }
-            Stage::Beep { playback, max_seconds } if *playback == finished => {
+            Stage::Beep {
+                playback,
+                max_seconds,
+            } if *playback == finished => {
                 let deadline = after_seconds(now, *max_seconds);
                 // A mailbox is entered at most once a call: it ends it.
                 let recording = self.start_recording(RecordingKind::Voicemail, None, out);
                 match recording {
-                    Some(recording) => self.stage = Stage::Message { recording, deadline },
+                    Some(recording) => {
+                        self.stage = Stage::Message {
+                            recording,
+                            deadline,
+                        }
+                    }
                     None => self.end(now, HangupCause::MediaFailed, out),
                 }
             }
@@ -363,7 +453,12 @@ impl Call {
     pub(super) fn play(&mut self, prompt: Prompt, repeat: Repeat, out: &mut Out) -> PlaybackId {
         self.last_playback += 1;
         let playback = PlaybackId(self.last_playback);
-        out.act(Output::Play { leg: LegId::FIRST, playback, prompt, repeat: repeat == Repeat::Forever });
+        out.act(Output::Play {
+            leg: LegId::FIRST,
+            playback,
+            prompt,
+            repeat: repeat == Repeat::Forever,
+        });
         playback
     }
 }

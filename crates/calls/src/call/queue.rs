@@ -1,6 +1,8 @@
 //! The caller in a queue, the agents' phones that ring for him, and the conversation.
 
-use model::{CallFact, GroupId, HangupCause, LegId, OfferEnd, QueueOutcome, RecordingKind, Timestamp};
+use model::{
+    CallFact, GroupId, HangupCause, LegId, OfferEnd, QueueOutcome, RecordingKind, Timestamp,
+};
 
 use super::{
     Output,
@@ -14,37 +16,96 @@ impl Call {
             return;
         }
         let Stage::Queue(queue) = &mut self.stage else {
-            return out.act(Output::OfferEnded { offer: offer.offer, reason: OfferEnd::Canceled });
+            return out.act(Output::OfferEnded {
+                offer: offer.offer,
+                reason: OfferEnd::Canceled,
+            });
         };
-        let known = queue.ringing.iter().any(|ringing| ringing.offer == offer.offer || ringing.agent == offer.agent);
+        let known = queue
+            .ringing
+            .iter()
+            .any(|ringing| ringing.offer == offer.offer || ringing.agent == offer.agent);
         if queue.group != offer.group || known {
-            return out.act(Output::OfferEnded { offer: offer.offer, reason: OfferEnd::Canceled });
+            return out.act(Output::OfferEnded {
+                offer: offer.offer,
+                reason: OfferEnd::Canceled,
+            });
         }
         self.last_leg += 1;
         let leg = LegId(self.last_leg);
-        let Offer { offer, agent, agent_name, group, ring_for, wrap_up_seconds, why, .. } = offer;
-        queue.ringing.push(RingingLeg { leg, offer, agent, wrap_up_seconds, deadline: after(now, ring_for), heard: false });
-        out.fact(CallFact::OfferMade { leg, agent, agent_name, group, why });
-        out.act(Output::Dial { leg, agent, caller_id: self.new.external.clone() });
+        let Offer {
+            offer,
+            agent,
+            agent_name,
+            group,
+            ring_for,
+            wrap_up_seconds,
+            why,
+            ..
+        } = offer;
+        queue.ringing.push(RingingLeg {
+            leg,
+            offer,
+            agent,
+            wrap_up_seconds,
+            deadline: after(now, ring_for),
+            heard: false,
+        });
+        out.fact(CallFact::OfferMade {
+            leg,
+            agent,
+            agent_name,
+            group,
+            why,
+        });
+        out.act(Output::Dial {
+            leg,
+            agent,
+            caller_id: self.new.external.clone(),
+        });
     }
 
     pub(super) fn leg_ringing(&mut self, leg: LegId, out: &mut Out) {
-        let Stage::Queue(queue) = &mut self.stage else { return };
-        let Some(ringing) = queue.ringing.iter_mut().find(|ringing| ringing.leg == leg && !ringing.heard) else { return };
+        let Stage::Queue(queue) = &mut self.stage else {
+            return;
+        };
+        let Some(ringing) = queue
+            .ringing
+            .iter_mut()
+            .find(|ringing| ringing.leg == leg && !ringing.heard)
+        else {
+            return;
+        };
         ringing.heard = true;
         out.fact(CallFact::LegRinging { leg });
     }
 
     /// The first to answer wins. The others' phones stop.
     pub(super) fn leg_answered(&mut self, leg: LegId, out: &mut Out) {
-        let Stage::Queue(queue) = &mut self.stage else { return };
-        let Some(at) = queue.ringing.iter().position(|ringing| ringing.leg == leg) else { return };
+        let Stage::Queue(queue) = &mut self.stage else {
+            return;
+        };
+        let Some(at) = queue.ringing.iter().position(|ringing| ringing.leg == leg) else {
+            return;
+        };
         let winner = queue.ringing.swap_remove(at);
-        out.fact(CallFact::OfferAnswered { leg, agent: winner.agent });
-        out.fact(CallFact::QueueLeft { group: queue.group, outcome: QueueOutcome::Answered });
-        out.fact(CallFact::Bridged { a: LegId::FIRST, b: leg });
+        out.fact(CallFact::OfferAnswered {
+            leg,
+            agent: winner.agent,
+        });
+        out.fact(CallFact::QueueLeft {
+            group: queue.group,
+            outcome: QueueOutcome::Answered,
+        });
+        out.fact(CallFact::Bridged {
+            a: LegId::FIRST,
+            b: leg,
+        });
         out.act(Output::StopPlaying { leg: LegId::FIRST });
-        out.act(Output::Bridge { a: LegId::FIRST, b: leg });
+        out.act(Output::Bridge {
+            a: LegId::FIRST,
+            b: leg,
+        });
         let losers = std::mem::take(&mut queue.ringing);
         let on_lost = queue.on_timeout.take();
         let recording = if self.new.record_conversation {
@@ -59,9 +120,16 @@ impl Call {
             recording,
             on_lost,
         });
-        out.act(Output::OfferAnswered { offer: winner.offer });
+        out.act(Output::OfferAnswered {
+            offer: winner.offer,
+        });
         for loser in losers {
-            stop_ringing(&loser, OfferEnd::Canceled, HangupCause::AnsweredElsewhere, out);
+            stop_ringing(
+                &loser,
+                OfferEnd::Canceled,
+                HangupCause::AnsweredElsewhere,
+                out,
+            );
         }
     }
 
@@ -72,12 +140,17 @@ impl Call {
         }
         match &mut self.stage {
             Stage::Queue(queue) => {
-                let Some(at) = queue.ringing.iter().position(|ringing| ringing.leg == leg) else { return };
+                let Some(at) = queue.ringing.iter().position(|ringing| ringing.leg == leg) else {
+                    return;
+                };
                 let RingingLeg { agent, offer, .. } = queue.ringing.swap_remove(at);
                 queue.tried = true;
                 let reason = over.offer_end();
                 out.fact(CallFact::OfferEnded { leg, agent, reason });
-                out.fact(CallFact::LegEnded { leg, cause: over.cause(HangupCause::Rejected) });
+                out.fact(CallFact::LegEnded {
+                    leg,
+                    cause: over.cause(HangupCause::Rejected),
+                });
                 out.act(Output::OfferEnded { offer, reason });
             }
             Stage::Talking(talking) if talking.leg == leg => self.agent_over(now, over, out),
@@ -95,20 +168,31 @@ impl Call {
             Stage::LastWords { cause, .. } => *cause,
             _ => HangupCause::CallerCanceled,
         });
-        out.fact(CallFact::LegEnded { leg: LegId::FIRST, cause });
+        out.fact(CallFact::LegEnded {
+            leg: LegId::FIRST,
+            cause,
+        });
         self.end(now, cause, out);
     }
 
     /// An agent who hangs up ends the call. One whose leg broke must not cost us the customer: he goes
     /// on where he would have gone without an agent.
     fn agent_over(&mut self, now: Timestamp, over: LegOver, out: &mut Out) {
-        let Some(mut talking) = self.take_talking() else { return };
+        let Some(mut talking) = self.take_talking() else {
+            return;
+        };
         let cause = over.cause(HangupCause::AgentHangup);
-        out.fact(CallFact::LegEnded { leg: talking.leg, cause });
+        out.fact(CallFact::LegEnded {
+            leg: talking.leg,
+            cause,
+        });
         self.conversation_over(now, &talking, out);
         match (over, talking.on_lost.take()) {
             (LegOver::Failed(_), Some(next)) => {
-                out.act(Output::Unbridge { a: LegId::FIRST, b: talking.leg });
+                out.act(Output::Unbridge {
+                    a: LegId::FIRST,
+                    b: talking.leg,
+                });
                 self.go(now, Some(next), out);
             }
             _ => self.end(now, cause, out),
@@ -126,7 +210,12 @@ impl Call {
     }
 
     /// Closes the recording and gives the agent back.
-    pub(super) fn conversation_over(&mut self, now: Timestamp, talking: &TalkingStage, out: &mut Out) {
+    pub(super) fn conversation_over(
+        &mut self,
+        now: Timestamp,
+        talking: &TalkingStage,
+        out: &mut Out,
+    ) {
         if let Some(recording) = talking.recording {
             self.stop_recording(now, recording, out);
         }
@@ -134,8 +223,16 @@ impl Call {
     }
 
     pub(super) fn offer_withdrawn(&mut self, offer: OfferId, reason: OfferEnd, out: &mut Out) {
-        let Stage::Queue(queue) = &mut self.stage else { return };
-        let Some(at) = queue.ringing.iter().position(|ringing| ringing.offer == offer) else { return };
+        let Stage::Queue(queue) = &mut self.stage else {
+            return;
+        };
+        let Some(at) = queue
+            .ringing
+            .iter()
+            .position(|ringing| ringing.offer == offer)
+        else {
+            return;
+        };
         let RingingLeg { leg, agent, .. } = queue.ringing.swap_remove(at);
         queue.tried = true;
         let cause = HangupCause::NoAnswer;
@@ -145,7 +242,13 @@ impl Call {
         out.act(Output::OfferEnded { offer, reason });
     }
 
-    pub(super) fn queue_exhausted(&mut self, now: Timestamp, group: GroupId, outcome: QueueOutcome, out: &mut Out) {
+    pub(super) fn queue_exhausted(
+        &mut self,
+        now: Timestamp,
+        group: GroupId,
+        outcome: QueueOutcome,
+        out: &mut Out,
+    ) {
         match &mut self.stage {
             Stage::Queue(queue) if queue.group == group => {
                 let next = queue.on_no_agents.take();
@@ -157,7 +260,9 @@ impl Call {
     }
 
     pub(super) fn queue_timers(&mut self, now: Timestamp, out: &mut Out) {
-        let Stage::Queue(queue) = &mut self.stage else { return };
+        let Stage::Queue(queue) = &mut self.stage else {
+            return;
+        };
         let mut at = 0;
         while at < queue.ringing.len() {
             if queue.ringing[at].deadline <= now {
@@ -170,7 +275,11 @@ impl Call {
         }
         if queue.deadline <= now {
             let rang = queue.tried || !queue.ringing.is_empty();
-            let outcome = if rang { QueueOutcome::NoAgentsPickedUp } else { QueueOutcome::NoAgentsAvailable };
+            let outcome = if rang {
+                QueueOutcome::NoAgentsPickedUp
+            } else {
+                QueueOutcome::NoAgentsAvailable
+            };
             let next = queue.on_timeout.take();
             self.leave_queue(outcome, OfferEnd::NotPickedUp, HangupCause::NoAnswer, out);
             self.go(now, next, out);
@@ -178,8 +287,16 @@ impl Call {
     }
 
     /// Takes the caller out of the queue he is in; phones that ring for him stop.
-    pub(super) fn leave_queue(&mut self, outcome: QueueOutcome, reason: OfferEnd, cause: HangupCause, out: &mut Out) {
-        let Stage::Queue(QueueStage { group, ringing, .. }) = &mut self.stage else { return };
+    pub(super) fn leave_queue(
+        &mut self,
+        outcome: QueueOutcome,
+        reason: OfferEnd,
+        cause: HangupCause,
+        out: &mut Out,
+    ) {
+        let Stage::Queue(QueueStage { group, ringing, .. }) = &mut self.stage else {
+            return;
+        };
         let group = *group;
         for ringing in ringing.drain(..) {
             stop_ringing(&ringing, reason, cause, out);
@@ -190,7 +307,9 @@ impl Call {
 }
 
 fn stop_ringing(ringing: &RingingLeg, reason: OfferEnd, cause: HangupCause, out: &mut Out) {
-    let &RingingLeg { leg, offer, agent, .. } = ringing;
+    let &RingingLeg {
+        leg, offer, agent, ..
+    } = ringing;
     out.fact(CallFact::OfferEnded { leg, agent, reason });
     out.fact(CallFact::LegEnded { leg, cause });
     out.act(Output::HangUp { leg, cause });

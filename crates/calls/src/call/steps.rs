@@ -24,7 +24,11 @@ impl Call {
                 return self.end(now, HangupCause::FlowEnded, out);
             };
             if let Some(kind) = step.kind() {
-                out.fact(CallFact::StepEntered { step: key.clone(), kind, name: step.label(key).to_owned() });
+                out.fact(CallFact::StepEntered {
+                    step: key.clone(),
+                    kind,
+                    name: step.label(key).to_owned(),
+                });
             }
             match step {
                 Step::Goto(goto) => target = Some(goto.target.clone()),
@@ -34,17 +38,28 @@ impl Call {
                 },
                 Step::Play(play) => {
                     let playback = self.play(play.prompt.clone(), Repeat::Once, out);
-                    self.stage = Stage::Playing { playback, next: play.next.clone() };
+                    self.stage = Stage::Playing {
+                        playback,
+                        next: play.next.clone(),
+                    };
                     return;
                 }
                 Step::Menu(menu) => {
-                    let phase = MenuPhase::Prompt(self.play(menu.prompt.clone(), Repeat::Once, out));
-                    self.stage = Stage::Menu(MenuStage { step: key.clone(), asked: 1, phase });
+                    let phase =
+                        MenuPhase::Prompt(self.play(menu.prompt.clone(), Repeat::Once, out));
+                    self.stage = Stage::Menu(MenuStage {
+                        step: key.clone(),
+                        asked: 1,
+                        phase,
+                    });
                     return;
                 }
                 Step::Voicemail(voicemail) => {
                     let playback = self.play(voicemail.prompt.clone(), Repeat::Once, out);
-                    self.stage = Stage::Greeting { playback, max_seconds: voicemail.max_seconds };
+                    self.stage = Stage::Greeting {
+                        playback,
+                        max_seconds: voicemail.max_seconds,
+                    };
                     return;
                 }
                 Step::End(end) => return self.enter_end(now, end.prompt.clone(), out),
@@ -69,9 +84,16 @@ impl Call {
         let Some(info) = self.new.groups.get(&group) else {
             return Entered::GoesOn(queue.on_no_agents.clone());
         };
-        out.fact(CallFact::QueueJoined { group, name: info.name.clone(), strategy: info.strategy });
+        out.fact(CallFact::QueueJoined {
+            group,
+            name: info.name.clone(),
+            strategy: info.strategy,
+        });
         if queue.max_wait_seconds == 0 {
-            out.fact(CallFact::QueueLeft { group, outcome: QueueOutcome::NoAgentsAvailable });
+            out.fact(CallFact::QueueLeft {
+                group,
+                outcome: QueueOutcome::NoAgentsAvailable,
+            });
             return Entered::GoesOn(queue.on_timeout.clone());
         }
         self.play(queue.music.clone(), Repeat::Forever, out);
@@ -89,8 +111,12 @@ impl Call {
 
     pub(super) fn menu_digit(&mut self, now: Timestamp, digit: char, out: &mut Out) {
         let flow = Arc::clone(&self.flow);
-        let Stage::Menu(stage) = &self.stage else { return };
-        let Some(menu) = menu_of(&flow, &stage.step) else { return };
+        let Stage::Menu(stage) = &self.stage else {
+            return;
+        };
+        let Some(menu) = menu_of(&flow, &stage.step) else {
+            return;
+        };
         let hears = matches!(stage.phase, MenuPhase::Prompt(_) | MenuPhase::Invalid(_));
         if hears && !menu.interruptible {
             return;
@@ -100,7 +126,10 @@ impl Call {
         }
         match menu.keys.get(&digit) {
             Some(target) => {
-                out.fact(CallFact::MenuLeft { step: stage.step.clone(), key: Some(digit) });
+                out.fact(CallFact::MenuLeft {
+                    step: stage.step.clone(),
+                    key: Some(digit),
+                });
                 self.go(now, Some(target.clone()), out);
             }
             None => self.ask_again(now, menu.invalid.clone(), out),
@@ -109,8 +138,12 @@ impl Call {
 
     pub(super) fn menu_played(&mut self, now: Timestamp, finished: PlaybackId, out: &mut Out) {
         let flow = Arc::clone(&self.flow);
-        let Stage::Menu(stage) = &mut self.stage else { return };
-        let Some(menu) = menu_of(&flow, &stage.step) else { return };
+        let Stage::Menu(stage) = &mut self.stage else {
+            return;
+        };
+        let Some(menu) = menu_of(&flow, &stage.step) else {
+            return;
+        };
         match stage.phase {
             MenuPhase::Prompt(playback) if playback == finished => {
                 stage.phase = MenuPhase::Waiting(after_seconds(now, menu.wait_seconds));
@@ -126,10 +159,17 @@ impl Call {
     /// The caller pressed nothing, or a key that leads nowhere and of which he is told.
     pub(super) fn ask_again(&mut self, now: Timestamp, invalid: Option<Prompt>, out: &mut Out) {
         let flow = Arc::clone(&self.flow);
-        let Stage::Menu(stage) = &mut self.stage else { return };
-        let Some(menu) = menu_of(&flow, &stage.step) else { return };
+        let Stage::Menu(stage) = &mut self.stage else {
+            return;
+        };
+        let Some(menu) = menu_of(&flow, &stage.step) else {
+            return;
+        };
         if stage.asked > menu.retries {
-            out.fact(CallFact::MenuLeft { step: stage.step.clone(), key: None });
+            out.fact(CallFact::MenuLeft {
+                step: stage.step.clone(),
+                key: None,
+            });
             return self.go(now, menu.on_no_input.clone(), out);
         }
         stage.asked += 1;

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::SignedDuration;
 use model::{
-    AgentId, CallFact, CallId, DigitVia, FlowId, GroupId, HangupCause, LegId, OfferEnd, OfferResult,
-    QueueOutcome, RecordingId, RecordingKind, RecordingState, RingStrategy, Timestamp,
+    AgentId, CallFact, CallId, DigitVia, FlowId, GroupId, HangupCause, LegId, OfferEnd,
+    OfferResult, QueueOutcome, RecordingId, RecordingKind, RecordingState, RingStrategy, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -39,7 +39,10 @@ fn seconds(seconds: i64) -> SignedDuration {
 /// A world with one group of agents of these manners.
 fn world(strategy: RingStrategy, manners: &[Manner]) -> World {
     let mut world = World::new();
-    let agents: Vec<AgentId> = (1..).zip(manners).map(|(id, manner)| world.agent(id, *manner)).collect();
+    let agents: Vec<AgentId> = (1..)
+        .zip(manners)
+        .map(|(id, manner)| world.agent(id, *manner))
+        .collect();
     world.group(1, strategy, &agents);
     world
 }
@@ -50,7 +53,10 @@ fn offers_of(world: &World, call: CallId) -> Vec<(AgentId, Option<OfferResult>)>
         model::CallStep::Queue(queue) => Some(queue),
         _ => None,
     });
-    queues.flat_map(|queue| &queue.offers).map(|offer| (offer.agent, offer.result)).collect()
+    queues
+        .flat_map(|queue| &queue.offers)
+        .map(|offer| (offer.agent, offer.result))
+        .collect()
 }
 
 fn outcome(world: &World, call: CallId) -> Option<QueueOutcome> {
@@ -62,13 +68,28 @@ fn outcome(world: &World, call: CallId) -> Option<QueueOutcome> {
 
 /// What must hold for the facts of any call that is over.
 fn assert_whole(facts: &[CallFact]) {
-    let count = |wanted: &dyn Fn(&CallFact) -> bool| facts.iter().filter(|fact| wanted(fact)).count();
-    assert!(matches!(facts[0], CallFact::Started { .. }), "begins with {:?}", facts[0]);
+    let count =
+        |wanted: &dyn Fn(&CallFact) -> bool| facts.iter().filter(|fact| wanted(fact)).count();
+    assert!(
+        matches!(facts[0], CallFact::Started { .. }),
+        "begins with {:?}",
+        facts[0]
+    );
     assert_eq!(count(&|fact| matches!(fact, CallFact::Started { .. })), 1);
-    assert_eq!(count(&|fact| matches!(fact, CallFact::Ended { .. })), 1, "ends: {facts:#?}");
-    let end = facts.iter().position(|fact| matches!(fact, CallFact::Ended { .. })).expect("just counted");
+    assert_eq!(
+        count(&|fact| matches!(fact, CallFact::Ended { .. })),
+        1,
+        "ends: {facts:#?}"
+    );
+    let end = facts
+        .iter()
+        .position(|fact| matches!(fact, CallFact::Ended { .. }))
+        .expect("just counted");
     for fact in &facts[end + 1..] {
-        assert!(matches!(fact, CallFact::WrapUpEnded { .. }), "{fact:?} after the end");
+        assert!(
+            matches!(fact, CallFact::WrapUpEnded { .. }),
+            "{fact:?} after the end"
+        );
     }
     let mut legs = vec![LegId::FIRST];
     legs.extend(facts.iter().filter_map(|fact| match fact {
@@ -76,61 +97,121 @@ fn assert_whole(facts: &[CallFact]) {
         _ => None,
     }));
     for leg in legs {
-        let ends = count(&|fact| matches!(fact, CallFact::LegEnded { leg: ended, .. } if *ended == leg));
+        let ends =
+            count(&|fact| matches!(fact, CallFact::LegEnded { leg: ended, .. } if *ended == leg));
         assert_eq!(ends, 1, "leg {leg} ended {ends} times: {facts:#?}");
         if leg != LegId::FIRST {
-            let results = count(&|fact| {
-                matches!(fact, CallFact::OfferAnswered { leg: of, .. } | CallFact::OfferEnded { leg: of, .. } if *of == leg)
-            });
-            assert_eq!(results, 1, "the offer of leg {leg} came out {results} times: {facts:#?}");
+            let results = count(
+                &|fact| matches!(fact, CallFact::OfferAnswered { leg: of, .. } | CallFact::OfferEnded { leg: of, .. } if *of == leg),
+            );
+            assert_eq!(
+                results, 1,
+                "the offer of leg {leg} came out {results} times: {facts:#?}"
+            );
         }
     }
     let joined = count(&|fact| matches!(fact, CallFact::QueueJoined { .. }));
-    assert_eq!(joined, count(&|fact| matches!(fact, CallFact::QueueLeft { .. })), "queues: {facts:#?}");
+    assert_eq!(
+        joined,
+        count(&|fact| matches!(fact, CallFact::QueueLeft { .. })),
+        "queues: {facts:#?}"
+    );
     let winners = count(&|fact| matches!(fact, CallFact::OfferAnswered { .. }));
-    assert_eq!(winners, count(&|fact| matches!(fact, CallFact::Bridged { .. })));
-    assert!(winners <= joined, "more than one winner in a queue: {facts:#?}");
+    assert_eq!(
+        winners,
+        count(&|fact| matches!(fact, CallFact::Bridged { .. }))
+    );
+    assert!(
+        winners <= joined,
+        "more than one winner in a queue: {facts:#?}"
+    );
     let started = count(&|fact| matches!(fact, CallFact::RecordingStarted { .. }));
-    let over = count(&|fact| matches!(fact, CallFact::RecordingStopped { .. } | CallFact::RecordingFailed { .. }));
+    let over = count(&|fact| {
+        matches!(
+            fact,
+            CallFact::RecordingStopped { .. } | CallFact::RecordingFailed { .. }
+        )
+    });
     assert_eq!(started, over, "recordings: {facts:#?}");
-    let messages = count(&|fact| matches!(fact, CallFact::RecordingStarted { kind: RecordingKind::Voicemail, .. }));
-    assert_eq!(messages, count(&|fact| matches!(fact, CallFact::VoicemailLeft { .. })), "messages: {facts:#?}");
+    let messages = count(&|fact| {
+        matches!(
+            fact,
+            CallFact::RecordingStarted {
+                kind: RecordingKind::Voicemail,
+                ..
+            }
+        )
+    });
+    assert_eq!(
+        messages,
+        count(&|fact| matches!(fact, CallFact::VoicemailLeft { .. })),
+        "messages: {facts:#?}"
+    );
     let wrap_ups = count(&|fact| matches!(fact, CallFact::WrapUpStarted { .. }));
-    assert_eq!(wrap_ups, count(&|fact| matches!(fact, CallFact::WrapUpEnded { .. })), "wrap-ups: {facts:#?}");
+    assert_eq!(
+        wrap_ups,
+        count(&|fact| matches!(fact, CallFact::WrapUpEnded { .. })),
+        "wrap-ups: {facts:#?}"
+    );
 }
 
 #[test]
 fn caller_presses_a_key_and_talks_with_an_agent() {
-    let mut world = world(RingStrategy::LongestIdle, &[Manner::Answers { after: 4, talks: Some(60) }]);
+    let mut world = world(
+        RingStrategy::LongestIdle,
+        &[Manner::Answers {
+            after: 4,
+            talks: Some(60),
+        }],
+    );
     world.run_for(seconds(100));
     let call = world.caller(&flow(), &[(3_000, Act::Press('1'))]);
     world.run_for(seconds(120));
     assert_whole(&world.facts(call));
     let record = world.record(call);
     assert_eq!(record.cause, Some(HangupCause::AgentHangup));
-    assert_eq!((record.waiting_ms, record.ringing_ms, record.talking_ms), (4_050, 4_000, 60_000));
+    assert_eq!(
+        (record.waiting_ms, record.ringing_ms, record.talking_ms),
+        (4_050, 4_000, 60_000)
+    );
     assert_eq!(record.total_ms, 3_000 + 4_050 + 60_000);
     assert_eq!(record.wrap_up_ms, 10_000);
     assert_eq!(record.agent, Some(AgentId(1)));
     let recording = record.recording.expect("the conversation was recorded");
-    assert_eq!((recording.kind, recording.state, recording.duration_ms), (RecordingKind::Conversation, RecordingState::Kept, 60_000));
+    assert_eq!(
+        (recording.kind, recording.state, recording.duration_ms),
+        (RecordingKind::Conversation, RecordingState::Kept, 60_000)
+    );
     assert_eq!(recording.id, RecordingId(101));
     let channels = world.log.iter().find_map(|(_, _, output)| match output {
         Output::StartRecording { left, right, .. } => Some((*left, *right)),
         _ => None,
     });
-    assert_eq!(channels, Some((LegId::FIRST, Some(LegId(2)))), "customer left, agent right");
+    assert_eq!(
+        channels,
+        Some((LegId::FIRST, Some(LegId(2)))),
+        "customer left, agent right"
+    );
     assert!(world.running().is_empty());
 }
 
 #[test]
 fn caller_hangs_up_in_conversation() {
-    let mut world = world(RingStrategy::LongestIdle, &[Manner::Answers { after: 1, talks: None }]);
+    let mut world = world(
+        RingStrategy::LongestIdle,
+        &[Manner::Answers {
+            after: 1,
+            talks: None,
+        }],
+    );
     let call = world.caller(&flow(), &[(1_000, Act::Press('1')), (20_000, Act::HangUp)]);
     world.run_for(seconds(60));
     assert_whole(&world.facts(call));
     assert_eq!(world.record(call).cause, Some(HangupCause::CallerHangup));
-    assert!(world.phones_in_use().is_empty(), "the agent's phone was hung up");
+    assert!(
+        world.phones_in_use().is_empty(),
+        "the agent's phone was hung up"
+    );
 }
 
 #[test]
@@ -138,13 +219,21 @@ fn key_cuts_the_prompt_short() {
     let mut world = world(RingStrategy::LongestIdle, &[Manner::Ignores]);
     let call = world.caller(&flow(), &[(500, Act::Press('1'))]);
     world.run_for(seconds(1));
-    assert!(world.facts(call).iter().any(|fact| matches!(fact, CallFact::QueueJoined { .. })));
+    assert!(
+        world
+            .facts(call)
+            .iter()
+            .any(|fact| matches!(fact, CallFact::QueueJoined { .. }))
+    );
 }
 
 #[test]
 fn nobody_online_leads_to_voicemail_at_once() {
     let mut world = world(RingStrategy::LongestIdle, &[Manner::Ignores]);
-    world.tell(acd::Fact::DevicesChanged { agent: AgentId(1), registered: 0 });
+    world.tell(acd::Fact::DevicesChanged {
+        agent: AgentId(1),
+        registered: 0,
+    });
     let call = world.caller(&flow(), &[(1_000, Act::Press('1')), (15_000, Act::HangUp)]);
     world.run_for(seconds(60));
     assert_whole(&world.facts(call));
@@ -152,7 +241,10 @@ fn nobody_online_leads_to_voicemail_at_once() {
     let record = world.record(call);
     assert!(record.is_voicemail && !record.is_answered());
     // The key at 1 s, the greeting until 3 s, the beep until 5 s.
-    assert_eq!(record.recording.map(|recording| recording.duration_ms), Some(10_000));
+    assert_eq!(
+        record.recording.map(|recording| recording.duration_ms),
+        Some(10_000)
+    );
     assert_eq!(record.cause, Some(HangupCause::CallerHangup));
     assert_eq!(record.total_ms, 15_000);
 }
@@ -161,7 +253,10 @@ fn nobody_online_leads_to_voicemail_at_once() {
 fn hash_ends_a_message_and_short_ones_are_dropped() {
     for (stop_at, kept) in [(9_000, true), (6_900, false)] {
         let mut world = world(RingStrategy::LongestIdle, &[]);
-        let call = world.caller(&flow(), &[(1_000, Act::Press('1')), (stop_at, Act::Press('#'))]);
+        let call = world.caller(
+            &flow(),
+            &[(1_000, Act::Press('1')), (stop_at, Act::Press('#'))],
+        );
         world.run_for(seconds(60));
         let facts = world.facts(call);
         assert_whole(&facts);
@@ -170,7 +265,11 @@ fn hash_ends_a_message_and_short_ones_are_dropped() {
             _ => None,
         });
         assert_eq!(left, Some(kept));
-        let discards = world.log.iter().filter(|(_, _, output)| matches!(output, Output::DiscardRecording { .. })).count();
+        let discards = world
+            .log
+            .iter()
+            .filter(|(_, _, output)| matches!(output, Output::DiscardRecording { .. }))
+            .count();
         assert_eq!(discards, usize::from(!kept));
         assert_eq!(world.record(call).is_voicemail, kept);
         assert_eq!(world.record(call).cause, Some(HangupCause::FlowEnded));
@@ -183,18 +282,34 @@ fn message_ends_at_its_longest() {
     let call = world.caller(&flow(), &[(1_000, Act::Press('1'))]);
     world.run_for(seconds(100));
     assert_whole(&world.facts(call));
-    assert_eq!(world.record(call).recording.map(|recording| recording.duration_ms), Some(30_000));
+    assert_eq!(
+        world
+            .record(call)
+            .recording
+            .map(|recording| recording.duration_ms),
+        Some(30_000)
+    );
 }
 
 #[test]
 fn nobody_picks_up_and_the_caller_reaches_the_mailbox() {
-    let mut world = world(RingStrategy::RoundRobin, &[Manner::Ignores, Manner::Ignores]);
+    let mut world = world(
+        RingStrategy::RoundRobin,
+        &[Manner::Ignores, Manner::Ignores],
+    );
     let call = world.caller(&flow(), &[(1_000, Act::Press('1')), (50_000, Act::HangUp)]);
     world.run_for(seconds(90));
     assert_whole(&world.facts(call));
     assert_eq!(outcome(&world, call), Some(QueueOutcome::NoAgentsPickedUp));
     let missed = Some(OfferResult::Missed(OfferEnd::NotPickedUp));
-    assert_eq!(offers_of(&world, call), [(AgentId(1), missed), (AgentId(2), missed), (AgentId(1), missed)]);
+    assert_eq!(
+        offers_of(&world, call),
+        [
+            (AgentId(1), missed),
+            (AgentId(2), missed),
+            (AgentId(1), missed)
+        ]
+    );
     assert!(world.record(call).is_voicemail);
 }
 
@@ -211,32 +326,58 @@ fn caller_gives_up_while_it_rings() {
     assert!(!record.is_answered());
     assert_eq!(record.waiting_ms, 4_000);
     assert_eq!(outcome(&world, call), Some(QueueOutcome::Canceled));
-    assert_eq!(offers_of(&world, call), [(AgentId(1), Some(OfferResult::Missed(OfferEnd::Canceled)))]);
+    assert_eq!(
+        offers_of(&world, call),
+        [(AgentId(1), Some(OfferResult::Missed(OfferEnd::Canceled)))]
+    );
 }
 
 #[test]
 fn ring_all_has_one_winner_and_stops_the_others() {
-    let manner = Manner::Answers { after: 3, talks: Some(5) };
+    let manner = Manner::Answers {
+        after: 3,
+        talks: Some(5),
+    };
     let mut world = world(RingStrategy::RingAll, &[manner, manner, Manner::Ignores]);
     let call = world.caller(&flow(), &[(1_000, Act::Press('1'))]);
     world.run_for(seconds(60));
     let facts = world.facts(call);
     assert_whole(&facts);
-    let lost = |fact: &&CallFact| matches!(fact, CallFact::LegEnded { cause: HangupCause::AnsweredElsewhere, .. });
+    let lost = |fact: &&CallFact| {
+        matches!(
+            fact,
+            CallFact::LegEnded {
+                cause: HangupCause::AnsweredElsewhere,
+                ..
+            }
+        )
+    };
     assert_eq!(facts.iter().filter(lost).count(), 2);
-    let results: Vec<_> = offers_of(&world, call).into_iter().map(|(_, result)| result).collect();
+    let results: Vec<_> = offers_of(&world, call)
+        .into_iter()
+        .map(|(_, result)| result)
+        .collect();
     let canceled = Some(OfferResult::Missed(OfferEnd::Canceled));
     assert_eq!(results, [Some(OfferResult::Answered), canceled, canceled]);
 }
 
 #[test]
 fn rejected_call_goes_to_the_next_agent() {
-    let answers = Manner::Answers { after: 1, talks: Some(5) };
-    let mut world = world(RingStrategy::LongestIdle, &[Manner::Refuses(HangupCause::Rejected), answers]);
+    let answers = Manner::Answers {
+        after: 1,
+        talks: Some(5),
+    };
+    let mut world = world(
+        RingStrategy::LongestIdle,
+        &[Manner::Refuses(HangupCause::Rejected), answers],
+    );
     let call = world.caller(&flow(), &[(1_000, Act::Press('1'))]);
     world.run_for(seconds(60));
     assert_whole(&world.facts(call));
-    let results = [(AgentId(1), Some(OfferResult::Missed(OfferEnd::Rejected))), (AgentId(2), Some(OfferResult::Answered))];
+    let results = [
+        (AgentId(1), Some(OfferResult::Missed(OfferEnd::Rejected))),
+        (AgentId(2), Some(OfferResult::Answered)),
+    ];
     assert_eq!(offers_of(&world, call), results);
 }
 
@@ -247,7 +388,10 @@ fn menu_asks_again_and_then_goes_on_without_a_key() {
     world.run_for(seconds(60));
     let facts = world.facts(call);
     assert_whole(&facts);
-    assert!(facts.contains(&CallFact::MenuLeft { step: "menu".to_owned(), key: None }));
+    assert!(facts.contains(&CallFact::MenuLeft {
+        step: "menu".to_owned(),
+        key: None
+    }));
     let record = world.record(call);
     assert_eq!(record.cause, Some(HangupCause::FlowEnded));
     // Wrong key at 1 s, prompt until 3 s, five seconds of waiting, the last prompt of two.
@@ -272,16 +416,25 @@ fn broken_phone_of_an_agent_does_not_lose_the_customer() {
     let record = world.record(call);
     assert!(record.is_answered() && record.is_voicemail);
     assert_eq!(record.talking_ms, 10_000);
-    assert_eq!(record.recording.map(|recording| recording.kind), Some(RecordingKind::Conversation));
+    assert_eq!(
+        record.recording.map(|recording| recording.kind),
+        Some(RecordingKind::Conversation)
+    );
 }
 
 #[test]
 fn agent_who_goes_offline_stops_ringing() {
-    let mut world = world(RingStrategy::LongestIdle, &[Manner::Ignores, Manner::Ignores]);
+    let mut world = world(
+        RingStrategy::LongestIdle,
+        &[Manner::Ignores, Manner::Ignores],
+    );
     let call = world.caller(&flow(), &[(1_000, Act::Press('1'))]);
     world.run_for(seconds(4));
     assert_eq!(world.phones_in_use(), [(AgentId(1), call)]);
-    world.tell(acd::Fact::AvailabilityChanged { agent: AgentId(1), availability: model::Availability::Offline });
+    world.tell(acd::Fact::AvailabilityChanged {
+        agent: AgentId(1),
+        availability: model::Availability::Offline,
+    });
     assert_eq!(world.phones_in_use(), [(AgentId(2), call)]);
 }
 
@@ -294,38 +447,80 @@ fn number_without_routing_says_so() {
         Output::Play { playback, .. } => Some(*playback),
         _ => None,
     });
-    let outputs = call.handle(now, Input::PlaybackFinished { leg: LegId::FIRST, playback: playback.expect("says so") });
-    assert!(outputs.contains(&Output::Record(CallFact::Ended { cause: HangupCause::NotRouted })), "{outputs:?}");
+    let outputs = call.handle(
+        now,
+        Input::PlaybackFinished {
+            leg: LegId::FIRST,
+            playback: playback.expect("says so"),
+        },
+    );
+    assert!(
+        outputs.contains(&Output::Record(CallFact::Ended {
+            cause: HangupCause::NotRouted
+        })),
+        "{outputs:?}"
+    );
     assert_eq!(outputs.last(), Some(&Output::Finished));
 }
 
 #[test]
 fn conversation_goes_on_when_its_recording_fails() {
-    let mut world = world(RingStrategy::LongestIdle, &[Manner::Answers { after: 1, talks: Some(60) }]);
+    let mut world = world(
+        RingStrategy::LongestIdle,
+        &[Manner::Answers {
+            after: 1,
+            talks: Some(60),
+        }],
+    );
     let call = world.caller(&flow(), &[(1_000, Act::Press('1'))]);
     world.run_for(seconds(20));
     let reason = "no space left on the disk".to_owned();
-    world.input(call, Input::RecordingFailed { recording: recording_id(call, 1), reason: reason.clone(), duration_ms: 7_000 });
+    world.input(
+        call,
+        Input::RecordingFailed {
+            recording: recording_id(call, 1),
+            reason: reason.clone(),
+            duration_ms: 7_000,
+        },
+    );
     world.run_for(seconds(100));
     assert_whole(&world.facts(call));
     let record = world.record(call);
     assert_eq!(record.talking_ms, 60_000);
-    assert_eq!(record.recording.map(|recording| recording.state), Some(RecordingState::Failed { reason }));
+    assert_eq!(
+        record.recording.map(|recording| recording.state),
+        Some(RecordingState::Failed { reason })
+    );
 }
 
 #[test]
 fn recorder_that_never_closes_does_not_keep_the_call_open() {
     let (mut call, mut now) = talking();
     let mut facts = facts(call.handle(now, Input::LegHungUp { leg: LegId::FIRST }));
-    assert!(!facts.iter().any(|fact| matches!(fact, CallFact::Ended { .. })));
+    assert!(
+        !facts
+            .iter()
+            .any(|fact| matches!(fact, CallFact::Ended { .. }))
+    );
     for _ in 0..3 {
-        let Some(deadline) = call.next_deadline() else { break };
+        let Some(deadline) = call.next_deadline() else {
+            break;
+        };
         now = deadline;
         facts.extend(self::facts(call.on_time(now)));
     }
-    assert!(facts.iter().any(|fact| matches!(fact, CallFact::RecordingFailed { .. })));
-    assert!(facts.contains(&CallFact::Ended { cause: HangupCause::CallerHangup }));
-    assert!(call.is_finished(), "and neither does a wrap-up of which nothing is heard");
+    assert!(
+        facts
+            .iter()
+            .any(|fact| matches!(fact, CallFact::RecordingFailed { .. }))
+    );
+    assert!(facts.contains(&CallFact::Ended {
+        cause: HangupCause::CallerHangup
+    }));
+    assert!(
+        call.is_finished(),
+        "and neither does a wrap-up of which nothing is heard"
+    );
 }
 
 #[test]
@@ -333,13 +528,29 @@ fn answer_that_crosses_the_callers_hang_up_is_ignored() {
     let (mut call, now) = ringing();
     let _ = call.handle(now, Input::LegHungUp { leg: LegId::FIRST });
     assert_eq!(call.handle(now, Input::LegAnswered { leg: LegId(2) }), []);
-    assert_eq!(call.handle(now, Input::LegFailed { leg: LegId(2), cause: HangupCause::CallerCanceled }), []);
+    assert_eq!(
+        call.handle(
+            now,
+            Input::LegFailed {
+                leg: LegId(2),
+                cause: HangupCause::CallerCanceled
+            }
+        ),
+        []
+    );
 }
 
 #[test]
 fn digits_of_a_conversation_are_not_put_on_record() {
     let (mut call, now) = talking();
-    let outputs = call.handle(now, Input::Digit { leg: LegId::FIRST, digit: '4', via: DigitVia::Rfc4733 });
+    let outputs = call.handle(
+        now,
+        Input::Digit {
+            leg: LegId::FIRST,
+            digit: '4',
+            via: DigitVia::Rfc4733,
+        },
+    );
     assert_eq!(outputs, []);
 }
 
@@ -347,19 +558,35 @@ fn digits_of_a_conversation_are_not_put_on_record() {
 fn offer_that_comes_too_late_is_given_back() {
     let (mut call, now) = talking();
     let outputs = call.handle(now, Input::Offered(offer(9, 3)));
-    assert_eq!(outputs, [Output::OfferEnded { offer: OfferId(9), reason: OfferEnd::Canceled }]);
+    assert_eq!(
+        outputs,
+        [Output::OfferEnded {
+            offer: OfferId(9),
+            reason: OfferEnd::Canceled
+        }]
+    );
 }
 
 #[test]
 fn facts_come_before_commands() {
     let (mut call, now) = ringing();
     let outputs = call.handle(now, Input::LegAnswered { leg: LegId(2) });
-    let first_command = outputs.iter().position(|output| !matches!(output, Output::Record(_))).expect("bridges");
-    assert!(outputs[first_command..].iter().all(|output| !matches!(output, Output::Record(_))));
+    let first_command = outputs
+        .iter()
+        .position(|output| !matches!(output, Output::Record(_)))
+        .expect("bridges");
+    assert!(
+        outputs[first_command..]
+            .iter()
+            .all(|output| !matches!(output, Output::Record(_)))
+    );
 }
 
 fn new_call() -> NewCall {
-    let info = GroupInfo { name: "Sales".to_owned(), strategy: RingStrategy::RingAll };
+    let info = GroupInfo {
+        name: "Sales".to_owned(),
+        strategy: RingStrategy::RingAll,
+    };
     NewCall {
         id: CallId(1),
         uuid: "u".to_owned(),
@@ -369,7 +596,10 @@ fn new_call() -> NewCall {
         contact: None,
         trunk: None,
         node: "n".to_owned(),
-        groups: Arc::new(BTreeMap::from([(GroupId(1), info.clone()), (GroupId(2), info)])),
+        groups: Arc::new(BTreeMap::from([
+            (GroupId(1), info.clone()),
+            (GroupId(2), info),
+        ])),
         record_conversation: true,
     }
 }
@@ -400,7 +630,11 @@ fn ringing() -> (Call, Timestamp) {
     let (mut call, _) = Call::incoming(new_call(), flow(), now);
     for input in [
         Input::Connected { leg: LegId::FIRST },
-        Input::Digit { leg: LegId::FIRST, digit: '1', via: DigitVia::Info },
+        Input::Digit {
+            leg: LegId::FIRST,
+            digit: '1',
+            via: DigitVia::Info,
+        },
         Input::Offered(offer(1, 1)),
     ] {
         let _ = call.handle(now, input);
@@ -428,7 +662,14 @@ fn any_input() -> impl Strategy<Value = Input> {
     let leg = || (1_u32..6).prop_map(LegId);
     let agent = || (1_i64..5).prop_map(AgentId);
     let recording = || (1_u8..4).prop_map(|n| recording_id(CallId(1), n));
-    let key = prop_oneof![Just('1'), Just('2'), Just('*'), Just('#'), Just('9'), Just('x')];
+    let key = prop_oneof![
+        Just('1'),
+        Just('2'),
+        Just('*'),
+        Just('#'),
+        Just('9'),
+        Just('x')
+    ];
     prop_oneof![
         3 => Just(Input::Connected { leg: LegId::FIRST }),
         6 => key.prop_map(|digit| Input::Digit { leg: LegId::FIRST, digit, via: DigitVia::Inband }),
@@ -480,7 +721,8 @@ proptest! {
 
 fn any_manner() -> impl Strategy<Value = Manner> {
     prop_oneof![
-        (0_u32..20, prop::option::of(1_u32..40)).prop_map(|(after, talks)| Manner::Answers { after, talks }),
+        (0_u32..20, prop::option::of(1_u32..40))
+            .prop_map(|(after, talks)| Manner::Answers { after, talks }),
         Just(Manner::Ignores),
         any_cause().prop_map(Manner::Refuses),
         (1_u32..20).prop_map(Manner::Vanishes),
@@ -553,8 +795,14 @@ proptest! {
 #[test]
 fn unknown_flow_start_ends_the_call() {
     let now = Timestamp::UNIX_EPOCH;
-    let flow = Flow { id: FlowId(1), start: "nowhere".to_owned(), steps: BTreeMap::new() };
+    let flow = Flow {
+        id: FlowId(1),
+        start: "nowhere".to_owned(),
+        steps: BTreeMap::new(),
+    };
     let (mut call, _) = Call::incoming(new_call(), Arc::new(flow), now);
     let outputs = call.handle(now, Input::Connected { leg: LegId::FIRST });
-    assert!(outputs.contains(&Output::Record(CallFact::Ended { cause: HangupCause::FlowEnded })));
+    assert!(outputs.contains(&Output::Record(CallFact::Ended {
+        cause: HangupCause::FlowEnded
+    })));
 }

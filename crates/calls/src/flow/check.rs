@@ -89,7 +89,9 @@ impl FlowProblem {
             | Self::NotAKey { .. }
             | Self::EmptyPrompt { .. }
             | Self::NoTimeForMessage { .. } => Severity::Error,
-            Self::MenuWithoutKeys { .. } | Self::Unreachable { .. } | Self::EmptyBranch { .. } => Severity::Warning,
+            Self::MenuWithoutKeys { .. } | Self::Unreachable { .. } | Self::EmptyBranch { .. } => {
+                Severity::Warning
+            }
         }
     }
 }
@@ -101,7 +103,9 @@ impl Flow {
     pub fn validate(&self) -> Vec<FlowProblem> {
         let mut problems = Vec::new();
         if !self.steps.contains_key(&self.start) {
-            problems.push(FlowProblem::StartMissing { target: self.start.clone() });
+            problems.push(FlowProblem::StartMissing {
+                target: self.start.clone(),
+            });
         }
         for (key, step) in &self.steps {
             self.check_step(key, step, &mut problems);
@@ -116,10 +120,16 @@ impl Flow {
         for (branch, target) in branches(step) {
             match target {
                 Some(target) if !self.steps.contains_key(target) => {
-                    problems.push(FlowProblem::DanglingTarget { step: key.to_owned(), target: target.to_owned() });
+                    problems.push(FlowProblem::DanglingTarget {
+                        step: key.to_owned(),
+                        target: target.to_owned(),
+                    });
                 }
                 Some(_) => {}
-                None => problems.push(FlowProblem::EmptyBranch { step: key.to_owned(), branch }),
+                None => problems.push(FlowProblem::EmptyBranch {
+                    step: key.to_owned(),
+                    branch,
+                }),
             }
         }
         let empty = prompts(step).into_iter().any(|prompt| match prompt {
@@ -127,18 +137,30 @@ impl Flow {
             Prompt::Sound { name } => name.trim().is_empty(),
         });
         if empty {
-            problems.push(FlowProblem::EmptyPrompt { step: key.to_owned() });
+            problems.push(FlowProblem::EmptyPrompt {
+                step: key.to_owned(),
+            });
         }
         match step {
             Step::Menu(menu) => {
                 if menu.keys.is_empty() {
-                    problems.push(FlowProblem::MenuWithoutKeys { step: key.to_owned() });
+                    problems.push(FlowProblem::MenuWithoutKeys {
+                        step: key.to_owned(),
+                    });
                 }
-                let strange = menu.keys.keys().filter(|key| !matches!(key, '0'..='9' | '*' | '#'));
-                problems.extend(strange.map(|&wrong| FlowProblem::NotAKey { step: key.to_owned(), key: wrong }));
+                let strange = menu
+                    .keys
+                    .keys()
+                    .filter(|key| !matches!(key, '0'..='9' | '*' | '#'));
+                problems.extend(strange.map(|&wrong| FlowProblem::NotAKey {
+                    step: key.to_owned(),
+                    key: wrong,
+                }));
             }
             Step::Voicemail(voicemail) if voicemail.max_seconds == 0 => {
-                problems.push(FlowProblem::NoTimeForMessage { step: key.to_owned() });
+                problems.push(FlowProblem::NoTimeForMessage {
+                    step: key.to_owned(),
+                });
             }
             _ => {}
         }
@@ -151,13 +173,23 @@ impl Flow {
         for key in self.steps.keys() {
             let mut path = Vec::new();
             if let Some(steps) = self.find_loop(key, &mut path, &mut clean) {
-                clean.extend(self.steps.keys().filter(|key| steps.contains(key)).map(String::as_str));
+                clean.extend(
+                    self.steps
+                        .keys()
+                        .filter(|key| steps.contains(key))
+                        .map(String::as_str),
+                );
                 problems.push(FlowProblem::LoopWithoutWaiting { steps });
             }
         }
     }
 
-    fn find_loop<'a>(&'a self, key: &'a str, path: &mut Vec<&'a str>, clean: &mut BTreeSet<&'a str>) -> Option<Vec<String>> {
+    fn find_loop<'a>(
+        &'a self,
+        key: &'a str,
+        path: &mut Vec<&'a str>,
+        clean: &mut BTreeSet<&'a str>,
+    ) -> Option<Vec<String>> {
         if let Some(from) = path.iter().position(|seen| *seen == key) {
             return Some(path[from..].iter().map(|&key| key.to_owned()).collect());
         }
@@ -167,7 +199,9 @@ impl Flow {
         }
         let step = self.steps.get(key)?;
         path.push(key);
-        let found = instant_exits(step).into_iter().find_map(|target| self.find_loop(target, path, clean));
+        let found = instant_exits(step)
+            .into_iter()
+            .find_map(|target| self.find_loop(target, path, clean));
         path.pop();
         if found.is_none() {
             clean.insert(key);
@@ -179,12 +213,17 @@ impl Flow {
         let mut reached: BTreeMap<&str, ()> = BTreeMap::new();
         let mut open = vec![self.start.as_str()];
         while let Some(key) = open.pop() {
-            let Some(step) = self.steps.get(key) else { continue };
+            let Some(step) = self.steps.get(key) else {
+                continue;
+            };
             if reached.insert(key, ()).is_none() {
                 open.extend(branches(step).into_iter().filter_map(|(_, target)| target));
             }
         }
-        let lost = self.steps.keys().filter(|key| !reached.contains_key(key.as_str()));
+        let lost = self
+            .steps
+            .keys()
+            .filter(|key| !reached.contains_key(key.as_str()));
         problems.extend(lost.map(|step| FlowProblem::Unreachable { step: step.clone() }));
     }
 }
@@ -194,11 +233,18 @@ fn branches(step: &Step) -> Vec<(&'static str, Option<&str>)> {
     match step {
         Step::Play(step) => vec![("next", step.next.as_deref())],
         Step::Menu(step) => {
-            let keys = step.keys.values().map(|target| ("key", Some(target.as_str())));
-            keys.chain([("on_no_input", step.on_no_input.as_deref())]).collect()
+            let keys = step
+                .keys
+                .values()
+                .map(|target| ("key", Some(target.as_str())));
+            keys.chain([("on_no_input", step.on_no_input.as_deref())])
+                .collect()
         }
         Step::Queue(step) => {
-            vec![("on_no_agents", step.on_no_agents.as_deref()), ("on_timeout", step.on_timeout.as_deref())]
+            vec![
+                ("on_no_agents", step.on_no_agents.as_deref()),
+                ("on_timeout", step.on_timeout.as_deref()),
+            ]
         }
         Step::Goto(step) => vec![("target", Some(&step.target))],
         Step::Voicemail(_) | Step::End(_) => Vec::new(),
@@ -209,7 +255,9 @@ fn branches(step: &Step) -> Vec<(&'static str, Option<&str>)> {
 fn instant_exits(step: &Step) -> Vec<&str> {
     match step {
         Step::Goto(step) => vec![&step.target],
-        Step::Queue(step) if step.max_wait_seconds == 0 => step.on_timeout.as_deref().into_iter().collect(),
+        Step::Queue(step) if step.max_wait_seconds == 0 => {
+            step.on_timeout.as_deref().into_iter().collect()
+        }
         Step::Queue(step) => step.on_no_agents.as_deref().into_iter().collect(),
         Step::Play(_) | Step::Menu(_) | Step::Voicemail(_) | Step::End(_) => Vec::new(),
     }

@@ -14,14 +14,29 @@ fn json_comes_back_as_it_was_and_defaults_are_filled_in() {
         "b": {"type": "queue", "group": 3, "on_no_agents": "c", "on_timeout": "c"},
         "c": {"type": "voicemail", "prompt": {"type": "sound", "name": "greeting"}}
     }));
-    let Step::Menu(menu) = &flow.steps["a"] else { panic!("not a menu") };
-    assert_eq!((menu.retries, menu.wait_seconds, menu.interruptible), (3, 5, true));
-    let Step::Queue(queue) = &flow.steps["b"] else { panic!("not a queue") };
-    assert_eq!((queue.max_wait_seconds, &queue.music), (60, &Prompt::music()));
-    let Step::Voicemail(voicemail) = &flow.steps["c"] else { panic!("not a mailbox") };
+    let Step::Menu(menu) = &flow.steps["a"] else {
+        panic!("not a menu")
+    };
+    assert_eq!(
+        (menu.retries, menu.wait_seconds, menu.interruptible),
+        (3, 5, true)
+    );
+    let Step::Queue(queue) = &flow.steps["b"] else {
+        panic!("not a queue")
+    };
+    assert_eq!(
+        (queue.max_wait_seconds, &queue.music),
+        (60, &Prompt::music())
+    );
+    let Step::Voicemail(voicemail) = &flow.steps["c"] else {
+        panic!("not a mailbox")
+    };
     assert_eq!(voicemail.max_seconds, 120);
     let text = serde_json::to_string(&flow).expect("can be written");
-    assert_eq!(serde_json::from_str::<Flow>(&text).expect("can be read again"), flow);
+    assert_eq!(
+        serde_json::from_str::<Flow>(&text).expect("can be read again"),
+        flow
+    );
     assert_eq!(flow.validate(), []);
 }
 
@@ -42,12 +57,25 @@ fn all_problems_are_told_together() {
     assert_eq!(
         flow.validate(),
         [
-            FlowProblem::DanglingTarget { step: a(), target: "gone".to_owned() },
+            FlowProblem::DanglingTarget {
+                step: a(),
+                target: "gone".to_owned()
+            },
             FlowProblem::EmptyPrompt { step: a() },
-            FlowProblem::NotAKey { step: a(), key: 'x' },
-            FlowProblem::NoTimeForMessage { step: "b".to_owned() },
-            FlowProblem::EmptyBranch { step: a(), branch: "on_no_input" },
-            FlowProblem::Unreachable { step: "b".to_owned() },
+            FlowProblem::NotAKey {
+                step: a(),
+                key: 'x'
+            },
+            FlowProblem::NoTimeForMessage {
+                step: "b".to_owned()
+            },
+            FlowProblem::EmptyBranch {
+                step: a(),
+                branch: "on_no_input"
+            },
+            FlowProblem::Unreachable {
+                step: "b".to_owned()
+            },
         ]
     );
 }
@@ -59,7 +87,10 @@ fn loops_need_a_pause() {
         "b": {"type": "queue", "group": 1, "on_no_agents": "a", "on_timeout": "a"}
     }));
     let steps = vec!["a".to_owned(), "b".to_owned()];
-    assert_eq!(looped.validate(), [FlowProblem::LoopWithoutWaiting { steps }]);
+    assert_eq!(
+        looped.validate(),
+        [FlowProblem::LoopWithoutWaiting { steps }]
+    );
     let paused = flow(serde_json::json!({
         "a": {"type": "play", "prompt": {"type": "sound", "name": "sorry"}, "next": "b"},
         "b": {"type": "queue", "group": 1, "on_no_agents": "a", "on_timeout": "a"}

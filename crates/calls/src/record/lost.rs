@@ -32,13 +32,21 @@ pub struct Closing {
 /// The recordings of a call that were never closed: what to look for on disk before [`close_lost`].
 #[must_use]
 pub fn open_recordings(events: &[CallEvent]) -> Vec<RecordingId> {
-    Open::of(events).recordings.iter().map(|recording| recording.id).collect()
+    Open::of(events)
+        .recordings
+        .iter()
+        .map(|recording| recording.id)
+        .collect()
 }
 
 /// Closes a call whose server died. `None` when nothing is open: the call has ended and so has its
 /// wrap-up. Recordings that are open and not among the `recovered` are told as failed.
 #[must_use]
-pub fn close_lost(events: &[CallEvent], recovered: &[Recovered], now: Timestamp) -> Option<Closing> {
+pub fn close_lost(
+    events: &[CallEvent],
+    recovered: &[Recovered],
+    now: Timestamp,
+) -> Option<Closing> {
     if !matches!(events.first()?.fact, CallFact::Started { .. }) {
         return None;
     }
@@ -48,10 +56,18 @@ pub fn close_lost(events: &[CallEvent], recovered: &[Recovered], now: Timestamp)
         return None;
     }
     let alive = if open.ended {
-        open.wrap_ups.iter().map(|&(_, until)| until).max().unwrap_or(last)
+        open.wrap_ups
+            .iter()
+            .map(|&(_, until)| until)
+            .max()
+            .unwrap_or(last)
     } else {
         let heard = |recovered: &Recovered| {
-            let started = open.recordings.iter().find(|recording| recording.id == recovered.recording)?.started;
+            let started = open
+                .recordings
+                .iter()
+                .find(|recording| recording.id == recovered.recording)?
+                .started;
             let length = SignedDuration::from_millis(i64::try_from(recovered.duration_ms).ok()?);
             started.checked_add(length).ok()
         };
@@ -59,7 +75,10 @@ pub fn close_lost(events: &[CallEvent], recovered: &[Recovered], now: Timestamp)
     };
     // A clock that was set back must not let time run backwards within the call.
     let at = alive.min(now).max(last);
-    Some(Closing { at, facts: open.close(recovered) })
+    Some(Closing {
+        at,
+        facts: open.close(recovered),
+    })
 }
 
 struct OpenRecording {
@@ -113,27 +132,52 @@ impl Open {
             }
             CallFact::LegEnded { leg, .. } => self.legs.retain(|open| open != leg),
             CallFact::RecordingStarted { recording, kind } => {
-                self.recordings.push(OpenRecording { id: *recording, kind: *kind, started: event.at, safe_ms: 0 });
+                self.recordings.push(OpenRecording {
+                    id: *recording,
+                    kind: *kind,
+                    started: event.at,
+                    safe_ms: 0,
+                });
                 if *kind == RecordingKind::Voicemail {
                     self.voicemails.push(*recording);
                 }
             }
-            CallFact::RecordingCheckpoint { recording, duration_ms } => {
-                if let Some(open) = self.recordings.iter_mut().find(|open| open.id == *recording) {
+            CallFact::RecordingCheckpoint {
+                recording,
+                duration_ms,
+            } => {
+                if let Some(open) = self
+                    .recordings
+                    .iter_mut()
+                    .find(|open| open.id == *recording)
+                {
                     open.safe_ms = *duration_ms;
                 }
             }
-            CallFact::RecordingStopped { recording, duration_ms, .. }
-            | CallFact::RecordingFailed { recording, duration_ms, .. } => {
+            CallFact::RecordingStopped {
+                recording,
+                duration_ms,
+                ..
+            }
+            | CallFact::RecordingFailed {
+                recording,
+                duration_ms,
+                ..
+            } => {
                 self.recordings.retain(|open| open.id != *recording);
                 if self.voicemails.contains(recording) {
                     self.messages.push((*recording, *duration_ms));
                 }
             }
-            CallFact::VoicemailLeft { recording, .. } => self.messages.retain(|(message, _)| message != recording),
+            CallFact::VoicemailLeft { recording, .. } => {
+                self.messages.retain(|(message, _)| message != recording);
+            }
             CallFact::Ended { .. } => self.ended = true,
             CallFact::WrapUpStarted { agent, seconds } => {
-                let until = event.at.checked_add(SignedDuration::from_secs(i64::from(*seconds))).unwrap_or(Timestamp::MAX);
+                let until = event
+                    .at
+                    .checked_add(SignedDuration::from_secs(i64::from(*seconds)))
+                    .unwrap_or(Timestamp::MAX);
                 self.wrap_ups.push((*agent, until));
             }
             CallFact::WrapUpEnded { agent } => {
@@ -153,29 +197,64 @@ impl Open {
         let cause = HangupCause::NodeLost;
         let mut facts = Vec::new();
         if !self.ended {
-            facts.extend(self.menu.take().map(|step| CallFact::MenuLeft { step, key: None }));
-            facts.extend(self.offers.iter().map(|&(leg, agent)| CallFact::OfferEnded { leg, agent, reason: OfferEnd::Canceled }));
-            facts.extend(self.queue.map(|group| CallFact::QueueLeft { group, outcome: QueueOutcome::Canceled }));
-            facts.extend(self.legs.iter().map(|&leg| CallFact::LegEnded { leg, cause }));
+            facts.extend(
+                self.menu
+                    .take()
+                    .map(|step| CallFact::MenuLeft { step, key: None }),
+            );
+            facts.extend(
+                self.offers
+                    .iter()
+                    .map(|&(leg, agent)| CallFact::OfferEnded {
+                        leg,
+                        agent,
+                        reason: OfferEnd::Canceled,
+                    }),
+            );
+            facts.extend(self.queue.map(|group| CallFact::QueueLeft {
+                group,
+                outcome: QueueOutcome::Canceled,
+            }));
+            facts.extend(
+                self.legs
+                    .iter()
+                    .map(|&leg| CallFact::LegEnded { leg, cause }),
+            );
             for open in &self.recordings {
                 let recording = open.id;
-                let found = recovered.iter().find(|recovered| recovered.recording == recording);
+                let found = recovered
+                    .iter()
+                    .find(|recovered| recovered.recording == recording);
                 let duration_ms = found.map_or(0, |found| found.duration_ms);
                 facts.push(match found {
-                    Some(found) => CallFact::RecordingStopped { recording, duration_ms, bytes: found.bytes },
-                    None => CallFact::RecordingFailed { recording, reason: missing(open.safe_ms), duration_ms },
+                    Some(found) => CallFact::RecordingStopped {
+                        recording,
+                        duration_ms,
+                        bytes: found.bytes,
+                    },
+                    None => CallFact::RecordingFailed {
+                        recording,
+                        reason: missing(open.safe_ms),
+                        duration_ms,
+                    },
                 });
                 if open.kind == RecordingKind::Voicemail {
                     self.messages.push((recording, duration_ms));
                 }
             }
-            facts.extend(self.messages.iter().map(|&(recording, duration_ms)| CallFact::VoicemailLeft {
-                recording,
-                duration_ms,
-                kept: duration_ms >= MIN_MESSAGE_MS,
+            facts.extend(self.messages.iter().map(|&(recording, duration_ms)| {
+                CallFact::VoicemailLeft {
+                    recording,
+                    duration_ms,
+                    kept: duration_ms >= MIN_MESSAGE_MS,
+                }
             }));
         }
-        facts.extend(self.wrap_ups.iter().map(|&(agent, _)| CallFact::WrapUpEnded { agent }));
+        facts.extend(
+            self.wrap_ups
+                .iter()
+                .map(|&(agent, _)| CallFact::WrapUpEnded { agent }),
+        );
         if !self.ended {
             facts.push(CallFact::Ended { cause });
         }
@@ -186,6 +265,9 @@ impl Open {
 fn missing(safe_ms: u64) -> String {
     match safe_ms {
         0 => "the server died before any audio was safe".to_owned(),
-        safe_ms => format!("the server died and the file with {} s of audio was not found", safe_ms / 1000),
+        safe_ms => format!(
+            "the server died and the file with {} s of audio was not found",
+            safe_ms / 1000
+        ),
     }
 }

@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 use model::{
-    AgentId, CallEvent, CallFact, CallId, CallStep, Direction, GroupId, HangupCause, LegId, OfferEnd,
-    OfferResult, QueueOutcome, RecordingId, RecordingKind, RecordingState, RingStrategy, TenantId,
-    Timestamp,
+    AgentId, CallEvent, CallFact, CallId, CallStep, Direction, GroupId, HangupCause, LegId,
+    OfferEnd, OfferResult, QueueOutcome, RecordingId, RecordingKind, RecordingState, RingStrategy,
+    TenantId, Timestamp,
 };
 
 use super::*;
@@ -16,7 +16,13 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn events(facts: Vec<(i64, CallFact)>) -> Vec<CallEvent> {
-    let event = |(seq, (ms, fact))| CallEvent { seq, tenant: TenantId(1), call: CallId(1), at: at(ms), fact };
+    let event = |(seq, (ms, fact))| CallEvent {
+        seq,
+        tenant: TenantId(1),
+        call: CallId(1),
+        at: at(ms),
+        fact,
+    };
     (1..).zip(facts).map(event).collect()
 }
 
@@ -34,12 +40,22 @@ fn started() -> CallFact {
 }
 
 fn joined() -> CallFact {
-    CallFact::QueueJoined { group: GroupId(1), name: "Sales".to_owned(), strategy: RingStrategy::RingAll }
+    CallFact::QueueJoined {
+        group: GroupId(1),
+        name: "Sales".to_owned(),
+        strategy: RingStrategy::RingAll,
+    }
 }
 
 fn offered(leg: u32) -> CallFact {
     let agent = AgentId(i64::from(leg));
-    CallFact::OfferMade { leg: LegId(leg), agent, agent_name: format!("Agent {leg}"), group: GroupId(1), why: "free".to_owned() }
+    CallFact::OfferMade {
+        leg: LegId(leg),
+        agent,
+        agent_name: format!("Agent {leg}"),
+        group: GroupId(1),
+        why: "free".to_owned(),
+    }
 }
 
 /// A call until the conversation, of which two phones rang at once.
@@ -51,12 +67,49 @@ fn conversation() -> Vec<(i64, CallFact)> {
         (3_000, offered(3)),
         (3_100, CallFact::LegRinging { leg: LegId(2) }),
         (3_300, CallFact::LegRinging { leg: LegId(3) }),
-        (6_300, CallFact::OfferAnswered { leg: LegId(3), agent: AgentId(3) }),
-        (6_300, CallFact::QueueLeft { group: GroupId(1), outcome: QueueOutcome::Answered }),
-        (6_300, CallFact::Bridged { a: LegId::FIRST, b: LegId(3) }),
-        (6_300, CallFact::RecordingStarted { recording: REC, kind: RecordingKind::Conversation }),
-        (6_300, CallFact::OfferEnded { leg: LegId(2), agent: AgentId(2), reason: OfferEnd::Canceled }),
-        (6_300, CallFact::LegEnded { leg: LegId(2), cause: HangupCause::AnsweredElsewhere }),
+        (
+            6_300,
+            CallFact::OfferAnswered {
+                leg: LegId(3),
+                agent: AgentId(3),
+            },
+        ),
+        (
+            6_300,
+            CallFact::QueueLeft {
+                group: GroupId(1),
+                outcome: QueueOutcome::Answered,
+            },
+        ),
+        (
+            6_300,
+            CallFact::Bridged {
+                a: LegId::FIRST,
+                b: LegId(3),
+            },
+        ),
+        (
+            6_300,
+            CallFact::RecordingStarted {
+                recording: REC,
+                kind: RecordingKind::Conversation,
+            },
+        ),
+        (
+            6_300,
+            CallFact::OfferEnded {
+                leg: LegId(2),
+                agent: AgentId(2),
+                reason: OfferEnd::Canceled,
+            },
+        ),
+        (
+            6_300,
+            CallFact::LegEnded {
+                leg: LegId(2),
+                cause: HangupCause::AnsweredElsewhere,
+            },
+        ),
     ]
 }
 
@@ -64,48 +117,129 @@ fn conversation() -> Vec<(i64, CallFact)> {
 fn times_are_exact_and_overlapping_rings_count_once() {
     let mut facts = conversation();
     facts.extend([
-        (20_000, CallFact::LegEnded { leg: LegId::FIRST, cause: HangupCause::CallerHangup }),
-        (20_000, CallFact::LegEnded { leg: LegId(3), cause: HangupCause::CallerHangup }),
-        (20_000, CallFact::WrapUpStarted { agent: AgentId(3), seconds: 10 }),
-        (20_400, CallFact::RecordingStopped { recording: REC, duration_ms: 13_700, bytes: 9 }),
-        (20_400, CallFact::Ended { cause: HangupCause::CallerHangup }),
+        (
+            20_000,
+            CallFact::LegEnded {
+                leg: LegId::FIRST,
+                cause: HangupCause::CallerHangup,
+            },
+        ),
+        (
+            20_000,
+            CallFact::LegEnded {
+                leg: LegId(3),
+                cause: HangupCause::CallerHangup,
+            },
+        ),
+        (
+            20_000,
+            CallFact::WrapUpStarted {
+                agent: AgentId(3),
+                seconds: 10,
+            },
+        ),
+        (
+            20_400,
+            CallFact::RecordingStopped {
+                recording: REC,
+                duration_ms: 13_700,
+                bytes: 9,
+            },
+        ),
+        (
+            20_400,
+            CallFact::Ended {
+                cause: HangupCause::CallerHangup,
+            },
+        ),
         (25_000, CallFact::WrapUpEnded { agent: AgentId(3) }),
     ]);
     let record = fold(&events(facts)).expect("was started");
-    assert_eq!((record.waiting_ms, record.ringing_ms, record.talking_ms), (3_300, 3_200, 13_700));
+    assert_eq!(
+        (record.waiting_ms, record.ringing_ms, record.talking_ms),
+        (3_300, 3_200, 13_700)
+    );
     assert_eq!((record.total_ms, record.wrap_up_ms), (20_000, 5_000));
-    assert_eq!((record.answered_at, record.ended_at, record.agent), (Some(at(6_300)), Some(at(20_000)), Some(AgentId(3))));
-    let [CallStep::Queue(queue)] = record.steps.as_slice() else { panic!("one queue: {:?}", record.steps) };
+    assert_eq!(
+        (record.answered_at, record.ended_at, record.agent),
+        (Some(at(6_300)), Some(at(20_000)), Some(AgentId(3)))
+    );
+    let [CallStep::Queue(queue)] = record.steps.as_slice() else {
+        panic!("one queue: {:?}", record.steps)
+    };
     assert_eq!((queue.total_ms, queue.talking_ms), (17_000, 13_700));
-    let offers: Vec<_> = queue.offers.iter().map(|offer| (offer.ringing_ms, offer.talking_ms, offer.total_ms, offer.result)).collect();
+    let offers: Vec<_> = queue
+        .offers
+        .iter()
+        .map(|offer| {
+            (
+                offer.ringing_ms,
+                offer.talking_ms,
+                offer.total_ms,
+                offer.result,
+            )
+        })
+        .collect();
     let lost = Some(OfferResult::Missed(OfferEnd::Canceled));
-    assert_eq!(offers, [(3_200, 0, 3_300, lost), (3_000, 13_700, 17_000, Some(OfferResult::Answered))]);
+    assert_eq!(
+        offers,
+        [
+            (3_200, 0, 3_300, lost),
+            (3_000, 13_700, 17_000, Some(OfferResult::Answered))
+        ]
+    );
 }
 
 #[test]
 fn running_call_counts_up_to_its_last_fact() {
     let mut facts = conversation();
-    facts.push((11_300, CallFact::RecordingCheckpoint { recording: REC, duration_ms: 5_000 }));
+    facts.push((
+        11_300,
+        CallFact::RecordingCheckpoint {
+            recording: REC,
+            duration_ms: 5_000,
+        },
+    ));
     let record = fold(&events(facts)).expect("was started");
-    assert_eq!((record.talking_ms, record.total_ms, record.ended_at), (5_000, 11_300, None));
+    assert_eq!(
+        (record.talking_ms, record.total_ms, record.ended_at),
+        (5_000, 11_300, None)
+    );
     let recording = record.recording.expect("is recorded");
-    assert_eq!((recording.state, recording.duration_ms), (RecordingState::Running, 5_000));
+    assert_eq!(
+        (recording.state, recording.duration_ms),
+        (RecordingState::Running, 5_000)
+    );
 }
 
 #[test]
 fn lost_call_is_closed_when_it_was_last_known_to_live() {
     let before = events(conversation());
     assert_eq!(open_recordings(&before), [REC]);
-    let recovered = [Recovered { recording: REC, duration_ms: 8_000, bytes: 99 }];
+    let recovered = [Recovered {
+        recording: REC,
+        duration_ms: 8_000,
+        bytes: 99,
+    }];
     let closing = close_lost(&before, &recovered, at(9_000_000)).expect("is open");
     assert_eq!(closing.at, at(14_300));
     let mut facts: Vec<(i64, CallFact)> = conversation();
     facts.extend(closing.facts.into_iter().map(|fact| (14_300, fact)));
     let all = events(facts);
     let record = fold(&all).expect("was started");
-    assert_eq!((record.cause, record.talking_ms), (Some(HangupCause::NodeLost), 8_000));
-    assert_eq!(record.recording.map(|recording| recording.state), Some(RecordingState::Kept));
-    assert_eq!(close_lost(&all, &[], at(9_000_000)), None, "closing twice changes nothing");
+    assert_eq!(
+        (record.cause, record.talking_ms),
+        (Some(HangupCause::NodeLost), 8_000)
+    );
+    assert_eq!(
+        record.recording.map(|recording| recording.state),
+        Some(RecordingState::Kept)
+    );
+    assert_eq!(
+        close_lost(&all, &[], at(9_000_000)),
+        None,
+        "closing twice changes nothing"
+    );
 }
 
 #[test]
@@ -113,11 +247,31 @@ fn lost_caller_in_a_queue_stops_waiting_and_a_lost_file_is_told() {
     let before = events(conversation().into_iter().take(6).collect());
     let closing = close_lost(&before, &[], at(60_000)).expect("is open");
     assert_eq!(closing.at, at(3_300));
-    assert!(closing.facts.contains(&CallFact::QueueLeft { group: GroupId(1), outcome: QueueOutcome::Canceled }));
-    assert_eq!(closing.facts.iter().filter(|fact| matches!(fact, CallFact::LegEnded { .. })).count(), 3);
-    assert_eq!(closing.facts.last(), Some(&CallFact::Ended { cause: HangupCause::NodeLost }));
+    assert!(closing.facts.contains(&CallFact::QueueLeft {
+        group: GroupId(1),
+        outcome: QueueOutcome::Canceled
+    }));
+    assert_eq!(
+        closing
+            .facts
+            .iter()
+            .filter(|fact| matches!(fact, CallFact::LegEnded { .. }))
+            .count(),
+        3
+    );
+    assert_eq!(
+        closing.facts.last(),
+        Some(&CallFact::Ended {
+            cause: HangupCause::NodeLost
+        })
+    );
     let closing = close_lost(&events(conversation()), &[], at(60_000)).expect("is open");
-    assert!(closing.facts.iter().any(|fact| matches!(fact, CallFact::RecordingFailed { duration_ms: 0, .. })));
+    assert!(
+        closing
+            .facts
+            .iter()
+            .any(|fact| matches!(fact, CallFact::RecordingFailed { duration_ms: 0, .. }))
+    );
 }
 
 #[test]
@@ -140,7 +294,14 @@ mod every_cut {
             "v": {"type": "voicemail", "prompt": {"type": "speech", "text": "Speak."}}
         }});
         let flow = Arc::new(serde_json::from_value(flow).expect("the flow is right"));
-        for manner in [Manner::Ignores, Manner::Vanishes(5), Manner::Answers { after: 3, talks: Some(9) }] {
+        for manner in [
+            Manner::Ignores,
+            Manner::Vanishes(5),
+            Manner::Answers {
+                after: 3,
+                talks: Some(9),
+            },
+        ] {
             let mut world = World::new();
             let agent = world.agent(1, manner);
             world.group(1, RingStrategy::LongestIdle, &[agent]);
@@ -149,13 +310,22 @@ mod every_cut {
             for cut in 1..=world.events(call).len() {
                 let mut left = world.events(call)[..cut].to_vec();
                 if let Some(closing) = close_lost(&left, &[], world.now) {
-                    let event = |fact| CallEvent { seq: 0, tenant: TenantId(1), call, at: closing.at, fact };
+                    let event = |fact| CallEvent {
+                        seq: 0,
+                        tenant: TenantId(1),
+                        call,
+                        at: closing.at,
+                        fact,
+                    };
                     left.extend(closing.facts.into_iter().map(event));
                 }
                 let record = fold(&left).expect("was started");
                 assert!(record.ended_at.is_some() && record.cause.is_some());
                 assert_eq!(close_lost(&left, &[], world.now), None, "cut after {cut}");
-                let ended = left.iter().filter(|event| matches!(event.fact, CallFact::Ended { .. })).count();
+                let ended = left
+                    .iter()
+                    .filter(|event| matches!(event.fact, CallFact::Ended { .. }))
+                    .count();
                 assert_eq!(ended, 1);
             }
         }
