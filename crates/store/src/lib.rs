@@ -11,6 +11,8 @@ pub mod directory;
 mod error;
 pub mod gateway;
 pub mod ledger;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use db::Db;

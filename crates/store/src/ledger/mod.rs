@@ -8,6 +8,8 @@ mod entity;
 mod migration;
 mod query;
 mod recordings;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use query::{CallPage, CallQuery, CallStatus};
