@@ -183,7 +183,8 @@ impl OauthServer {
             )
             .await?;
         match rotation {
-            Rotation::Rotated(grant, user) => {
+            Rotation::Rotated(live) => {
+                let (grant, user) = *live;
                 self.guesses.forgive(&request.source);
                 self.tokens(grant, user, new, now).await
             }

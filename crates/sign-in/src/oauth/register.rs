@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
+use model::Timestamp;
 use serde_json::json;
 
 use super::NO_STORE;
@@ -37,7 +38,7 @@ pub(crate) async fn register(
         Ok(client) => {
             let body = json!({
                 "client_id": client.client_id,
-                "client_id_issued_at": client.created_at.map(|at| at.as_second()),
+                "client_id_issued_at": client.created_at.map(Timestamp::as_second),
                 "client_name": client.name,
                 "redirect_uris": client.redirect_uris,
                 "grant_types": ["authorization_code", "refresh_token"],

@@ -94,7 +94,7 @@ pub struct NewGrant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// It was good: it is used up now and the new one stands in its place.
-    Rotated(Grant, User),
+    Rotated(Box<(Grant, User)>),
     /// It had been used before, so two parties hold it. Its grant is revoked now.
     Reused(GrantId),
     /// Unknown, expired, revoked, of another client or of a disabled person.
@@ -249,7 +249,7 @@ async fn rotate(
     match live(tx, token.grant_id).await? {
         Some((grant, user)) if grant.client_id == client_id => {
             Db::insert_refresh_token(tx, grant.id, new, now, expires_at).await?;
-            Ok(Rotation::Rotated(grant, user))
+            Ok(Rotation::Rotated(Box::new((grant, user))))
         }
         _ => Ok(Rotation::Invalid),
     }
