@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::Binding;
+
 /// What the stack tells its owner.
 #[derive(Debug)]
 pub enum SipEvent {
@@ -176,6 +178,8 @@ pub enum HungUpBy {
     Us,
     /// The peer never confirmed our answer (RFC 3261 §13.3.1.4).
     MissingAck,
+    /// The peer stopped refreshing the session (RFC 4028).
+    SessionExpired,
     /// The stack was shut down.
     Shutdown,
 }
@@ -232,8 +236,6 @@ pub enum DialTarget {
     Binding { username: String, binding: Binding },
 }
 
-use crate::Binding;
-
 /// Why a call could not be placed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DialError {
@@ -245,4 +247,37 @@ pub enum DialError {
     Busy,
     #[error("the stack is shutting down")]
     Stopped,
+}
+
+impl Reason {
+    /// As written in a Reason header.
+    pub(crate) fn to_header(&self) -> String {
+        let protocol = match self.protocol {
+            ReasonProtocol::Sip => "SIP",
+            ReasonProtocol::Q850 => "Q.850",
+        };
+        match &self.text {
+            Some(text) => {
+                let text: String =
+                    text.chars().filter(|c| !c.is_control() && !"\"\\".contains(*c)).collect();
+                format!("{protocol};cause={};text=\"{text}\"", self.cause)
+            }
+            None => format!("{protocol};cause={}", self.cause),
+        }
+    }
+
+    /// The first reason of a message that is one of ours.
+    pub(crate) fn of(headers: &crate::wire::Headers) -> Option<Self> {
+        headers.all("Reason").flat_map(crate::wire::split_list).find_map(|value| {
+            let (protocol, params) = value.split_once(';')?;
+            let protocol = match protocol.trim().to_ascii_uppercase().as_str() {
+                "SIP" => ReasonProtocol::Sip,
+                "Q.850" => ReasonProtocol::Q850,
+                _ => return None,
+            };
+            let cause = crate::wire::param(params, "cause")?.parse().ok()?;
+            let text = crate::wire::param(params, "text").filter(|t| !t.is_empty());
+            Some(Self { protocol, cause, text })
+        })
+    }
 }

@@ -10,10 +10,17 @@
 //! are described with [`sdp`].
 
 mod config;
+mod core;
+mod dialog;
 mod directory;
+mod ident;
 mod leg;
+mod net;
+mod registrar;
 pub mod sdp;
 mod stack;
+mod transaction;
+mod wire;
 
 pub use config::{Limits, SipConfig};
 pub use directory::{Binding, DeviceCredential, Directory, Transport};

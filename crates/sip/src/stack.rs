@@ -1,20 +1,39 @@
 //! Starting, using and stopping the whole.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::{Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent};
+use crate::core::{Core, Entry, Tally};
+use crate::net::{self, Connections, Listening, RateLimit, Sink};
+use crate::registrar::Registrar;
+use crate::transaction::Transactions;
+use crate::{Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent, dialog};
 
-/// The running signalling of one node. Cheap to clone.
+/// The running signalling of one node. Cheap to clone; when the last clone is
+/// dropped everything stops at once, without a word to the peers. Prefer
+/// [`SipStack::shutdown`].
 #[derive(Clone)]
 pub struct SipStack {
     inner: Arc<Inner>,
 }
 
-struct Inner {}
+struct Inner {
+    core: Arc<Core>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.core.stop.cancel();
+    }
+}
 
 /// Where the stack really listens (ports taken when 0 was asked for).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +56,12 @@ pub enum SipError {
     },
 }
 
-/// Totals since start.
+/// Totals since start, and what is running now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Datagrams and stream data that were no SIP message at all.
     pub noise: u64,
-    /// Requests refused by the validation stage.
+    /// Messages refused or dropped by the validation stage.
     pub malformed: u64,
     /// Requests refused with 503 by a limit.
     pub limited: u64,
@@ -63,25 +82,74 @@ impl SipStack {
         config: SipConfig,
         directory: Arc<dyn Directory>,
     ) -> Result<(Self, mpsc::Receiver<SipEvent>), SipError> {
-        let _ = (config, directory);
-        Err(SipError::NoListener)
+        if config.udp.is_none() && config.tcp.is_none() {
+            return Err(SipError::NoListener);
+        }
+        let udp = match config.udp {
+            Some(address) => Some(Arc::new(
+                UdpSocket::bind(address).await.map_err(|source| SipError::Bind { transport: "UDP", address, source })?,
+            )),
+            None => None,
+        };
+        let tcp = match config.tcp {
+            Some(address) => Some(
+                TcpListener::bind(address).await.map_err(|source| SipError::Bind { transport: "TCP", address, source })?,
+            ),
+            None => None,
+        };
+        let addresses = Addresses {
+            udp: udp.as_ref().and_then(|s| s.local_addr().ok()),
+            tcp: tcp.as_ref().and_then(|l| l.local_addr().ok()),
+        };
+        let registrar = Registrar::new(&config, directory.load_bindings().await);
+        let limits = &config.limits;
+        let (events, receiver) = mpsc::channel(limits.events.max(1));
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let transactions =
+            Arc::new(Transactions::new(limits.t1, limits.transactions, tasks.clone(), stop.clone()));
+        let core = Arc::new(Core {
+            limit: Mutex::new(RateLimit::new(limits.requests_per_second, limits.request_burst)),
+            directory,
+            transactions,
+            registrar,
+            events,
+            addresses,
+            udp: udp.clone(),
+            connections: Arc::new(Connections::default()),
+            listening: OnceLock::new(),
+            tasks,
+            draining: stop.child_token(),
+            stop,
+            dialogs: Mutex::new(HashMap::new()),
+            tally: Tally::default(),
+            config,
+        });
+        serve(&core, udp, tcp);
+        Ok((Self { inner: Arc::new(Inner { core }) }, receiver))
     }
 
     #[must_use]
     pub fn addresses(&self) -> Addresses {
-        let _ = &self.inner;
-        Addresses { udp: None, tcp: None }
+        self.inner.core.addresses
     }
 
     /// The devices registered for a username now.
     #[must_use]
-    pub fn bindings(&self, _username: &str) -> Vec<Binding> {
-        Vec::new()
+    pub fn bindings(&self, username: &str) -> Vec<Binding> {
+        self.inner.core.registrar.bindings(username)
     }
 
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        let core = &self.inner.core;
+        Counters {
+            noise: core.tally.noise.load(Ordering::Relaxed),
+            malformed: core.tally.malformed.load(Ordering::Relaxed),
+            limited: core.tally.limited.load(Ordering::Relaxed),
+            stray_responses: core.tally.stray_responses.load(Ordering::Relaxed),
+            transactions: core.transactions.running(),
+            legs: core.tally.legs.load(Ordering::Relaxed),
+        }
     }
 
     /// Places a call; the leg tells how it goes.
@@ -89,12 +157,60 @@ impl SipStack {
     /// # Errors
     /// When nobody is registered, a header is not allowed, or a limit is reached.
     pub async fn dial(&self, dial: Dial) -> Result<Leg, DialError> {
-        let _ = dial;
-        Err(DialError::Stopped)
+        dialog::dial(&self.inner.core, dial).await
     }
 
-    /// Refuses new calls, ends running legs, and stops within the limit.
+    /// Refuses new calls, ends running legs, and stops once they have ended or
+    /// the limit is reached.
     pub async fn shutdown(&self, limit: Duration) {
-        let _ = limit;
+        let core = &self.inner.core;
+        core.draining.cancel();
+        let ended = async {
+            while core.tally.legs.load(Ordering::Relaxed) > 0 || core.transactions.running() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, ended).await;
+        core.stop.cancel();
+        core.tasks.close();
+        // Every task ends at the stop token; a moment covers those writing.
+        let _ = tokio::time::timeout(Duration::from_secs(2), core.tasks.wait()).await;
+    }
+}
+
+fn serve(core: &Arc<Core>, udp: Option<Arc<UdpSocket>>, tcp: Option<TcpListener>) {
+    let sink: Arc<dyn Sink> = Arc::new(Entry(Arc::downgrade(core)));
+    let listening = Listening {
+        sink: Arc::clone(&sink),
+        connections: Arc::clone(&core.connections),
+        slots: Arc::new(Semaphore::new(core.config.limits.connections.min(Semaphore::MAX_PERMITS))),
+        tasks: core.tasks.clone(),
+        stop: core.stop.clone(),
+        message_bytes: core.config.limits.message_bytes,
+        idle: core.config.limits.connection_idle,
+    };
+    let _ = core.listening.set(listening.clone());
+    if let Some(socket) = udp {
+        core.tasks.spawn(net::receive(socket, sink, core.stop.clone()));
+    }
+    if let Some(listener) = tcp {
+        core.tasks.spawn(net::accept(listener, listening));
+    }
+    core.tasks.spawn(housekeeping(Arc::clone(core)));
+}
+
+/// Forgets what is over: completed transactions, expired bindings, rested sources.
+async fn housekeeping(core: Arc<Core>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let now = Instant::now();
+        core.transactions.sweep(now);
+        core.limit.lock().unwrap_or_else(std::sync::PoisonError::into_inner).forget_rested(now);
+        core.registrar.expire(&core).await;
     }
 }

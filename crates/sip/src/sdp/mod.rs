@@ -1,6 +1,12 @@
 //! Audio sessions: reading offers, answering them, and making our own (RFC 3264, RFC 8866).
 
-use std::net::{IpAddr, SocketAddr};
+mod parse;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+pub use parse::Offer;
+use parse::Media;
 
 /// What we can do in a session, and where we receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,12 +63,6 @@ pub struct Negotiated {
     pub direction: Direction,
 }
 
-/// A parsed session description.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    _address: Option<IpAddr>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SdpError {
     /// Not a session description; 400 on the wire.
@@ -87,29 +87,109 @@ impl SdpError {
     }
 }
 
-impl Offer {
-    /// # Errors
-    /// When the text is not a session description. Unknown lines are no error.
-    pub fn parse(text: &str) -> Result<Self, SdpError> {
-        let _ = text;
-        Err(SdpError::NoAudio)
+
+impl Codec {
+    /// The static payload type (RFC 3551).
+    #[must_use]
+    pub fn static_payload_type(self) -> u8 {
+        match self {
+            Self::Pcmu => 0,
+            Self::Pcma => 8,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        }
     }
 }
+
+impl Direction {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+
+    fn of(sends: bool, receives: bool) -> Self {
+        match (sends, receives) {
+            (true, true) => Self::SendRecv,
+            (true, false) => Self::SendOnly,
+            (false, true) => Self::RecvOnly,
+            (false, false) => Self::Inactive,
+        }
+    }
+
+    fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    /// The same flow seen from the other side.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self::of(self.receives(), self.sends())
+    }
+
+    /// What remains when we may do this and the peer (as it says) does that.
+    fn meeting(self, peer: Self) -> Self {
+        Self::of(self.sends() && peer.receives(), self.receives() && peer.sends())
+    }
+}
+
+impl Ours {
+    /// The next description after a change: its version is one higher (RFC 3264 §8).
+    #[must_use]
+    pub fn changed(&self, direction: Direction) -> Self {
+        let mut next = self.clone();
+        if next.direction != direction {
+            next.direction = direction;
+            next.origin.version += 1;
+        }
+        next
+    }
+}
+
+/// The payload type we propose for RFC 4733 digits.
+const TELEPHONE_EVENT: u8 = 101;
 
 /// Our offer.
 #[must_use]
 pub fn offer(ours: &Ours) -> String {
-    let _ = ours;
-    String::new()
+    let codecs: Vec<(u8, Codec)> = ours.codecs.iter().map(|c| (c.static_payload_type(), *c)).collect();
+    let digits = ours.telephone_event.then_some(TELEPHONE_EVENT);
+    head(ours) + &audio(ours, "RTP/AVP", &codecs, digits, ours.direction, ours.ptime_ms)
 }
 
-/// Our answer to an offer, and what was agreed.
+/// Our answer to an offer, and what was agreed. Streams we do not take are
+/// declined with port 0, in their place.
 ///
 /// # Errors
 /// [`SdpError::NoAudio`] or [`SdpError::NoCodec`].
 pub fn answer(offer: &Offer, ours: &Ours) -> Result<(String, Negotiated), SdpError> {
-    let _ = (offer, ours);
-    Err(SdpError::NoAudio)
+    let (index, media) = offer.audio().ok_or(SdpError::NoAudio)?;
+    let (codec, payload_type) = media.first_codec(&ours.codecs).ok_or(SdpError::NoCodec)?;
+    let telephone_event = media.telephone_event().filter(|_| ours.telephone_event);
+    let agreed = agree(ours, media, codec, payload_type, telephone_event)?;
+    let mut text = head(ours);
+    for (at, offered) in offer.media.iter().enumerate() {
+        if at == index {
+            let codecs = [(payload_type, codec)];
+            text += &audio(ours, &media.protocol, &codecs, telephone_event, agreed.direction, agreed.ptime_ms);
+        } else {
+            let formats = if offered.formats.is_empty() { "0".to_owned() } else { offered.formats.join(" ") };
+            let _ = write!(text, "m={} 0 {} {formats}\r\n", offered.kind, offered.protocol);
+        }
+    }
+    Ok((text, agreed))
 }
 
 /// What the peer's answer to our offer agrees to.
@@ -117,6 +197,54 @@ pub fn answer(offer: &Offer, ours: &Ours) -> Result<(String, Negotiated), SdpErr
 /// # Errors
 /// [`SdpError::NoAudio`] or [`SdpError::NoCodec`].
 pub fn negotiate_answer(ours: &Ours, answer: &Offer) -> Result<Negotiated, SdpError> {
-    let _ = (ours, answer);
-    Err(SdpError::NoAudio)
+    let (_, media) = answer.audio().ok_or(SdpError::NoAudio)?;
+    let (codec, payload_type) = media.first_codec(&ours.codecs).ok_or(SdpError::NoCodec)?;
+    let telephone_event = media.telephone_event().filter(|_| ours.telephone_event);
+    agree(ours, media, codec, payload_type, telephone_event)
 }
+
+fn agree(ours: &Ours, media: &Media, codec: Codec, payload_type: u8, telephone_event: Option<u8>) -> Result<Negotiated, SdpError> {
+    let remote_rtp = media.rtp().ok_or(SdpError::NoAudio)?;
+    // RFC 3264 §8.4: an address of zeros was how hold used to be said.
+    let held = remote_rtp.ip().is_unspecified();
+    let peer = if held { Direction::of(media.direction.sends(), false) } else { media.direction };
+    Ok(Negotiated {
+        remote_rtp,
+        remote_rtcp: media.rtcp(remote_rtp),
+        codec,
+        payload_type,
+        telephone_event,
+        // Frames longer than 60 ms or of odd length are not made here.
+        ptime_ms: media.ptime_ms.filter(|ms| matches!(ms, 10 | 20 | 30 | 40 | 60)).unwrap_or(ours.ptime_ms),
+        direction: ours.direction.meeting(peer),
+    })
+}
+
+fn head(ours: &Ours) -> String {
+    let Origin { session_id, version } = ours.origin;
+    let (family, ip) = family(ours.rtp);
+    format!("v=0\r\no=- {session_id} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n")
+}
+
+fn family(address: SocketAddr) -> (&'static str, std::net::IpAddr) {
+    (if address.is_ipv4() { "IP4" } else { "IP6" }, address.ip())
+}
+
+fn audio(ours: &Ours, protocol: &str, codecs: &[(u8, Codec)], digits: Option<u8>, direction: Direction, ptime_ms: u8) -> String {
+    let mut text = format!("m=audio {} {protocol}", ours.rtp.port());
+    for payload_type in codecs.iter().map(|(pt, _)| *pt).chain(digits) {
+        let _ = write!(text, " {payload_type}");
+    }
+    text.push_str("\r\n");
+    for (payload_type, codec) in codecs {
+        let _ = write!(text, "a=rtpmap:{payload_type} {}/8000\r\n", codec.name());
+    }
+    if let Some(payload_type) = digits {
+        let _ = write!(text, "a=rtpmap:{payload_type} telephone-event/8000\r\na=fmtp:{payload_type} 0-15\r\n");
+    }
+    let _ = write!(text, "a=ptime:{ptime_ms}\r\na={}\r\n", direction.as_str());
+    text
+}
+
+#[cfg(test)]
+mod tests;

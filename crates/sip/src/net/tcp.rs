@@ -1,0 +1,225 @@
+//! Connections: accepting, framing by Content-Length, writing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Connections, Flow, Medium, Sink};
+
+/// What every connection needs from its owner.
+#[derive(Clone)]
+pub(crate) struct Listening {
+    pub sink: Arc<dyn Sink>,
+    pub connections: Arc<Connections>,
+    pub slots: Arc<Semaphore>,
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
+    pub message_bytes: usize,
+    pub idle: Duration,
+}
+
+/// Messages that may wait for one connection's writer.
+const WRITE_QUEUE: usize = 64;
+/// How long a peer may take to accept what we write.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Accepts connections until told to stop.
+pub(crate) async fn accept(listener: TcpListener, with: Listening) {
+    loop {
+        let accepted = tokio::select! {
+            () = with.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                // Beyond the limit a connection is closed at once.
+                let _ = serve(stream, remote, &with);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                // Out of file descriptors: give running connections time to end.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Opens a connection to a peer.
+pub(crate) async fn connect(remote: SocketAddr, with: &Listening) -> Option<Flow> {
+    let stream = tokio::time::timeout(Duration::from_secs(5), TcpStream::connect(remote));
+    let stream = stream.await.ok()?.ok()?;
+    serve(stream, remote, with)
+}
+
+fn serve(stream: TcpStream, remote: SocketAddr, with: &Listening) -> Option<Flow> {
+    let slot = Arc::clone(&with.slots).try_acquire_owned().ok()?;
+    let _ = stream.set_nodelay(true);
+    let (reading, writing) = stream.into_split();
+    let (queue, queued) = mpsc::channel(WRITE_QUEUE);
+    let flow = Flow { remote, via: Medium::Tcp(queue) };
+    let id = with.connections.add(&flow);
+    let closed = with.stop.child_token();
+    with.tasks.spawn(write(writing, queued, closed.clone()));
+    let (with, held) = (with.clone(), flow.clone());
+    with.tasks.clone().spawn(async move {
+        read(reading, &held, &with, &closed).await;
+        with.connections.remove(remote, id);
+        // What was just answered still leaves; the writer ends with its last sender.
+        drop(slot);
+    });
+    Some(flow)
+}
+
+async fn write(mut half: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes>, closed: CancellationToken) {
+    loop {
+        let data = tokio::select! {
+            biased;
+            data = queue.recv() => data,
+            () = closed.cancelled() => None,
+        };
+        let Some(data) = data else { return };
+        let written = tokio::time::timeout(WRITE_TIMEOUT, half.write_all(&data)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            closed.cancel();
+            return;
+        }
+    }
+}
+
+async fn read(mut half: OwnedReadHalf, flow: &Flow, with: &Listening, closed: &CancellationToken) {
+    let mut buffer = BytesMut::with_capacity(4096);
+    loop {
+        let read = tokio::select! {
+            () = closed.cancelled() => return,
+            read = tokio::time::timeout(with.idle, half.read_buf(&mut buffer)) => read,
+        };
+        match read {
+            Ok(Ok(1..)) => {}
+            Ok(_) => return,
+            // A half message, or nobody behind it: the slot is needed elsewhere.
+            Err(_) if buffer.is_empty() && with.sink.keeps(flow) => continue,
+            Err(_) => return,
+        }
+        loop {
+            match next_message(&mut buffer, with.message_bytes) {
+                Framed::Message(message) => with.sink.arrived(&message, flow),
+                Framed::Ping => {
+                    // RFC 5626 §4.4.1: a pong for a ping.
+                    flow.send(Bytes::from_static(b"\r\n"));
+                }
+                Framed::Incomplete => break,
+                Framed::Broken(message) => {
+                    // Where the next message starts is unknown: answer and close.
+                    with.sink.arrived(&message, flow);
+                    return;
+                }
+                Framed::Oversized => {
+                    with.sink.noise();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+enum Framed {
+    Message(Bytes),
+    Ping,
+    Incomplete,
+    /// A message whose length cannot be known.
+    Broken(Bytes),
+    Oversized,
+}
+
+/// Cuts the next message off the buffer (RFC 3261 §18.3).
+fn next_message(buffer: &mut BytesMut, limit: usize) -> Framed {
+    if buffer.starts_with(b"\r\n\r\n") {
+        let _ = buffer.split_to(4);
+        return Framed::Ping;
+    }
+    // A single line break may be a pong, or the first half of a ping.
+    while buffer.len() > 2 && buffer.starts_with(b"\r\n") && !b"\r\n\r\n".starts_with(&buffer[..buffer.len().min(4)]) {
+        let _ = buffer.split_to(2);
+    }
+    let Some(head) = buffer.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) else {
+        return if buffer.len() > limit { Framed::Oversized } else { Framed::Incomplete };
+    };
+    let Some(length) = content_length(&buffer[..head]) else {
+        return Framed::Broken(buffer.split().freeze());
+    };
+    match head.checked_add(length) {
+        Some(total) if total <= limit => {
+            if buffer.len() < total {
+                return Framed::Incomplete;
+            }
+            Framed::Message(buffer.split_to(total).freeze())
+        }
+        _ => Framed::Oversized,
+    }
+}
+
+/// The one Content-Length of a header section; none counts as zero only when no
+/// Content-Type announces a body.
+fn content_length(head: &[u8]) -> Option<usize> {
+    let mut found = None;
+    let mut typed = false;
+    for line in head.split(|b| *b == b'\n') {
+        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
+        let name = line[..colon].trim_ascii();
+        typed |= name.eq_ignore_ascii_case(b"Content-Type") || name.eq_ignore_ascii_case(b"c");
+        if !name.eq_ignore_ascii_case(b"Content-Length") && !name.eq_ignore_ascii_case(b"l") {
+            continue;
+        }
+        if found.is_some() {
+            return None;
+        }
+        let value = std::str::from_utf8(line[colon + 1..].trim_ascii()).ok()?;
+        if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        found = Some(value.parse().ok()?);
+    }
+    found.or((!typed).then_some(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_cut_wherever_the_network_cut_them() {
+        let wire = b"\r\nA\r\nContent-Length: 3\r\n\r\nxyzB\r\nl: 0\r\n\r\n\r\n\r\n";
+        let mut buffer = BytesMut::new();
+        let mut got = Vec::new();
+        for byte in wire {
+            buffer.extend_from_slice(&[*byte]);
+            loop {
+                match next_message(&mut buffer, 1000) {
+                    Framed::Message(m) => got.push(String::from_utf8_lossy(&m).trim().to_owned()),
+                    Framed::Ping => got.push("ping".into()),
+                    Framed::Incomplete => break,
+                    Framed::Broken(_) | Framed::Oversized => panic!("framing lost"),
+                }
+            }
+        }
+        assert_eq!(got, ["A\r\nContent-Length: 3\r\n\r\nxyz", "B\r\nl: 0", "ping"]);
+    }
+
+    #[test]
+    fn what_cannot_be_framed_is_said_so() {
+        let frame = |text: &str| next_message(&mut BytesMut::from(text), 40);
+        assert!(matches!(frame("A\r\nl: 1\r\nl: 1\r\n\r\n"), Framed::Broken(_)));
+        assert!(matches!(frame("A\r\nContent-Length: -1\r\n\r\n"), Framed::Broken(_)));
+        assert!(matches!(frame("A\r\nContent-Type: x\r\n\r\n"), Framed::Broken(_)));
+        assert!(matches!(frame("A\r\nContent-Length: 999\r\n\r\n"), Framed::Oversized));
+        assert!(matches!(frame(&"A".repeat(41)), Framed::Oversized));
+    }
+}

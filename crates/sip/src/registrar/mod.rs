@@ -1,0 +1,208 @@
+//! REGISTER: who is where (RFC 3261 §10).
+
+mod bindings;
+mod digest;
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::Core;
+use crate::dialog::usable_contact;
+use crate::net::Flow;
+use crate::transaction::ServerHandle;
+use crate::wire::{NameAddr, Request, SipUri, split_list};
+use crate::{Binding, DeviceCredential, SipConfig, SipEvent};
+use bindings::{Change, Refusal, Table};
+use digest::{Checked, Nonces};
+
+/// Bindings are written one at a time per username; usernames share these locks.
+const WRITE_LOCKS: usize = 64;
+
+pub(crate) struct Registrar {
+    realm: String,
+    table: Mutex<Table>,
+    nonces: Nonces,
+    writing: Vec<tokio::sync::Mutex<()>>,
+}
+
+/// Whose challenge is sent: ours as a registrar (401) or for a call (407).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    Registrar,
+    Proxy,
+}
+
+/// Who sent a request.
+pub(crate) enum Verdict {
+    Known(String),
+    /// Values for WWW-Authenticate or Proxy-Authenticate.
+    Challenge(Vec<String>),
+    Refused(u16),
+}
+
+impl Registrar {
+    pub fn new(config: &SipConfig, kept: Vec<(String, Binding)>) -> Self {
+        Self {
+            realm: config.realm.clone(),
+            table: Mutex::new(Table::new(&config.limits, kept, Timestamp::now())),
+            nonces: Nonces::new(config.limits.nonce_lifetime),
+            writing: (0..WRITE_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect(),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn bindings(&self, username: &str) -> Vec<Binding> {
+        self.table().of(username, Timestamp::now())
+    }
+
+    /// Whether a device registered from here.
+    pub fn is_device(&self, flow: &Flow) -> bool {
+        self.table().is_flow(flow.remote, flow.transport())
+    }
+
+    /// Who sent the request, by its digest. Unknown users and wrong passwords
+    /// cost the same work and get the same answer.
+    pub async fn authenticate(&self, core: &Core, request: &Request, flow: &Flow, challenge: Challenge) -> Verdict {
+        let header = match challenge {
+            Challenge::Registrar => "Authorization",
+            Challenge::Proxy => "Proxy-Authorization",
+        };
+        let now = Timestamp::now();
+        let offered = request.headers.all(header).find_map(|value| digest::Credentials::parse(value, &self.realm));
+        let Some(offered) = offered else {
+            return Verdict::Challenge(self.nonces.challenges(&self.realm, flow.remote.ip(), now, false));
+        };
+        let known = core.directory.device(&offered.username).await;
+        let exists = known.is_some();
+        let credential = known.unwrap_or_else(|| DeviceCredential::from_digests([0; 16], [0; 32]));
+        let matches = offered.matches(&credential, request);
+        match self.nonces.check(&offered, flow.remote.ip(), now) {
+            Checked::Stale => {
+                Verdict::Challenge(self.nonces.challenges(&self.realm, flow.remote.ip(), now, true))
+            }
+            Checked::Foreign => {
+                Verdict::Challenge(self.nonces.challenges(&self.realm, flow.remote.ip(), now, false))
+            }
+            Checked::Fresh if matches && exists => Verdict::Known(offered.username),
+            Checked::Fresh => Verdict::Refused(403),
+        }
+    }
+
+    /// Drops what expired; the usernames it happened to.
+    pub async fn expire(&self, core: &Core) {
+        let now = Timestamp::now();
+        self.nonces.forget_old(now);
+        let changed = self.table().expire(now);
+        for username in changed {
+            let left = self.save(core, &username).await;
+            core.publish(SipEvent::Unregistered { username, bindings: left });
+        }
+    }
+
+    /// Writes a username's bindings as they are now; how many they are.
+    async fn save(&self, core: &Core, username: &str) -> usize {
+        let mut hasher = DefaultHasher::new();
+        username.hash(&mut hasher);
+        let slot = usize::try_from(hasher.finish() % WRITE_LOCKS as u64).unwrap_or(0);
+        let _writing = match self.writing.get(slot) {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        };
+        let bindings = self.bindings(username);
+        core.directory.save_bindings(username, &bindings).await;
+        bindings.len()
+    }
+}
+
+/// A REGISTER that passed the validation stage.
+pub(crate) fn register(core: &Arc<Core>, request: Request, tx: ServerHandle, flow: &Flow) {
+    let (core, flow) = (Arc::clone(core), flow.clone());
+    core.tasks.clone().spawn(async move { answer(&core, &request, &tx, &flow).await });
+}
+
+async fn answer(core: &Arc<Core>, request: &Request, tx: &ServerHandle, flow: &Flow) {
+    let username = match core.registrar.authenticate(core, request, flow, Challenge::Registrar).await {
+        Verdict::Known(username) => username,
+        Verdict::Challenge(values) => {
+            let response = core.answer(request, tx, 401);
+            let response = values.into_iter().fold(response, |r, v| r.with("WWW-Authenticate", v));
+            return tx.respond(&response);
+        }
+        Verdict::Refused(status) => return tx.respond(&core.answer(request, tx, status)),
+    };
+    // RFC 3261 §10.3 step 4: nobody registers for somebody else.
+    let aor = request.headers.get("To").and_then(NameAddr::parse);
+    let aor = aor.and_then(|a| SipUri::parse(&a.uri).ok()).map(|uri| uri.user);
+    if aor.as_deref() != Some(username.as_str()) {
+        return tx.respond(&core.answer(request, tx, 403));
+    }
+    let change = match read_change(request) {
+        Ok(change) => change,
+        Err(status) => return tx.respond(&core.answer(request, tx, status)),
+    };
+    let now = Timestamp::now();
+    let before = core.registrar.bindings(&username).len();
+    let applied = core.registrar.table().apply(&username, change, request, flow, now);
+    if let Err(refusal) = applied {
+        let (status, extra) = match refusal {
+            Refusal::TooBrief(min) => (423, Some(("Min-Expires", min.as_secs().to_string()))),
+            Refusal::OutOfOrder => (500, None),
+            Refusal::TooMany => (503, Some(("Retry-After", "60".to_owned()))),
+        };
+        let response = core.answer(request, tx, status);
+        let response = extra.into_iter().fold(response, |r, (name, value)| r.with(name, value));
+        return tx.respond(&response);
+    }
+    let count = core.registrar.save(core, &username).await;
+    let mut response = core.answer(request, tx, 200);
+    for binding in core.registrar.bindings(&username) {
+        let left = binding.expires_at.as_second().saturating_sub(Timestamp::now().as_second()).max(0);
+        response = response.with("Contact", format!("<{}>;expires={left}", binding.contact));
+    }
+    tx.respond(&response);
+    let queried = request.headers.get("Contact").is_none();
+    if !queried {
+        core.publish(if count > 0 && count >= before {
+            SipEvent::Registered { username, bindings: count }
+        } else {
+            SipEvent::Unregistered { username, bindings: count }
+        });
+    }
+}
+
+/// What a REGISTER asks for (RFC 3261 §10.3 steps 6 and 7).
+fn read_change(request: &Request) -> Result<Change, u16> {
+    let header = match request.headers.get("Expires") {
+        Some(value) => Some(seconds(value).ok_or(400_u16)?),
+        None => None,
+    };
+    let values: Vec<&str> = request.headers.all("Contact").flat_map(split_list).collect();
+    if values.contains(&"*") {
+        let alone = values.len() == 1 && header == Some(Duration::ZERO);
+        return if alone { Ok(Change::RemoveAll) } else { Err(400) };
+    }
+    let mut contacts = Vec::new();
+    for value in values {
+        let contact = NameAddr::parse(value).filter(usable_contact).ok_or(400_u16)?;
+        let own = match contact.param("expires") {
+            // RFC 3261 §10.3: a malformed value counts as 3600.
+            Some(value) => Some(seconds(&value).unwrap_or(Duration::from_secs(3600))),
+            None => None,
+        };
+        contacts.push((contact.uri, own.or(header)));
+    }
+    Ok(Change::Set(contacts))
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = !text.is_empty() && text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok().map(Duration::from_secs)).flatten()
+}
