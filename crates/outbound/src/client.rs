@@ -177,7 +177,7 @@ impl Outbound {
         let mut redirects = 0;
         loop {
             let body = std::mem::take(&mut request.body);
-            let response = self.exchange(&request, body, deadline).await?;
+            let response = self.exchange(&mut request, body, deadline).await?;
             let next = redirect_target(&request.url, &response).filter(|_| may_follow && redirects < MAX_REDIRECTS);
             let Some(next) = next else { return finish(&request, response, deadline) };
             redirects += 1;
@@ -185,9 +185,11 @@ impl Outbound {
         }
     }
 
+    /// The request is borrowed exclusively because its body is not `Sync`: a shared borrow across an await
+    /// would keep the future on one thread.
     async fn exchange(
         &self,
-        request: &OutboundRequest,
+        request: &mut OutboundRequest,
         body: RequestBody,
         deadline: Instant,
     ) -> Result<reqwest::Response, OutboundError> {
