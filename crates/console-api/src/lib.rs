@@ -1,1 +1,68 @@
-//! What our own web app uses.
+//! What our own web app uses: the JSON under `/console/api` and the app's own files.
+//!
+//! Refuses to know how people sign in (`accounts`) and holds no rules of its own: it reads the services and
+//! shapes what they say. Start with [`Console`] and [`router`], which is mounted at the root of the site. The
+//! TypeScript side of the shapes is `web/src/api/types.ts`.
+
+mod agents;
+mod app;
+mod calls;
+mod connections;
+mod error;
+mod me;
+mod numbers;
+mod session;
+
+use std::sync::Arc;
+
+use accounts::Accounts;
+use axum::{Router, routing::get};
+use gateway::Gateway;
+use model::Timestamp;
+use phone::Phone;
+use store::Db;
+
+/// What the web app is served from. Cheap to clone.
+#[derive(Clone)]
+pub struct Console {
+    pub db: Db,
+    pub phone: Phone,
+    pub gateway: Gateway,
+    pub accounts: Accounts,
+    pub addresses: Arc<Addresses>,
+    /// The wall clock.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// Where things are, for showing to people.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Addresses {
+    /// The base of the Membrane interface: `https://phone.example.test/membrane`.
+    pub membrane_api: String,
+    /// The base of the CloudTalk interface: `https://phone.example.test/api`.
+    pub cloudtalk_api: String,
+    /// Where phones register.
+    pub sip_host: String,
+    pub sip_port: u16,
+}
+
+/// The web app's pages, its files and its JSON, for the root of the site.
+pub fn router(console: Console) -> Router {
+    let api = Router::new()
+        .route("/me", get(me::show))
+        .route("/calls", get(calls::list))
+        .route("/calls/{id}/recording", get(calls::recording))
+        .route("/agents", get(agents::list))
+        .route("/numbers", get(numbers::list))
+        .route("/connections", get(connections::list))
+        .fallback(error::no_such_route);
+    let pages = ["/", "/calls", "/agents", "/connections", "/start"];
+    let site = pages
+        .into_iter()
+        .fold(Router::new(), |site, path| site.route(path, get(app::page)));
+    site.route("/assets/{*file}", get(app::asset))
+        .route("/favicon.svg", get(app::favicon))
+        .nest("/console/api", api)
+        .with_state(console)
+}

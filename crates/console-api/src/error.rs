@@ -1,0 +1,57 @@
+//! Failures as the web app reads them: `{"error":{"code","message"}}`.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use gateway::GatewayError;
+use http::StatusCode;
+use serde_json::json;
+use store::StoreError;
+
+/// Why a request got nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConsoleError {
+    #[error("sign in first")]
+    NotSignedIn,
+    #[error("your role does not show this")]
+    Forbidden,
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("{0}")]
+    BadRequest(&'static str),
+    #[error("this recording was erased")]
+    Erased,
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    #[error("the gateway failed")]
+    Gateway(#[from] GatewayError),
+}
+
+impl IntoResponse for ConsoleError {
+    fn into_response(self) -> Response {
+        let (status, code) = match &self {
+            Self::NotSignedIn => (StatusCode::UNAUTHORIZED, "not_signed_in"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+            Self::Erased => (StatusCode::GONE, "erased"),
+            Self::Store(_) | Self::Gateway(_) => {
+                tracing::error!(
+                    error = &self as &dyn std::error::Error,
+                    "the console could not answer"
+                );
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
+        };
+        (
+            status,
+            Json(json!({ "error": { "code": code, "message": self.to_string() } })),
+        )
+            .into_response()
+    }
+}
+
+pub(crate) async fn no_such_route() -> ConsoleError {
+    ConsoleError::NotFound("page")
+}

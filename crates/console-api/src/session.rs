@@ -1,0 +1,72 @@
+//! Who asks: every route but the app's own files needs somebody signed in.
+
+use accounts::{Role, SignedIn};
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, header, request::Parts};
+use model::{AgentId, TenantId};
+use store::StoreError;
+
+use crate::{Console, error::ConsoleError};
+
+/// A person with a live session.
+pub(crate) struct Person(pub(crate) SignedIn);
+
+/// Whose calls somebody may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    Everybody,
+    Own(AgentId),
+    Nothing,
+}
+
+impl Person {
+    pub(crate) fn tenant(&self) -> TenantId {
+        self.0.user.tenant
+    }
+
+    /// Agents see their own calls; they are known by the address they sign in with.
+    pub(crate) async fn sight(&self, console: &Console) -> Result<Sight, StoreError> {
+        if self.0.user.role != Role::Agent {
+            return Ok(Sight::Everybody);
+        }
+        let agent = console.db.agent_by_email(&self.0.user.email).await?;
+        let own = agent
+            .map(|(agent, _)| agent)
+            .filter(|agent| agent.tenant == self.tenant());
+        Ok(own.map_or(Sight::Nothing, |agent| Sight::Own(agent.id)))
+    }
+
+    /// Connections carry what a whole company can do elsewhere.
+    pub(crate) fn may_see_connections(&self) -> bool {
+        matches!(self.0.user.role, Role::Owner | Role::Admin)
+    }
+}
+
+impl FromRequestParts<Console> for Person {
+    type Rejection = ConsoleError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Console,
+    ) -> Result<Self, ConsoleError> {
+        find(console, &parts.headers)
+            .await?
+            .ok_or(ConsoleError::NotSignedIn)
+    }
+}
+
+pub(crate) async fn find(
+    console: &Console,
+    headers: &HeaderMap,
+) -> Result<Option<Person>, StoreError> {
+    let cookies: Vec<&str> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let found = console
+        .accounts
+        .signed_in(&cookies.join("; "), (console.clock)())
+        .await?;
+    Ok(found.map(Person))
+}

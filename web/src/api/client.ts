@@ -1,0 +1,39 @@
+/** An answer of the server that is not a success. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Reads JSON from the console's interface. Without a session the browser goes to sign in and comes back. */
+export async function read<T>(path: string, signal: AbortSignal): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(`/console/api${path}`, { signal, headers: { accept: "application/json" } });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ApiError(0, "unreachable", "The server does not answer. Is it running?");
+  }
+  if (response.status === 401) {
+    const here = window.location.pathname + window.location.search;
+    window.location.assign(`/sign-in?return_to=${encodeURIComponent(here)}`);
+  }
+  if (!response.ok) throw await failure(response);
+  return response.json() as Promise<T>;
+}
+
+async function failure(response: Response): Promise<ApiError> {
+  const body: unknown = await response.json().catch(() => null);
+  const told = isFailure(body) ? body.error : { code: "internal", message: `The server answered ${response.status}.` };
+  return new ApiError(response.status, told.code, told.message);
+}
+
+function isFailure(body: unknown): body is { error: { code: string; message: string } } {
+  if (typeof body !== "object" || body === null || !("error" in body)) return false;
+  const { error } = body;
+  return typeof error === "object" && error !== null && "code" in error && "message" in error;
+}

@@ -1,0 +1,51 @@
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { read } from "./client";
+import type { Agent, CallPage, Connection, Direction, Items, Me, PhoneNumber } from "./types";
+
+/** What a list of calls can be narrowed to; lives in the address. */
+export interface CallFilters {
+  page?: number;
+  status?: "answered" | "missed";
+  direction?: Direction;
+}
+
+// Lists that change while one looks at them are read again this often.
+const LIVE = 4_000;
+
+export const meQuery = queryOptions({
+  queryKey: ["me"],
+  queryFn: ({ signal }) => read<Me>("/me", signal),
+  staleTime: Number.POSITIVE_INFINITY,
+});
+
+export const callsQuery = (filters: CallFilters) =>
+  queryOptions({
+    queryKey: ["calls", filters],
+    queryFn: ({ signal }) => read<CallPage>(`/calls?${search(filters)}`, signal),
+    refetchInterval: LIVE,
+    placeholderData: keepPreviousData,
+  });
+
+export const agentsQuery = queryOptions({
+  queryKey: ["agents"],
+  queryFn: ({ signal }) => read<Items<Agent>>("/agents", signal),
+  refetchInterval: LIVE,
+});
+
+export const numbersQuery = queryOptions({
+  queryKey: ["numbers"],
+  queryFn: ({ signal }) => read<Items<PhoneNumber>>("/numbers", signal),
+});
+
+export const connectionsQuery = queryOptions({
+  queryKey: ["connections"],
+  queryFn: ({ signal }) => read<Items<Connection>>("/connections", signal),
+  refetchInterval: LIVE,
+});
+
+export const recordingUrl = (call: number) => `/console/api/calls/${call}/recording`;
+
+function search(filters: CallFilters): string {
+  const pairs = Object.entries(filters).filter(([, value]) => value !== undefined);
+  return new URLSearchParams(pairs.map(([key, value]) => [key, String(value)])).toString();
+}

@@ -1,0 +1,53 @@
+import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import type { CallFilters } from "./api/queries";
+import { Shell } from "./layouts/Shell";
+import { AgentsPage } from "./pages/AgentsPage";
+import { CallsPage } from "./pages/CallsPage";
+import { ConnectionsPage } from "./pages/ConnectionsPage";
+import { StartPage } from "./pages/StartPage";
+
+const rootRoute = createRootRoute({ component: Shell });
+
+const indexRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/calls", replace: true });
+  },
+});
+
+export const callsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/calls",
+  component: CallsPage,
+  validateSearch: callFilters,
+});
+
+const agentsRoute = createRoute({ getParentRoute: () => rootRoute, path: "/agents", component: AgentsPage });
+const connectionsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/connections",
+  component: ConnectionsPage,
+});
+const startRoute = createRoute({ getParentRoute: () => rootRoute, path: "/start", component: StartPage });
+
+export const router = createRouter({
+  routeTree: rootRoute.addChildren([indexRoute, callsRoute, agentsRoute, connectionsRoute, startRoute]),
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
+
+/** What of an address counts as filters; anything else in it is dropped. */
+function callFilters(search: Record<string, unknown>): CallFilters {
+  const filters: CallFilters = {};
+  const page = Number(search.page);
+  if (Number.isInteger(page) && page > 1) filters.page = page;
+  const { status, direction } = search;
+  if (status === "answered" || status === "missed") filters.status = status;
+  if (direction === "incoming" || direction === "outgoing" || direction === "internal") filters.direction = direction;
+  return filters;
+}
