@@ -47,7 +47,11 @@ impl ResponseBody {
                 decoder.multiple_members(true);
                 Self(limited(decoded(decoder, target.clone()), target, max))
             }
-            Coding::Deflate => Self(limited(decoded(ZlibDecoder::new(reader(timed)), target.clone()), target, max)),
+            Coding::Deflate => Self(limited(
+                decoded(ZlibDecoder::new(reader(timed)), target.clone()),
+                target,
+                max,
+            )),
         }
     }
 
@@ -74,41 +78,58 @@ impl Stream for ResponseBody {
 
 /// Ends with an error at the first silence that is too long, and when the whole takes too long.
 fn timed(raw: Chunks, limits: Limits) -> Chunks {
-    Box::pin(stream::unfold((raw, limits, false), |(mut raw, limits, over)| async move {
-        if over {
-            return None;
-        }
-        let idle_end = Instant::now() + limits.idle;
-        let item = match tokio::time::timeout_at(idle_end.min(limits.deadline), raw.next()).await {
-            Ok(item) => item?,
-            Err(_) => Err(OutboundError::Timeout {
-                target: limits.target.clone(),
-                what: if idle_end < limits.deadline { "idle" } else { "total" },
-            }),
-        };
-        let over = item.is_err();
-        Some((item, (raw, limits, over)))
-    }))
-}
-
-fn limited(chunks: Chunks, target: String, limit: u64) -> Chunks {
-    Box::pin(stream::unfold((chunks, 0_u64, false), move |(mut chunks, seen, over)| {
-        let target = target.clone();
-        async move {
+    Box::pin(stream::unfold(
+        (raw, limits, false),
+        |(mut raw, limits, over)| async move {
             if over {
                 return None;
             }
-            let item = chunks.next().await?;
-            let seen = seen.saturating_add(item.as_ref().map_or(0, |chunk| chunk.len() as u64));
-            let item = if seen > limit { Err(OutboundError::TooLarge { target, limit }) } else { item };
+            let idle_end = Instant::now() + limits.idle;
+            let item =
+                match tokio::time::timeout_at(idle_end.min(limits.deadline), raw.next()).await {
+                    Ok(item) => item?,
+                    Err(_) => Err(OutboundError::Timeout {
+                        target: limits.target.clone(),
+                        what: if idle_end < limits.deadline {
+                            "idle"
+                        } else {
+                            "total"
+                        },
+                    }),
+                };
             let over = item.is_err();
-            Some((item, (chunks, seen, over)))
-        }
-    }))
+            Some((item, (raw, limits, over)))
+        },
+    ))
+}
+
+fn limited(chunks: Chunks, target: String, limit: u64) -> Chunks {
+    Box::pin(stream::unfold(
+        (chunks, 0_u64, false),
+        move |(mut chunks, seen, over)| {
+            let target = target.clone();
+            async move {
+                if over {
+                    return None;
+                }
+                let item = chunks.next().await?;
+                let seen = seen.saturating_add(item.as_ref().map_or(0, |chunk| chunk.len() as u64));
+                let item = if seen > limit {
+                    Err(OutboundError::TooLarge { target, limit })
+                } else {
+                    item
+                };
+                let over = item.is_err();
+                Some((item, (chunks, seen, over)))
+            }
+        },
+    ))
 }
 
 /// Lets our errors travel through a reader that only knows I/O errors.
-fn reader(chunks: Chunks) -> StreamReader<impl Stream<Item = io::Result<Bytes>> + Send + 'static, Bytes> {
+fn reader(
+    chunks: Chunks,
+) -> StreamReader<impl Stream<Item = io::Result<Bytes>> + Send + 'static, Bytes> {
     StreamReader::new(chunks.map(|chunk| chunk.map_err(io::Error::other)))
 }
 
@@ -116,8 +137,16 @@ fn decoded(decoder: impl AsyncRead + Send + 'static, target: String) -> Chunks {
     Box::pin(ReaderStream::new(decoder).map(move |chunk| {
         chunk.map_err(|error| {
             let reason = error.to_string();
-            let inner = error.into_inner().and_then(|inner| inner.downcast::<OutboundError>().ok());
-            inner.map_or_else(|| OutboundError::Protocol { target: target.clone(), reason }, |inner| *inner)
+            let inner = error
+                .into_inner()
+                .and_then(|inner| inner.downcast::<OutboundError>().ok());
+            inner.map_or_else(
+                || OutboundError::Protocol {
+                    target: target.clone(),
+                    reason,
+                },
+                |inner| *inner,
+            )
         })
     }))
 }

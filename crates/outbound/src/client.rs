@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCODING,
+    USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
@@ -162,7 +163,13 @@ impl Outbound {
     pub fn with_lookup(policy: Policy, lookup: Arc<dyn Lookup>) -> Result<Self, OutboundError> {
         // Fails when there is one already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Ok(Self { inner: Arc::new(Inner { policy, lookup, clients: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                policy,
+                lookup,
+                clients: Mutex::default(),
+            }),
+        })
     }
 
     /// Sends one request.
@@ -171,15 +178,22 @@ impl Outbound {
     ///
     /// # Errors
     /// See [`OutboundError`]. An answer with an error status is an answer.
-    pub async fn send(&self, mut request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+    pub async fn send(
+        &self,
+        mut request: OutboundRequest,
+    ) -> Result<OutboundResponse, OutboundError> {
         let deadline = Instant::now() + request.timeouts.total;
-        let may_follow = matches!(request.method, Method::GET | Method::HEAD) && matches!(request.body, RequestBody::Empty);
+        let may_follow = matches!(request.method, Method::GET | Method::HEAD)
+            && matches!(request.body, RequestBody::Empty);
         let mut redirects = 0;
         loop {
             let body = std::mem::take(&mut request.body);
             let response = self.exchange(&mut request, body, deadline).await?;
-            let next = redirect_target(&request.url, &response).filter(|_| may_follow && redirects < MAX_REDIRECTS);
-            let Some(next) = next else { return finish(&request, response, deadline) };
+            let next = redirect_target(&request.url, &response)
+                .filter(|_| may_follow && redirects < MAX_REDIRECTS);
+            let Some(next) = next else {
+                return finish(&request, response, deadline);
+            };
             redirects += 1;
             request.url = next;
         }
@@ -194,26 +208,43 @@ impl Outbound {
         deadline: Instant,
     ) -> Result<reqwest::Response, OutboundError> {
         let target = display_target(&request.url);
-        let permission = Permission::for_request(&request.url, &self.inner.policy.allow, &request.allow)?;
-        let client = self.client(ClientKey { permission, connect: request.timeouts.connect })?;
+        let permission =
+            Permission::for_request(&request.url, &self.inner.policy.allow, &request.allow)?;
+        let client = self.client(ClientKey {
+            permission,
+            connect: request.timeouts.connect,
+        })?;
         let streamed = matches!(body, RequestBody::Stream(_));
-        let mut outgoing = client.request(request.method.clone(), request.url.clone()).headers(self.headers(request));
+        let mut outgoing = client
+            .request(request.method.clone(), request.url.clone())
+            .headers(self.headers(request));
         outgoing = match body {
             RequestBody::Empty => outgoing,
             RequestBody::Bytes(bytes) => outgoing.body(bytes),
             RequestBody::Stream(stream) => outgoing.body(reqwest::Body::wrap_stream(stream)),
         };
-        let headers_end = if streamed { deadline } else { deadline.min(Instant::now() + request.timeouts.headers) };
+        let headers_end = if streamed {
+            deadline
+        } else {
+            deadline.min(Instant::now() + request.timeouts.headers)
+        };
         let started = Instant::now();
         let outcome = tokio::time::timeout_at(headers_end, outgoing.send()).await;
         let outcome = match outcome {
             Ok(outcome) => outcome.map_err(|error| from_reqwest(&request.url, error)),
             Err(_) => Err(OutboundError::Timeout {
                 target: target.clone(),
-                what: if headers_end == deadline { "total" } else { "headers" },
+                what: if headers_end == deadline {
+                    "total"
+                } else {
+                    "headers"
+                },
             }),
         };
-        let status = outcome.as_ref().ok().map(|response| response.status().as_u16());
+        let status = outcome
+            .as_ref()
+            .ok()
+            .map(|response| response.status().as_u16());
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(http.method = %request.method, http.target = %target, http.status = status, duration_ms, "outbound request");
         outcome
@@ -237,7 +268,11 @@ impl Outbound {
     }
 
     fn client(&self, key: ClientKey) -> Result<reqwest::Client, OutboundError> {
-        let mut clients = self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self
+            .inner
+            .clients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
@@ -250,9 +285,15 @@ impl Outbound {
     }
 }
 
-fn build_client(key: &ClientKey, lookup: &Arc<dyn Lookup>) -> Result<reqwest::Client, OutboundError> {
+fn build_client(
+    key: &ClientKey,
+    lookup: &Arc<dyn Lookup>,
+) -> Result<reqwest::Client, OutboundError> {
     let builder = || {
-        let resolver = CheckedResolver { lookup: Arc::clone(lookup), permission: key.permission.clone() };
+        let resolver = CheckedResolver {
+            lookup: Arc::clone(lookup),
+            permission: key.permission.clone(),
+        };
         reqwest::Client::builder()
             .dns_resolver(resolver)
             // A proxy from the environment would resolve names behind our back.
@@ -282,7 +323,8 @@ fn redirect_target(from: &Url, response: &reqwest::Response) -> Option<Url> {
     }
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let next = from.join(location).ok()?;
-    let stays = next.origin() == from.origin() && next.username().is_empty() && next.password().is_none();
+    let stays =
+        next.origin() == from.origin() && next.username().is_empty() && next.password().is_none();
     stays.then_some(next)
 }
 
@@ -295,9 +337,19 @@ fn finish(
     let limit = request.max_response_bytes;
     let status = response.status();
     let mut headers = response.headers().clone();
-    let bodiless = request.method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    let coding = if request.decompress && !bodiless { coding(&headers, &target)? } else { Coding::Identity };
-    if !bodiless && response.content_length().is_some_and(|length| length > limit) {
+    let bodiless = request.method == Method::HEAD
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED;
+    let coding = if request.decompress && !bodiless {
+        coding(&headers, &target)?
+    } else {
+        Coding::Identity
+    };
+    if !bodiless
+        && response
+            .content_length()
+            .is_some_and(|length| length > limit)
+    {
         return Err(OutboundError::TooLarge { target, limit });
     }
     if coding != Coding::Identity {
@@ -305,9 +357,20 @@ fn finish(
         headers.remove(CONTENT_LENGTH);
     }
     let url = request.url.clone();
-    let chunks = response.bytes_stream().map(move |chunk| chunk.map_err(|error| from_reqwest(&url, error)));
-    let limits = Limits { target, max_bytes: limit, idle: request.timeouts.idle, deadline };
-    Ok(OutboundResponse { status, headers, body: ResponseBody::new(Box::pin(chunks), coding, limits) })
+    let chunks = response
+        .bytes_stream()
+        .map(move |chunk| chunk.map_err(|error| from_reqwest(&url, error)));
+    let limits = Limits {
+        target,
+        max_bytes: limit,
+        idle: request.timeouts.idle,
+        deadline,
+    };
+    Ok(OutboundResponse {
+        status,
+        headers,
+        body: ResponseBody::new(Box::pin(chunks), coding, limits),
+    })
 }
 
 fn coding(headers: &HeaderMap, target: &str) -> Result<Coding, OutboundError> {
@@ -318,12 +381,20 @@ fn coding(headers: &HeaderMap, target: &str) -> Result<Coding, OutboundError> {
         .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
         .filter(|name| !name.is_empty() && name != "identity")
         .collect();
-    match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    match names
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         [] => Ok(Coding::Identity),
         ["gzip" | "x-gzip"] => Ok(Coding::Gzip),
         ["deflate"] => Ok(Coding::Deflate),
         // We asked for gzip only; several layers are how a bomb grows.
-        _ => Err(OutboundError::Protocol { target: target.to_owned(), reason: "its content encoding was not asked for".to_owned() }),
+        _ => Err(OutboundError::Protocol {
+            target: target.to_owned(),
+            reason: "its content encoding was not asked for".to_owned(),
+        }),
     }
 }
 
@@ -333,7 +404,10 @@ fn from_reqwest(url: &Url, error: reqwest::Error) -> OutboundError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(current) = cause {
         if let Some(AddressRefused(reason)) = current.downcast_ref() {
-            return OutboundError::Refused { target, reason: reason.clone() };
+            return OutboundError::Refused {
+                target,
+                reason: reason.clone(),
+            };
         }
         if let Some(NoAddress(host)) = current.downcast_ref() {
             return OutboundError::Resolve { host: host.clone() };
@@ -342,7 +416,10 @@ fn from_reqwest(url: &Url, error: reqwest::Error) -> OutboundError {
     }
     let reason = root_cause(&error);
     if error.is_timeout() {
-        OutboundError::Timeout { target, what: "connect" }
+        OutboundError::Timeout {
+            target,
+            what: "connect",
+        }
     } else if error.is_connect() || error.is_request() {
         OutboundError::Connect { target, reason }
     } else {

@@ -10,7 +10,9 @@ use crate::address;
 use crate::error::{OutboundError, display_target};
 
 /// One exception from "public addresses only".
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub enum AllowEntry {
     /// Addresses in this network, whatever name leads there: `10.20.0.0/16`.
@@ -35,14 +37,20 @@ pub enum AllowEntry {
 
 /// Text that is no network, host or origin.
 #[derive(Debug, thiserror::Error)]
-#[error("\"{0}\" is neither a network (10.0.0.0/8), a host (pbx.internal) nor an origin (http://127.0.0.1:8080)")]
+#[error(
+    "\"{0}\" is neither a network (10.0.0.0/8), a host (pbx.internal) nor an origin (http://127.0.0.1:8080)"
+)]
 pub struct AllowEntryError(pub String);
 
 impl AllowEntry {
     /// The origin of a URL, for a listener of our own.
     #[must_use]
     pub fn origin_of(url: &Url) -> Option<Self> {
-        let (scheme, host, port) = (url.scheme().to_owned(), host_text(url)?, url.port_or_known_default()?);
+        let (scheme, host, port) = (
+            url.scheme().to_owned(),
+            host_text(url)?,
+            url.port_or_known_default()?,
+        );
         matches!(scheme.as_str(), "http" | "https").then_some(Self::Origin { scheme, host, port })
     }
 }
@@ -55,16 +63,25 @@ impl FromStr for AllowEntry {
         let text = text.trim();
         if text.contains("://") {
             let url = Url::parse(text).map_err(|_| wrong())?;
-            let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+            let bare = url.path() == "/"
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && url.username().is_empty();
             return Self::origin_of(&url).filter(|_| bare).ok_or_else(wrong);
         }
         if let Some((network, prefix)) = text.split_once('/') {
             let address: IpAddr = network.parse().map_err(|_| wrong())?;
             let longest = if address.is_ipv4() { 32 } else { 128 };
-            let prefix = prefix.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(wrong)?;
+            let prefix = prefix
+                .parse()
+                .ok()
+                .filter(|prefix| *prefix <= longest)
+                .ok_or_else(wrong)?;
             return Ok(Self::Network { address, prefix });
         }
-        let bracketed = text.parse::<std::net::Ipv6Addr>().map(|address| format!("[{address}]"));
+        let bracketed = text
+            .parse::<std::net::Ipv6Addr>()
+            .map(|address| format!("[{address}]"));
         match Host::parse(bracketed.as_deref().unwrap_or(text)) {
             Ok(host) => Ok(Self::Host(normal_host(&host.to_string()))),
             Err(_) => Err(wrong()),
@@ -126,17 +143,21 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { allow: Allow::nothing(), user_agent: concat!("trunkline/", env!("CARGO_PKG_VERSION")).to_owned() }
+        Self {
+            allow: Allow::nothing(),
+            user_agent: concat!("trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
     }
 }
 
 /// Ports where something other than HTTP listens, which could be made to read a request as its own commands:
 /// the "bad ports" of the Fetch standard, SIP and common databases.
 const REFUSED_PORTS: [u16; 84] = [
-    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111,
-    113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548,
-    554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1433, 1719, 1720, 1723, 2049, 3306, 3389, 3659, 4045, 4190, 5060, 5061,
-    5432, 6000, 6379, 6566, 6667, 6697, 11211, 27017, 445,
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
+    103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465,
+    512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993,
+    995, 1433, 1719, 1720, 1723, 2049, 3306, 3389, 3659, 4045, 4190, 5060, 5061, 5432, 6000, 6379,
+    6566, 6667, 6697, 11211, 27017, 445,
 ];
 
 /// What addresses a connection for one request may lead to. Connections are only shared between requests with
@@ -150,9 +171,16 @@ pub(crate) struct Permission {
 
 impl Permission {
     /// Checks all that can be checked before a name is resolved.
-    pub(crate) fn for_request(url: &Url, policy: &Allow, request: &Allow) -> Result<Self, OutboundError> {
+    pub(crate) fn for_request(
+        url: &Url,
+        policy: &Allow,
+        request: &Allow,
+    ) -> Result<Self, OutboundError> {
         let refuse = |reason: &str| {
-            Err(OutboundError::Refused { target: display_target(url), reason: reason.to_owned() })
+            Err(OutboundError::Refused {
+                target: display_target(url),
+                reason: reason.to_owned(),
+            })
         };
         if !matches!(url.scheme(), "http" | "https") {
             return refuse("only http and https may be used");
@@ -164,18 +192,25 @@ impl Permission {
             return refuse("the URL has no host");
         };
         let entries = || policy.0.iter().chain(&request.0);
-        let own_origin = entries().any(|entry| matches!(entry,
+        let own_origin = entries().any(|entry| {
+            matches!(entry,
             AllowEntry::Origin { scheme, host: allowed, port: allowed_port }
-                if scheme == url.scheme() && *allowed == host && *allowed_port == port));
+                if scheme == url.scheme() && *allowed == host && *allowed_port == port)
+        });
         if !own_origin && (port == 0 || REFUSED_PORTS.contains(&port)) {
             return refuse(&format!("port {port} is not for HTTP"));
         }
-        let host_allowed = own_origin || entries().any(|entry| matches!(entry, AllowEntry::Host(allowed) if *allowed == host));
+        let host_allowed = own_origin
+            || entries()
+                .any(|entry| matches!(entry, AllowEntry::Host(allowed) if *allowed == host));
         let networks = entries().filter_map(|entry| match entry {
             AllowEntry::Network { address, prefix } => Some((*address, *prefix)),
             _ => None,
         });
-        let permission = Self { networks: networks.collect(), host: host_allowed.then_some(host) };
+        let permission = Self {
+            networks: networks.collect(),
+            host: host_allowed.then_some(host),
+        };
         // A name is checked when it is resolved; an address never is, so it is checked here.
         let literal = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
@@ -193,7 +228,10 @@ impl Permission {
     /// Whether a connection to `host` may go to `address`.
     pub(crate) fn check(&self, host: &str, address: IpAddr) -> Result<(), String> {
         let allowed = self.host.as_deref() == Some(normal_host(host).as_str())
-            || self.networks.iter().any(|(network, prefix)| address::contains(*network, *prefix, address));
+            || self
+                .networks
+                .iter()
+                .any(|(network, prefix)| address::contains(*network, *prefix, address));
         match address::special(address) {
             Some(what) if !allowed => Err(format!("{host} is {what}")),
             _ => Ok(()),
@@ -203,7 +241,9 @@ impl Permission {
 
 /// The host as it is compared: lower case, without the dot that ends a full name.
 fn host_text(url: &Url) -> Option<String> {
-    url.host_str().map(normal_host).filter(|host| !host.is_empty())
+    url.host_str()
+        .map(normal_host)
+        .filter(|host| !host.is_empty())
 }
 
 fn normal_host(host: &str) -> String {

@@ -1,6 +1,6 @@
 //! Names to addresses, and no address that may not be reached.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,7 +24,16 @@ pub(crate) struct SystemLookup;
 #[async_trait]
 impl Lookup for SystemLookup {
     async fn lookup(&self, name: &str) -> std::io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+        let found = tokio::net::lookup_host((name, 0)).await;
+        let bare = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        match found {
+            Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
+            // RFC 6761 §6.3: these are loopback whatever the resolver knows, so they are refused as such.
+            Err(_) if bare == "localhost" || bare.ends_with(".localhost") => {
+                Ok(vec![Ipv4Addr::LOCALHOST.into()])
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -50,7 +59,10 @@ impl Resolve for CheckedResolver {
         let (lookup, permission) = (Arc::clone(&self.lookup), self.permission.clone());
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let addresses = lookup.lookup(&host).await.map_err(|_| NoAddress(host.clone()))?;
+            let addresses = lookup
+                .lookup(&host)
+                .await
+                .map_err(|_| NoAddress(host.clone()))?;
             if addresses.is_empty() {
                 return Err(NoAddress(host).into());
             }
@@ -58,7 +70,11 @@ impl Resolve for CheckedResolver {
             for address in &addresses {
                 permission.check(&host, *address).map_err(AddressRefused)?;
             }
-            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            let addresses: Addrs = Box::new(
+                addresses
+                    .into_iter()
+                    .map(|address| SocketAddr::new(address, 0)),
+            );
             Ok(addresses)
         })
     }

@@ -1,0 +1,142 @@
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{Doc, Index};
+use crate::Manifest;
+
+fn cloudtalk() -> (Manifest, Index) {
+    let manifest = Manifest::parse(crate::builtin::manifests()[0].1).unwrap();
+    let index = Index::build(manifest.actions.iter().map(crate::Action::search_doc));
+    (manifest, index)
+}
+
+#[track_caller]
+fn assert_first(intent: &str, key: &str) {
+    let (manifest, index) = cloudtalk();
+    let hits = index.search(intent, 5);
+    let found: Vec<_> = hits
+        .iter()
+        .map(|hit| manifest.actions[hit.doc].key.as_str())
+        .collect();
+    assert_eq!(found.first(), Some(&key), "{intent}: {found:?}");
+}
+
+#[test]
+fn plain_requests_find_their_action() {
+    assert_first("send a text message", "send-sms");
+    assert_first("download the recording of a call", "get-call-recording");
+    assert_first("list recent calls", "list-calls");
+    assert_first("find a contact by phone number", "list-contacts");
+    assert_first("remove a contact", "delete-contact");
+    assert_first("label a customer", "add-tags-to-contact");
+}
+
+#[test]
+fn an_identifier_asks_for_one_and_a_plural_for_many() {
+    assert_first("call 123", "get-call");
+    assert_first("show calls", "list-calls");
+    assert_first("contact with id 5", "get-contact");
+    assert_first("contacts", "list-contacts");
+}
+
+#[test]
+fn misspelt_and_foreign_requests_are_understood() {
+    assert_first("sned sms mesage", "send-sms");
+    assert_first("updte contat", "update-contact");
+    assert_first("Kontakt löschen", "delete-contact");
+    assert_first("crear un contacto nuevo", "create-contact");
+    assert_first("发短信", "send-sms");
+}
+
+#[test]
+fn nothing_to_do_with_anything_finds_nothing_and_odd_text_is_harmless() {
+    let (_, index) = cloudtalk();
+    for intent in ["", "   ", "xqzzv wqpl", "!!!", "\u{0}", "的的的", "ß", "🙂"] {
+        let _ = index.search(intent, 5);
+    }
+    assert!(index.search("xqzzv", 5).is_empty());
+    assert!(index.search(&"call ".repeat(100_000), 5).len() <= 5);
+    assert!(
+        Index::build(std::iter::empty())
+            .search("call", 5)
+            .is_empty()
+    );
+}
+
+fn lines(path: PathBuf) -> Option<Vec<Value>> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect(),
+    )
+}
+
+/// Recall over a labelled set that is not part of the product; skipped where it is absent.
+#[test]
+fn the_labelled_set_is_ranked_well_enough() {
+    let shared = std::env::var_os("TRUNKLINE_SHARED").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let folder = shared.join("intent-search-dev");
+    let (Some(actions), Some(intents)) = (
+        lines(folder.join("actions.jsonl")),
+        lines(folder.join("intents.jsonl")),
+    ) else {
+        return;
+    };
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let mut report = String::new();
+    let mut recall = std::collections::BTreeMap::new();
+    for app in ["cloudtalk", "discourse", "googledrive", "twilio"] {
+        let own: Vec<_> = actions
+            .iter()
+            .filter(|action| action["app"] == app)
+            .collect();
+        let index = Index::build(own.iter().map(|action| {
+            Doc {
+                key: text(action, "key"),
+                title: text(action, "name"),
+                description: text(action, "description"),
+                method: text(action, "method"),
+                path: text(action, "path"),
+                parameters: action["parameters"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|name| name.as_str().map(str::to_owned))
+                    .collect(),
+                ..Doc::default()
+            }
+        }));
+        let (mut first, mut fifth, mut count) = (0, 0, 0);
+        for intent in intents.iter().filter(|intent| intent["app"] == app) {
+            let expected = intent["expected"].as_array().unwrap();
+            if expected.is_empty() {
+                continue;
+            }
+            let hits = index.search(&text(intent, "intent"), 5);
+            let at = hits
+                .iter()
+                .position(|hit| expected.contains(&own[hit.doc]["id"]));
+            count += 1;
+            first += usize::from(at == Some(0));
+            fifth += usize::from(at.is_some());
+            if at.is_none() {
+                let found: Vec<_> = hits.iter().map(|hit| text(own[hit.doc], "key")).collect();
+                report.push_str(&format!("  missed {}: {found:?}\n", text(intent, "intent")));
+            }
+        }
+        report.push_str(&format!(
+            "{app}: R@1 {first}/{count}, R@5 {fifth}/{count}\n"
+        ));
+        recall.insert(app, fifth as f32 / count as f32);
+    }
+    #[expect(clippy::print_stdout)]
+    {
+        println!("{report}");
+    }
+    assert!(recall["cloudtalk"] >= 0.85, "{report}");
+}
