@@ -58,7 +58,11 @@ impl Core {
     /// A Via for a request of ours over this flow.
     pub fn via(&self, flow: &Flow, branch: &str) -> String {
         let transport = flow.transport();
-        format!("SIP/2.0/{} {};branch={branch};rport", transport.as_str(), self.authority(transport))
+        format!(
+            "SIP/2.0/{} {};branch={branch};rport",
+            transport.as_str(),
+            self.authority(transport)
+        )
     }
 
     /// Where peers reach us over a transport.
@@ -162,15 +166,24 @@ impl Core {
 
     /// A response with our name on it.
     pub fn answer(&self, request: &Request, tx: &ServerHandle, status: u16) -> Response {
-        request.response(status, tx.to_tag()).with("Server", self.config.user_agent.clone())
+        request
+            .response(status, tx.to_tag())
+            .with("Server", self.config.user_agent.clone())
     }
 
     pub fn options(&self, request: &Request, tx: &ServerHandle) -> Response {
         // RFC 3261 §11.2: what an INVITE would be told.
-        let status = if self.draining.is_cancelled() { 503 } else { 200 };
+        let status = if self.draining.is_cancelled() {
+            503
+        } else {
+            200
+        };
         self.answer(request, tx, status)
             .with("Allow", ALLOW)
-            .with("Accept", "application/sdp, application/dtmf-relay, application/dtmf")
+            .with(
+                "Accept",
+                "application/sdp, application/dtmf-relay, application/dtmf",
+            )
             .with("Accept-Encoding", "identity")
             .with("Accept-Language", "en")
             .with("Supported", SUPPORTED)
@@ -179,7 +192,9 @@ impl Core {
 
 /// A stateless 503: it costs nothing to remember.
 fn refuse_busy(request: &Request, flow: &Flow) {
-    let response = request.response(503, &ident::tag()).with("Retry-After", "5");
+    let response = request
+        .response(503, &ident::tag())
+        .with("Retry-After", "5");
     response_flow(request, flow).send(Bytes::from(response.to_bytes()));
 }
 
@@ -200,6 +215,8 @@ impl Sink for Entry {
     }
 
     fn keeps(&self, flow: &Flow) -> bool {
-        self.0.upgrade().is_some_and(|core| core.registrar.is_device(flow))
+        self.0
+            .upgrade()
+            .is_some_and(|core| core.registrar.is_device(flow))
     }
 }

@@ -38,7 +38,10 @@ impl DeviceCredential {
     /// From stored digests.
     #[must_use]
     pub fn from_digests(ha1_md5: [u8; 16], ha1_sha256: [u8; 32]) -> Self {
-        Self { ha1_md5, ha1_sha256 }
+        Self {
+            ha1_md5,
+            ha1_sha256,
+        }
     }
 
     /// From a password, for the realm the stack was configured with.

@@ -161,7 +161,10 @@ pub enum LegEvent {
     /// The caller gave up, or we did, before the call was answered.
     Cancelled { reason: Option<Reason> },
     /// The answered call is over.
-    HungUp { by: HungUpBy, reason: Option<Reason> },
+    HungUp {
+        by: HungUpBy,
+        reason: Option<Reason>,
+    },
     /// A key by SIP INFO.
     Digit { digit: char, duration: Duration },
     /// The peer wants to change the session (hold, resume). Answer it with
@@ -202,7 +205,11 @@ impl Reason {
     /// Q.850 cause 16, normal call clearing.
     #[must_use]
     pub fn normal() -> Self {
-        Self { protocol: ReasonProtocol::Q850, cause: 16, text: None }
+        Self {
+            protocol: ReasonProtocol::Q850,
+            cause: 16,
+            text: None,
+        }
     }
 
     /// "Call completed elsewhere": a phone told this does not list a missed call.
@@ -258,8 +265,10 @@ impl Reason {
         };
         match &self.text {
             Some(text) => {
-                let text: String =
-                    text.chars().filter(|c| !c.is_control() && !"\"\\".contains(*c)).collect();
+                let text: String = text
+                    .chars()
+                    .filter(|c| !c.is_control() && !"\"\\".contains(*c))
+                    .collect();
                 format!("{protocol};cause={};text=\"{text}\"", self.cause)
             }
             None => format!("{protocol};cause={}", self.cause),
@@ -268,16 +277,23 @@ impl Reason {
 
     /// The first reason of a message that is one of ours.
     pub(crate) fn of(headers: &crate::wire::Headers) -> Option<Self> {
-        headers.all("Reason").flat_map(crate::wire::split_list).find_map(|value| {
-            let (protocol, params) = value.split_once(';')?;
-            let protocol = match protocol.trim().to_ascii_uppercase().as_str() {
-                "SIP" => ReasonProtocol::Sip,
-                "Q.850" => ReasonProtocol::Q850,
-                _ => return None,
-            };
-            let cause = crate::wire::param(params, "cause")?.parse().ok()?;
-            let text = crate::wire::param(params, "text").filter(|t| !t.is_empty());
-            Some(Self { protocol, cause, text })
-        })
+        headers
+            .all("Reason")
+            .flat_map(crate::wire::split_list)
+            .find_map(|value| {
+                let (protocol, params) = value.split_once(';')?;
+                let protocol = match protocol.trim().to_ascii_uppercase().as_str() {
+                    "SIP" => ReasonProtocol::Sip,
+                    "Q.850" => ReasonProtocol::Q850,
+                    _ => return None,
+                };
+                let cause = crate::wire::param(params, "cause")?.parse().ok()?;
+                let text = crate::wire::param(params, "text").filter(|t| !t.is_empty());
+                Some(Self {
+                    protocol,
+                    cause,
+                    text,
+                })
+            })
     }
 }

@@ -86,15 +86,27 @@ impl SipStack {
             return Err(SipError::NoListener);
         }
         let udp = match config.udp {
-            Some(address) => Some(Arc::new(
-                UdpSocket::bind(address).await.map_err(|source| SipError::Bind { transport: "UDP", address, source })?,
-            )),
+            Some(address) => Some(Arc::new(UdpSocket::bind(address).await.map_err(
+                |source| SipError::Bind {
+                    transport: "UDP",
+                    address,
+                    source,
+                },
+            )?)),
             None => None,
         };
         let tcp = match config.tcp {
-            Some(address) => Some(
-                TcpListener::bind(address).await.map_err(|source| SipError::Bind { transport: "TCP", address, source })?,
-            ),
+            Some(address) => {
+                Some(
+                    TcpListener::bind(address)
+                        .await
+                        .map_err(|source| SipError::Bind {
+                            transport: "TCP",
+                            address,
+                            source,
+                        })?,
+                )
+            }
             None => None,
         };
         let addresses = Addresses {
@@ -105,10 +117,17 @@ impl SipStack {
         let limits = &config.limits;
         let (events, receiver) = mpsc::channel(limits.events.max(1));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let transactions =
-            Arc::new(Transactions::new(limits.t1, limits.transactions, tasks.clone(), stop.clone()));
+        let transactions = Arc::new(Transactions::new(
+            limits.t1,
+            limits.transactions,
+            tasks.clone(),
+            stop.clone(),
+        ));
         let core = Arc::new(Core {
-            limit: Mutex::new(RateLimit::new(limits.requests_per_second, limits.request_burst)),
+            limit: Mutex::new(RateLimit::new(
+                limits.requests_per_second,
+                limits.request_burst,
+            )),
             directory,
             transactions,
             registrar,
@@ -125,7 +144,12 @@ impl SipStack {
             config,
         });
         serve(&core, udp, tcp);
-        Ok((Self { inner: Arc::new(Inner { core }) }, receiver))
+        Ok((
+            Self {
+                inner: Arc::new(Inner { core }),
+            },
+            receiver,
+        ))
     }
 
     #[must_use]
@@ -183,7 +207,9 @@ fn serve(core: &Arc<Core>, udp: Option<Arc<UdpSocket>>, tcp: Option<TcpListener>
     let listening = Listening {
         sink: Arc::clone(&sink),
         connections: Arc::clone(&core.connections),
-        slots: Arc::new(Semaphore::new(core.config.limits.connections.min(Semaphore::MAX_PERMITS))),
+        slots: Arc::new(Semaphore::new(
+            core.config.limits.connections.min(Semaphore::MAX_PERMITS),
+        )),
         tasks: core.tasks.clone(),
         stop: core.stop.clone(),
         message_bytes: core.config.limits.message_bytes,
@@ -191,7 +217,8 @@ fn serve(core: &Arc<Core>, udp: Option<Arc<UdpSocket>>, tcp: Option<TcpListener>
     };
     let _ = core.listening.set(listening.clone());
     if let Some(socket) = udp {
-        core.tasks.spawn(net::receive(socket, sink, core.stop.clone()));
+        core.tasks
+            .spawn(net::receive(socket, sink, core.stop.clone()));
     }
     if let Some(listener) = tcp {
         core.tasks.spawn(net::accept(listener, listening));
@@ -210,7 +237,10 @@ async fn housekeeping(core: Arc<Core>) {
         }
         let now = Instant::now();
         core.transactions.sweep(now);
-        core.limit.lock().unwrap_or_else(std::sync::PoisonError::into_inner).forget_rested(now);
+        core.limit
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .forget_rested(now);
         core.registrar.expire(&core).await;
     }
 }

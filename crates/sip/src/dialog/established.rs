@@ -33,7 +33,13 @@ pub(super) struct Unacknowledged {
 }
 
 impl Unacknowledged {
-    pub fn new(core: &Core, response: &Response, tx: &ServerHandle, cseq: u32, late_offer: bool) -> Self {
+    pub fn new(
+        core: &Core,
+        response: &Response,
+        tx: &ServerHandle,
+        cseq: u32,
+        late_offer: bool,
+    ) -> Self {
         let (timers, now) = (core.transactions.timers, Instant::now());
         Self {
             bytes: Bytes::from(response.to_bytes()),
@@ -81,8 +87,14 @@ struct End {
 
 impl Session {
     pub fn new(ends: Ends, dialog: Dialog, timer: &SessionTimer) -> Self {
-        let mut session =
-            Self { ends, dialog, unacknowledged: None, change: None, expires: None, hang_up: None };
+        let mut session = Self {
+            ends,
+            dialog,
+            unacknowledged: None,
+            change: None,
+            expires: None,
+            hang_up: None,
+        };
         session.refreshed(timer);
         session
     }
@@ -103,13 +115,20 @@ impl Session {
         };
         if let Some(change) = self.change.take() {
             // RFC 3261 §15.1.2: a BYE ends what is still unanswered.
-            change.tx.respond(&self.ends.core.answer(&change.request, &change.tx, 487));
+            change
+                .tx
+                .respond(&self.ends.core.answer(&change.request, &change.tx, 487));
         }
         if end.bye {
             let core = std::sync::Arc::clone(&self.ends.core);
             self.dialog.bye(&core, end.reason.as_ref()).await;
         }
-        self.ends.tell(LegEvent::HungUp { by: end.by, reason: end.reason }).await;
+        self.ends
+            .tell(LegEvent::HungUp {
+                by: end.by,
+                reason: end.reason,
+            })
+            .await;
     }
 
     /// A call we placed was answered and acknowledged.
@@ -160,14 +179,26 @@ impl Session {
         match command {
             Some(LegCommand::AnswerReinvite(sdp)) => self.answer_change(200, Some(&sdp)),
             Some(LegCommand::RejectReinvite(status)) => {
-                let status = if (300..700).contains(&status) { status } else { 488 };
+                let status = if (300..700).contains(&status) {
+                    status
+                } else {
+                    488
+                };
                 self.answer_change(status, None);
             }
-            Some(LegCommand::HangUp(reason) | LegCommand::Reject { reason: Some(reason), .. }) => {
+            Some(
+                LegCommand::HangUp(reason)
+                | LegCommand::Reject {
+                    reason: Some(reason),
+                    ..
+                },
+            ) => {
                 return self.hang_up_with(reason);
             }
             // Dropping the last handle ends the leg, too.
-            Some(LegCommand::Reject { reason: None, .. }) | None => return self.hang_up_with(Reason::normal()),
+            Some(LegCommand::Reject { reason: None, .. }) | None => {
+                return self.hang_up_with(Reason::normal());
+            }
             // Late words about an answer already given.
             Some(LegCommand::Ring | LegCommand::Progress(_) | LegCommand::Answer(_)) => {}
         }
@@ -179,19 +210,29 @@ impl Session {
             self.hang_up = Some(reason);
             return None;
         }
-        Some(End { by: HungUpBy::Us, reason: Some(reason), bye: true })
+        Some(End {
+            by: HungUpBy::Us,
+            reason: Some(reason),
+            bye: true,
+        })
     }
 
     async fn arrived(&mut self, arrived: InDialog) -> Option<End> {
         let InDialog { request, tx } = arrived;
-        let Some(tx) = tx else { return self.acknowledged(&request).await };
+        let Some(tx) = tx else {
+            return self.acknowledged(&request).await;
+        };
         let core = std::sync::Arc::clone(&self.ends.core);
         if request.from_tag() != self.dialog.remote_tag {
             tx.respond(&core.answer(&request, &tx, 481));
             return None;
         }
         // RFC 3261 §12.2.2: gaps are legal, going back is not.
-        if self.dialog.remote_cseq.is_some_and(|last| request.cseq() <= last) {
+        if self
+            .dialog
+            .remote_cseq
+            .is_some_and(|last| request.cseq() <= last)
+        {
             tx.respond(&core.answer(&request, &tx, 500));
             return None;
         }
@@ -200,7 +241,11 @@ impl Session {
             Method::Bye => {
                 tx.respond(&core.answer(&request, &tx, 200));
                 let reason = Reason::of(&request.headers);
-                return Some(End { by: HungUpBy::Peer, reason, bye: false });
+                return Some(End {
+                    by: HungUpBy::Peer,
+                    reason,
+                    bye: false,
+                });
             }
             Method::Invite | Method::Update => self.change(request, tx).await,
             Method::Info => info(&self.ends, &request, &tx).await,
@@ -214,7 +259,11 @@ impl Session {
     async fn acknowledged(&mut self, ack: &Request) -> Option<End> {
         let pending = self.unacknowledged.take_if(|u| u.cseq == ack.cseq())?;
         if let Some(reason) = self.hang_up.take() {
-            return Some(End { by: HungUpBy::Us, reason: Some(reason), bye: true });
+            return Some(End {
+                by: HungUpBy::Us,
+                reason: Some(reason),
+                bye: true,
+            });
         }
         if pending.first || pending.late_offer {
             let sdp = if pending.late_offer { ack.sdp() } else { None };
@@ -229,7 +278,11 @@ impl Session {
         let min = core.config.limits.min_session;
         let timer = SessionTimer::of(&request, min);
         if matches!(timer, SessionTimer::TooShort) {
-            return tx.respond(&core.answer(&request, &tx, 422).with("Min-SE", min.as_secs().to_string()));
+            return tx.respond(
+                &core
+                    .answer(&request, &tx, 422)
+                    .with("Min-SE", min.as_secs().to_string()),
+            );
         }
         let unconfirmed = request.method == Method::Invite && self.unacknowledged.is_some();
         if self.change.is_some() || unconfirmed {
@@ -237,7 +290,7 @@ impl Session {
             return tx.respond(&core.answer(&request, &tx, 500).with("Retry-After", "3"));
         }
         let offer = request.sdp();
-        if let Some(Err(error)) = offer.as_deref().map(sdp::Offer::parse) {
+        if let Some(Err(error)) = offer.as_deref().map(sdp::check) {
             return tx.respond(&core.answer(&request, &tx, error.status()));
         }
         if let Some(contact) = request.contact() {
@@ -252,15 +305,23 @@ impl Session {
         if request.method == Method::Invite {
             tx.respond(&core.answer(&request, &tx, 100));
         }
-        self.change = Some(Change { request, tx, deadline: Instant::now() + REINVITE_PATIENCE });
+        self.change = Some(Change {
+            request,
+            tx,
+            deadline: Instant::now() + REINVITE_PATIENCE,
+        });
         self.ends.tell(LegEvent::Reinvite { offer }).await;
     }
 
     fn answer_change(&mut self, status: u16, sdp: Option<&str>) {
-        let Some(Change { request, tx, .. }) = self.change.take() else { return };
+        let Some(Change { request, tx, .. }) = self.change.take() else {
+            return;
+        };
         let core = &self.ends.core;
         let mut response = core.answer(&request, &tx, status);
-        let Some(sdp) = sdp else { return tx.respond(&response) };
+        let Some(sdp) = sdp else {
+            return tx.respond(&response);
+        };
         let timer = SessionTimer::of(&request, core.config.limits.min_session);
         response = response
             .with("Contact", core.contact(self.dialog.flow.transport()))
@@ -326,11 +387,21 @@ mod tests {
     fn keys_are_read_from_both_kinds_of_info() {
         let ms = Duration::from_millis;
         let relay = "application/dtmf-relay";
-        assert_eq!(digit(relay, "Signal=5\r\nDuration=200\r\n"), Some(('5', ms(200))));
+        assert_eq!(
+            digit(relay, "Signal=5\r\nDuration=200\r\n"),
+            Some(('5', ms(200)))
+        );
         assert_eq!(digit(relay, "Signal= #\r\n"), Some(('#', ms(160))));
         assert_eq!(digit("application/dtmf", "10"), Some(('*', ms(160))));
         assert_eq!(digit("application/dtmf", "d\r\n"), Some(('D', ms(160))));
-        for bad in ["", "Signal=\r\n", "Signal=55", "Duration=1", "x", "Signal=1\r\nDuration=x"] {
+        for bad in [
+            "",
+            "Signal=\r\n",
+            "Signal=55",
+            "Duration=1",
+            "x",
+            "Signal=1\r\nDuration=x",
+        ] {
             assert_eq!(digit(relay, bad), None, "{bad}");
         }
     }

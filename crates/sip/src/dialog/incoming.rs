@@ -22,7 +22,9 @@ pub(crate) fn invited(core: &Arc<Core>, request: Request, tx: ServerHandle, flow
     // A device may sit on a carrier's address; then it is the device that calls.
     if core.registrar.is_device(flow) {
         let (core, flow) = (Arc::clone(core), flow.clone());
-        core.tasks.clone().spawn(async move { device_call(&core, request, tx, &flow).await });
+        core.tasks
+            .clone()
+            .spawn(async move { device_call(&core, request, tx, &flow).await });
     } else if core.directory.admits(flow.remote) {
         begin(core, request, tx, flow, None);
     } else {
@@ -31,26 +33,40 @@ pub(crate) fn invited(core: &Arc<Core>, request: Request, tx: ServerHandle, flow
 }
 
 async fn device_call(core: &Arc<Core>, request: Request, tx: ServerHandle, flow: &Flow) {
-    match core.registrar.authenticate(core, &request, flow, Challenge::Proxy).await {
+    match core
+        .registrar
+        .authenticate(core, &request, flow, Challenge::Proxy)
+        .await
+    {
         Verdict::Known(username) => begin(core, request, tx, flow, Some(username)),
         Verdict::Challenge(values) => {
             let response = core.answer(&request, &tx, 407);
-            let response = values.into_iter().fold(response, |r, v| r.with("Proxy-Authenticate", v));
+            let response = values
+                .into_iter()
+                .fold(response, |r, v| r.with("Proxy-Authenticate", v));
             tx.respond(&response);
         }
         Verdict::Refused(status) => tx.respond(&core.answer(&request, &tx, status)),
     }
 }
 
-fn begin(core: &Arc<Core>, request: Request, tx: ServerHandle, flow: &Flow, from_device: Option<String>) {
+fn begin(
+    core: &Arc<Core>,
+    request: Request,
+    tx: ServerHandle,
+    flow: &Flow,
+    from_device: Option<String>,
+) {
     let min = core.config.limits.min_session;
     let timer = SessionTimer::of(&request, min);
     if matches!(timer, SessionTimer::TooShort) {
-        let response = core.answer(&request, &tx, 422).with("Min-SE", min.as_secs().to_string());
+        let response = core
+            .answer(&request, &tx, 422)
+            .with("Min-SE", min.as_secs().to_string());
         return tx.respond(&response);
     }
     let offer = request.sdp();
-    if let Some(Err(error)) = offer.as_deref().map(sdp::Offer::parse) {
+    if let Some(Err(error)) = offer.as_deref().map(sdp::check) {
         return tx.respond(&core.answer(&request, &tx, error.status()));
     }
     let key = (request.call_id().to_owned(), tx.to_tag().to_owned());
@@ -58,7 +74,9 @@ fn begin(core: &Arc<Core>, request: Request, tx: ServerHandle, flow: &Flow, from
     let call = IncomingCall {
         leg,
         from: caller(&request),
-        to_user: SipUri::parse(&request.uri).map(|u| u.user).unwrap_or_default(),
+        to_user: SipUri::parse(&request.uri)
+            .map(|u| u.user)
+            .unwrap_or_default(),
         source: flow.remote,
         sip_call_id: request.call_id().to_owned(),
         offer,
@@ -71,7 +89,14 @@ fn begin(core: &Arc<Core>, request: Request, tx: ServerHandle, flow: &Flow, from
         return tx.respond(&response);
     }
     let dialog = Dialog::of_request(&request, tx.to_tag(), flow, from_device.is_some());
-    let incoming = Incoming { ends, request, tx, dialog, timer, last: None };
+    let incoming = Incoming {
+        ends,
+        request,
+        tx,
+        dialog,
+        timer,
+        last: None,
+    };
     core.tasks.spawn(incoming.run());
 }
 
@@ -79,8 +104,13 @@ fn caller(request: &Request) -> Party {
     let Some(from) = request.headers.get("From").and_then(NameAddr::parse) else {
         return Party::default();
     };
-    let user = SipUri::parse(&from.uri).map(|u| u.user).unwrap_or_else(|_| unescape(&from.uri));
-    Party { user, display: from.display.filter(|d| !d.is_empty()) }
+    let user = SipUri::parse(&from.uri)
+        .map(|u| u.user)
+        .unwrap_or_else(|_| unescape(&from.uri));
+    Party {
+        user,
+        display: from.display.filter(|d| !d.is_empty()),
+    }
 }
 
 struct Incoming {
@@ -139,7 +169,11 @@ impl Incoming {
             Some(LegCommand::Progress(sdp)) => self.provisional(183, Some(&sdp)),
             Some(LegCommand::Answer(sdp)) => return Next::Answered(sdp),
             Some(LegCommand::Reject { status, reason }) => {
-                let status = if (300..700).contains(&status) { status } else { 500 };
+                let status = if (300..700).contains(&status) {
+                    status
+                } else {
+                    500
+                };
                 self.refuse(status, reason.as_ref());
                 self.ends.tell(LegEvent::Failed { status, reason }).await;
                 return Next::Over;
@@ -147,7 +181,12 @@ impl Incoming {
             Some(LegCommand::HangUp(reason)) => {
                 self.refuse(603, Some(&reason));
                 let reason = Some(reason);
-                self.ends.tell(LegEvent::HungUp { by: HungUpBy::Us, reason }).await;
+                self.ends
+                    .tell(LegEvent::HungUp {
+                        by: HungUpBy::Us,
+                        reason,
+                    })
+                    .await;
                 return Next::Over;
             }
             Some(LegCommand::AnswerReinvite(_) | LegCommand::RejectReinvite(_)) => {}
@@ -163,7 +202,9 @@ impl Incoming {
     fn provisional(&mut self, status: u16, sdp: Option<&str>) {
         let core = &self.ends.core;
         let contact = core.contact(self.dialog.flow.transport());
-        let mut response = core.answer(&self.request, &self.tx, status).with("Contact", contact);
+        let mut response = core
+            .answer(&self.request, &self.tx, status)
+            .with("Contact", contact);
         response = response.with("Allow", ALLOW);
         if let Some(sdp) = sdp {
             response = response.with_sdp(sdp);
@@ -185,13 +226,23 @@ impl Incoming {
 
     /// A request in the early dialog.
     async fn early_request(&mut self, arrived: InDialog) -> Next {
-        let InDialog { request, tx: Some(tx) } = arrived else { return Next::Stay };
+        let InDialog {
+            request,
+            tx: Some(tx),
+        } = arrived
+        else {
+            return Next::Stay;
+        };
         let core = Arc::clone(&self.ends.core);
         if request.from_tag() != self.dialog.remote_tag {
             tx.respond(&core.answer(&request, &tx, 481));
             return Next::Stay;
         }
-        if self.dialog.remote_cseq.is_some_and(|last| request.cseq() <= last) {
+        if self
+            .dialog
+            .remote_cseq
+            .is_some_and(|last| request.cseq() <= last)
+        {
             tx.respond(&core.answer(&request, &tx, 500));
             return Next::Stay;
         }
@@ -207,7 +258,9 @@ impl Incoming {
             }
             Method::Options => tx.respond(&core.options(&request, &tx)),
             Method::Info => established::info(&self.ends, &request, &tx).await,
-            Method::Update if request.body.is_empty() => tx.respond(&core.answer(&request, &tx, 200)),
+            Method::Update if request.body.is_empty() => {
+                tx.respond(&core.answer(&request, &tx, 200))
+            }
             // RFC 3261 §14.2 and RFC 3311 §5.2: the first offer is still open.
             Method::Invite | Method::Update => {
                 tx.respond(&core.answer(&request, &tx, 500).with("Retry-After", "3"));
@@ -229,7 +282,13 @@ impl Incoming {
         let response = self.timer.headers(response);
         self.tx.respond(&response);
         let late_offer = self.request.sdp().is_none();
-        let pending = Unacknowledged::new(&self.ends.core, &response, &self.tx, self.request.cseq(), late_offer);
+        let pending = Unacknowledged::new(
+            &self.ends.core,
+            &response,
+            &self.tx,
+            self.request.cseq(),
+            late_offer,
+        );
         let session = established::Session::new(self.ends, self.dialog, &self.timer);
         session.run(Some(pending)).await;
     }

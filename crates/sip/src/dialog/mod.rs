@@ -36,7 +36,10 @@ const OWNER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes a request to its dialog; there being none is 481.
 pub(crate) fn deliver(core: &Arc<Core>, request: Request, tx: Option<ServerHandle>, flow: &Flow) {
-    let key = (request.call_id().to_owned(), request.to_tag().unwrap_or_default());
+    let key = (
+        request.call_id().to_owned(),
+        request.to_tag().unwrap_or_default(),
+    );
     let inbox = {
         let dialogs = core.dialogs.lock().unwrap_or_else(PoisonError::into_inner);
         dialogs.get(&key).cloned()
@@ -50,7 +53,14 @@ pub(crate) fn deliver(core: &Arc<Core>, request: Request, tx: Option<ServerHandl
         },
         None => (InDialog { request, tx }, 481),
     };
-    if let (InDialog { request, tx: Some(tx) }, status) = refused {
+    if let (
+        InDialog {
+            request,
+            tx: Some(tx),
+        },
+        status,
+    ) = refused
+    {
         let mut response = core.answer(&request, &tx, status);
         if status == 503 {
             response = response.with("Retry-After", "2");
@@ -74,11 +84,29 @@ impl Ends {
         let (command_sender, commands) = mpsc::channel(16);
         let (events, event_receiver) = mpsc::channel(core.config.limits.leg_events.max(4));
         let (requests, inbox) = mpsc::channel(INBOX);
-        core.dialogs.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), requests);
+        core.dialogs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), requests);
         core.tally.legs.fetch_add(1, Ordering::Relaxed);
-        let handle = LegHandle { sip_call_id: key.0.clone(), commands: command_sender };
-        let ends = Self { core: Arc::clone(core), key, commands, events, inbox };
-        (Leg { handle, events: event_receiver }, ends)
+        let handle = LegHandle {
+            sip_call_id: key.0.clone(),
+            commands: command_sender,
+        };
+        let ends = Self {
+            core: Arc::clone(core),
+            key,
+            commands,
+            events,
+            inbox,
+        };
+        (
+            Leg {
+                handle,
+                events: event_receiver,
+            },
+            ends,
+        )
     }
 
     /// Tells the owner. One that does not listen misses it; one that hangs
@@ -90,7 +118,11 @@ impl Ends {
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        self.core.dialogs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.core
+            .dialogs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
         self.core.tally.legs.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -142,7 +174,9 @@ impl Dialog {
             remote_tag: response.to_tag(),
             local_cseq: invite.cseq(),
             remote_cseq: None,
-            remote_target: response.contact().map_or_else(|| invite.uri.clone(), |c| c.uri),
+            remote_target: response
+                .contact()
+                .map_or_else(|| invite.uri.clone(), |c| c.uri),
             route_set,
             flow: flow.clone(),
             sticky: true,
@@ -157,7 +191,13 @@ impl Dialog {
         self.request_numbered(core, method, self.local_cseq, flow)
     }
 
-    fn request_numbered(&self, core: &Core, method: Method, cseq: u32, flow: &Flow) -> (Request, String) {
+    fn request_numbered(
+        &self,
+        core: &Core,
+        method: Method,
+        cseq: u32,
+        flow: &Flow,
+    ) -> (Request, String) {
         let branch = ident::branch();
         let mut headers = Headers::default();
         headers.push("Via", core.via(flow, &branch));
@@ -170,7 +210,10 @@ impl Dialog {
         headers.push("Call-ID", &self.call_id);
         headers.push("CSeq", format!("{cseq} {method}"));
         headers.push("User-Agent", core.config.user_agent.clone());
-        let request = Request { headers, ..Request::new(method, self.remote_target.clone()) };
+        let request = Request {
+            headers,
+            ..Request::new(method, self.remote_target.clone())
+        };
         (request, branch)
     }
 
@@ -186,13 +229,19 @@ impl Dialog {
             .first()
             .and_then(|route| NameAddr::parse(route))
             .map_or_else(|| self.remote_target.clone(), |route| route.uri);
-        let Ok(uri) = SipUri::parse(&next) else { return self.flow.clone() };
-        let Ok(ip) = uri.host.parse::<IpAddr>() else { return self.flow.clone() };
+        let Ok(uri) = SipUri::parse(&next) else {
+            return self.flow.clone();
+        };
+        let Ok(ip) = uri.host.parse::<IpAddr>() else {
+            return self.flow.clone();
+        };
         if is_private(ip) && !is_private(self.flow.remote.ip()) {
             return self.flow.clone();
         }
         let remote = SocketAddr::new(ip, uri.port.unwrap_or(5060));
-        core.flow_to(Transport::Udp, remote).await.unwrap_or_else(|| self.flow.clone())
+        core.flow_to(Transport::Udp, remote)
+            .await
+            .unwrap_or_else(|| self.flow.clone())
     }
 
     /// Sends BYE and sees it through in a task of its own.
@@ -203,21 +252,36 @@ impl Dialog {
             request.headers.push("Reason", reason.to_header());
         }
         let (events, mut outcome) = mpsc::channel::<(usize, ClientEvent)>(4);
-        core.transactions.send(Outgoing { request, branch, flow, index: 0, events });
+        core.transactions.send(Outgoing {
+            request,
+            branch,
+            flow,
+            index: 0,
+            events,
+        });
         // The leg is over whatever the peer says; the transaction repeats the
         // BYE until it is answered or time is up.
-        core.tasks.spawn(async move { while outcome.recv().await.is_some() {} });
+        core.tasks
+            .spawn(async move { while outcome.recv().await.is_some() {} });
     }
 }
 
 fn routes(headers: &Headers) -> Vec<String> {
-    headers.all("Record-Route").flat_map(split_list).map(str::to_owned).collect()
+    headers
+        .all("Record-Route")
+        .flat_map(split_list)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || (v6.segments()[0] & 0xfe00) == 0xfc00,
+        IpAddr::V4(v4) => {
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback() || v6.is_unspecified() || (v6.segments()[0] & 0xfe00) == 0xfc00
+        }
     }
 }
 
@@ -231,12 +295,20 @@ pub(crate) enum SessionTimer {
 
 impl SessionTimer {
     pub fn of(request: &Request, min: Duration) -> Self {
-        let Some(value) = request.headers.get("Session-Expires") else { return Self::None };
+        let Some(value) = request.headers.get("Session-Expires") else {
+            return Self::None;
+        };
         let seconds = value.split(';').next().unwrap_or_default().trim();
         match seconds.parse::<u64>() {
             Ok(seconds) if seconds < min.as_secs() => Self::TooShort,
             // The peer must be able to refresh, since we do not.
-            Ok(seconds) if request.headers.tokens("Supported").iter().any(|t| t == "timer") => {
+            Ok(seconds)
+                if request
+                    .headers
+                    .tokens("Supported")
+                    .iter()
+                    .any(|t| t == "timer") =>
+            {
                 Self::Every(seconds.min(86_400))
             }
             _ => Self::None,

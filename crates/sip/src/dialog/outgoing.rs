@@ -17,10 +17,36 @@ use crate::{Binding, Leg, Reason, ident};
 
 /// Headers the dialog writes itself, and those no caller may forge.
 const OWN_HEADERS: &[&str] = &[
-    "via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "contact", "m", "max-forwards",
-    "route", "record-route", "content-length", "l", "content-type", "c", "content-encoding", "e",
-    "require", "proxy-require", "supported", "k", "allow", "authorization", "proxy-authorization",
-    "session-expires", "x", "min-se",
+    "via",
+    "v",
+    "from",
+    "f",
+    "to",
+    "t",
+    "call-id",
+    "i",
+    "cseq",
+    "contact",
+    "m",
+    "max-forwards",
+    "route",
+    "record-route",
+    "content-length",
+    "l",
+    "content-type",
+    "c",
+    "content-encoding",
+    "e",
+    "require",
+    "proxy-require",
+    "supported",
+    "k",
+    "allow",
+    "authorization",
+    "proxy-authorization",
+    "session-expires",
+    "x",
+    "min-se",
 ];
 
 /// Places a call to one binding, or to all of a username at once.
@@ -31,7 +57,8 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
     for (name, value) in &dial.headers {
         let token = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         let own = OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name));
-        let clean = !name.is_empty() && name.bytes().all(token) && !value.chars().any(char::is_control);
+        let clean =
+            !name.is_empty() && name.bytes().all(token) && !value.chars().any(char::is_control);
         if own || !clean {
             return Err(DialError::Header { name: name.clone() });
         }
@@ -52,11 +79,28 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
             forks.add_unreachable();
             continue;
         };
-        let invite = Invite { core, dial: &dial, username: &username, call_id: &call_id, tag: &tag };
+        let invite = Invite {
+            core,
+            dial: &dial,
+            username: &username,
+            call_id: &call_id,
+            tag: &tag,
+        };
         let (request, branch) = invite.to(binding, &flow);
-        let fork = Fork::new(request.clone(), branch.clone(), flow.clone(), binding.contact.clone());
+        let fork = Fork::new(
+            request.clone(),
+            branch.clone(),
+            flow.clone(),
+            binding.contact.clone(),
+        );
         let index = forks.add(fork);
-        let outgoing = Outgoing { request, branch, flow, index, events: events.clone() };
+        let outgoing = Outgoing {
+            request,
+            branch,
+            flow,
+            index,
+            events: events.clone(),
+        };
         if !core.transactions.send(outgoing) {
             forks.forks[index].refused = Some(503);
         }
@@ -65,7 +109,12 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
     if forks.forks.iter().all(|fork| fork.refused == Some(503)) && forks.any_sent() {
         return Err(DialError::Busy);
     }
-    let calling = Calling { ends, forks, incoming, rang: false };
+    let calling = Calling {
+        ends,
+        forks,
+        incoming,
+        rang: false,
+    };
     core.tasks.spawn(calling.run());
     Ok(leg)
 }
@@ -87,8 +136,14 @@ impl Invite<'_> {
         let mut headers = Headers::default();
         headers.push("Via", core.via(flow, &branch));
         headers.push("Max-Forwards", "70");
-        headers.push("From", format!("{};tag={}", party(&self.dial.from, &authority), self.tag));
-        headers.push("To", format!("<sip:{}@{authority}>", escape_user(self.username)));
+        headers.push(
+            "From",
+            format!("{};tag={}", party(&self.dial.from, &authority), self.tag),
+        );
+        headers.push(
+            "To",
+            format!("<sip:{}@{authority}>", escape_user(self.username)),
+        );
         headers.push("Call-ID", self.call_id);
         headers.push("CSeq", "1 INVITE");
         headers.push("Contact", core.contact(flow.transport()));
@@ -107,7 +162,11 @@ impl Invite<'_> {
 }
 
 fn party(party: &Party, authority: &str) -> String {
-    let user = if party.user.is_empty() { "anonymous" } else { &party.user };
+    let user = if party.user.is_empty() {
+        "anonymous"
+    } else {
+        &party.user
+    };
     let uri = format!("<sip:{}@{authority}>", escape_user(user));
     match &party.display {
         Some(display) => {
@@ -184,7 +243,13 @@ enum Outcome {
 
 impl Forks {
     fn new(core: Arc<Core>) -> Self {
-        Self { core, forks: Vec::new(), unreachable: 0, ended: None, acknowledged: HashMap::new() }
+        Self {
+            core,
+            forks: Vec::new(),
+            unreachable: 0,
+            ended: None,
+            acknowledged: HashMap::new(),
+        }
     }
 
     fn add(&mut self, fork: Fork) -> usize {
@@ -201,7 +266,9 @@ impl Forks {
     }
 
     fn is_over(&self) -> bool {
-        self.forks.iter().all(|fork| fork.refused.is_some() || fork.answered)
+        self.forks
+            .iter()
+            .all(|fork| fork.refused.is_some() || fork.answered)
     }
 
     /// The refusal to report when all refused: a final word for all, then busy,
@@ -230,7 +297,9 @@ impl Forks {
 
     fn cancel(&mut self, index: usize) {
         let Some(reason) = &self.ended else { return };
-        let Some(fork) = self.forks.get_mut(index) else { return };
+        let Some(fork) = self.forks.get_mut(index) else {
+            return;
+        };
         if fork.cancelled || !fork.proceeding || fork.answered || fork.refused.is_some() {
             return;
         }
@@ -243,18 +312,31 @@ impl Forks {
         }
         headers.push("CSeq", format!("{} CANCEL", fork.invite.cseq()));
         headers.push("Reason", reason.to_header());
-        let request = Request { headers, ..Request::new(Method::Cancel, fork.invite.uri.clone()) };
+        let request = Request {
+            headers,
+            ..Request::new(Method::Cancel, fork.invite.uri.clone())
+        };
         let (events, mut outcome) = mpsc::channel(4);
         let (branch, flow) = (fork.branch.clone(), fork.flow.clone());
-        self.core.transactions.send(Outgoing { request, branch, flow, index, events });
-        self.core.tasks.spawn(async move { while outcome.recv().await.is_some() {} });
+        self.core.transactions.send(Outgoing {
+            request,
+            branch,
+            flow,
+            index,
+            events,
+        });
+        self.core
+            .tasks
+            .spawn(async move { while outcome.recv().await.is_some() {} });
     }
 
     /// Takes an event of a fork. Answers after the end are acknowledged and
     /// hung up here, whatever fork they come from.
     async fn on(&mut self, index: usize, event: ClientEvent) -> Outcome {
         let over = self.ended.is_some();
-        let Some(fork) = self.forks.get_mut(index) else { return Outcome::Nothing };
+        let Some(fork) = self.forks.get_mut(index) else {
+            return Outcome::Nothing;
+        };
         let response = match event {
             ClientEvent::Response(response) => response,
             ClientEvent::TimedOut => {
@@ -270,7 +352,11 @@ impl Forks {
             ..200 => {
                 fork.proceeding = true;
                 self.cancel(index);
-                if over { Outcome::Nothing } else { Outcome::Provisional(response) }
+                if over {
+                    Outcome::Nothing
+                } else {
+                    Outcome::Provisional(response)
+                }
             }
             200..300 => {
                 let first = !fork.answered;
@@ -294,7 +380,9 @@ impl Forks {
 
     fn acknowledge_again(&self, index: usize, response: &Response) -> bool {
         let key = (index, response.to_tag().unwrap_or_default());
-        let Some((ack, flow)) = self.acknowledged.get(&key) else { return false };
+        let Some((ack, flow)) = self.acknowledged.get(&key) else {
+            return false;
+        };
         flow.send(ack.clone());
         true
     }
@@ -309,7 +397,10 @@ impl Forks {
         flow.send(bytes.clone());
         // A device that answers under ever new tags gets no memory for it.
         if self.acknowledged.len() < 16 {
-            self.acknowledged.insert((index, response.to_tag().unwrap_or_default()), (bytes, flow));
+            self.acknowledged.insert(
+                (index, response.to_tag().unwrap_or_default()),
+                (bytes, flow),
+            );
         }
         Some(dialog)
     }
@@ -387,7 +478,11 @@ impl Calling {
 
     /// A 6xx speaks for all devices of the user (RFC 3261 §16.7 step 5).
     fn refused_by_all_means(&self) -> Option<Reason> {
-        let refused = self.forks.forks.iter().any(|fork| fork.refused.is_some_and(|s| s >= 600));
+        let refused = self
+            .forks
+            .forks
+            .iter()
+            .any(|fork| fork.refused.is_some_and(|s| s >= 600));
         (refused && self.forks.ended.is_none()).then(Reason::normal)
     }
 
@@ -401,18 +496,36 @@ impl Calling {
     }
 
     async fn give_up(mut self, reason: Option<Reason>) {
-        self.forks.end(reason.clone().unwrap_or_else(Reason::normal));
+        self.forks
+            .end(reason.clone().unwrap_or_else(Reason::normal));
         self.ends.tell(LegEvent::Cancelled { reason }).await;
-        let Self { ends, forks, incoming, .. } = self;
+        let Self {
+            ends,
+            forks,
+            incoming,
+            ..
+        } = self;
         drop(ends);
         forks.drain(incoming).await;
     }
 
     async fn answered(mut self, index: usize, response: &Response) {
-        let Some(dialog) = self.forks.acknowledge(index, response).await else { return };
+        let Some(dialog) = self.forks.acknowledge(index, response).await else {
+            return;
+        };
         self.forks.end(Reason::completed_elsewhere());
-        let contact = self.forks.forks.get(index).map(|f| f.contact.clone()).unwrap_or_default();
-        let Self { ends, forks, incoming, .. } = self;
+        let contact = self
+            .forks
+            .forks
+            .get(index)
+            .map(|f| f.contact.clone())
+            .unwrap_or_default();
+        let Self {
+            ends,
+            forks,
+            incoming,
+            ..
+        } = self;
         ends.core.tasks.spawn(forks.drain(incoming));
         let sdp = response.sdp().unwrap_or_default();
         let session = established::Session::new(ends, dialog, &SessionTimer::None);
@@ -422,7 +535,13 @@ impl Calling {
 
 /// A request in a dialog the device has not confirmed yet.
 async fn early_request(ends: &Ends, arrived: &InDialog) {
-    let InDialog { request, tx: Some(tx) } = arrived else { return };
+    let InDialog {
+        request,
+        tx: Some(tx),
+    } = arrived
+    else {
+        return;
+    };
     let core = &ends.core;
     match request.method {
         Method::Options => tx.respond(&core.options(request, tx)),

@@ -16,7 +16,11 @@ pub(crate) struct RateLimit {
 
 impl RateLimit {
     pub fn new(per_second: u32, burst: u32) -> Self {
-        Self { per_second: per_second.into(), burst: burst.max(1).into(), buckets: HashMap::new() }
+        Self {
+            per_second: per_second.into(),
+            burst: burst.max(1).into(),
+            buckets: HashMap::new(),
+        }
     }
 
     /// Takes one token; false when there is none left.

@@ -45,7 +45,10 @@ enum Medium {
 
 impl Flow {
     pub fn udp(socket: Arc<UdpSocket>, remote: SocketAddr) -> Self {
-        Self { remote, via: Medium::Udp(socket) }
+        Self {
+            remote,
+            via: Medium::Udp(socket),
+        }
     }
 
     pub fn transport(&self) -> Transport {

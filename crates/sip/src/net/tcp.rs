@@ -64,7 +64,10 @@ fn serve(stream: TcpStream, remote: SocketAddr, with: &Listening) -> Option<Flow
     let _ = stream.set_nodelay(true);
     let (reading, writing) = stream.into_split();
     let (queue, queued) = mpsc::channel(WRITE_QUEUE);
-    let flow = Flow { remote, via: Medium::Tcp(queue) };
+    let flow = Flow {
+        remote,
+        via: Medium::Tcp(queue),
+    };
     let id = with.connections.add(&flow);
     let closed = with.stop.child_token();
     with.tasks.spawn(write(writing, queued, closed.clone()));
@@ -78,7 +81,11 @@ fn serve(stream: TcpStream, remote: SocketAddr, with: &Listening) -> Option<Flow
     Some(flow)
 }
 
-async fn write(mut half: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes>, closed: CancellationToken) {
+async fn write(
+    mut half: OwnedWriteHalf,
+    mut queue: mpsc::Receiver<Bytes>,
+    closed: CancellationToken,
+) {
     loop {
         let data = tokio::select! {
             biased;
@@ -146,11 +153,22 @@ fn next_message(buffer: &mut BytesMut, limit: usize) -> Framed {
         return Framed::Ping;
     }
     // A single line break may be a pong, or the first half of a ping.
-    while buffer.len() > 2 && buffer.starts_with(b"\r\n") && !b"\r\n\r\n".starts_with(&buffer[..buffer.len().min(4)]) {
+    while buffer.len() > 2
+        && buffer.starts_with(b"\r\n")
+        && !b"\r\n\r\n".starts_with(&buffer[..buffer.len().min(4)])
+    {
         let _ = buffer.split_to(2);
     }
-    let Some(head) = buffer.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) else {
-        return if buffer.len() > limit { Framed::Oversized } else { Framed::Incomplete };
+    let Some(head) = buffer
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .map(|at| at + 4)
+    else {
+        return if buffer.len() > limit {
+            Framed::Oversized
+        } else {
+            Framed::Incomplete
+        };
     };
     let Some(length) = content_length(&buffer[..head]) else {
         return Framed::Broken(buffer.split().freeze());
@@ -172,7 +190,9 @@ fn content_length(head: &[u8]) -> Option<usize> {
     let mut found = None;
     let mut typed = false;
     for line in head.split(|b| *b == b'\n') {
-        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
+        let Some(colon) = line.iter().position(|b| *b == b':') else {
+            continue;
+        };
         let name = line[..colon].trim_ascii();
         typed |= name.eq_ignore_ascii_case(b"Content-Type") || name.eq_ignore_ascii_case(b"c");
         if !name.eq_ignore_ascii_case(b"Content-Length") && !name.eq_ignore_ascii_case(b"l") {
@@ -210,16 +230,31 @@ mod tests {
                 }
             }
         }
-        assert_eq!(got, ["A\r\nContent-Length: 3\r\n\r\nxyz", "B\r\nl: 0", "ping"]);
+        assert_eq!(
+            got,
+            ["A\r\nContent-Length: 3\r\n\r\nxyz", "B\r\nl: 0", "ping"]
+        );
     }
 
     #[test]
     fn what_cannot_be_framed_is_said_so() {
         let frame = |text: &str| next_message(&mut BytesMut::from(text), 40);
-        assert!(matches!(frame("A\r\nl: 1\r\nl: 1\r\n\r\n"), Framed::Broken(_)));
-        assert!(matches!(frame("A\r\nContent-Length: -1\r\n\r\n"), Framed::Broken(_)));
-        assert!(matches!(frame("A\r\nContent-Type: x\r\n\r\n"), Framed::Broken(_)));
-        assert!(matches!(frame("A\r\nContent-Length: 999\r\n\r\n"), Framed::Oversized));
+        assert!(matches!(
+            frame("A\r\nl: 1\r\nl: 1\r\n\r\n"),
+            Framed::Broken(_)
+        ));
+        assert!(matches!(
+            frame("A\r\nContent-Length: -1\r\n\r\n"),
+            Framed::Broken(_)
+        ));
+        assert!(matches!(
+            frame("A\r\nContent-Type: x\r\n\r\n"),
+            Framed::Broken(_)
+        ));
+        assert!(matches!(
+            frame("A\r\nContent-Length: 999\r\n\r\n"),
+            Framed::Oversized
+        ));
         assert!(matches!(frame(&"A".repeat(41)), Framed::Oversized));
     }
 }

@@ -64,9 +64,20 @@ impl Table {
     }
 
     /// All of a REGISTER or nothing of it (RFC 3261 §10.3 step 7).
-    pub fn apply(&mut self, username: &str, change: Change, request: &Request, flow: &Flow, now: Timestamp) -> Result<(), Refusal> {
+    pub fn apply(
+        &mut self,
+        username: &str,
+        change: Change,
+        request: &Request,
+        flow: &Flow,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let (call_id, cseq) = (request.call_id(), request.cseq());
-        let held = self.users.get(username).map(Vec::as_slice).unwrap_or_default();
+        let held = self
+            .users
+            .get(username)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let stale = |b: &Binding| b.call_id == call_id && b.cseq >= cseq;
         let contacts = match change {
             Change::RemoveAll => {
@@ -106,10 +117,15 @@ impl Table {
                 contact,
                 received: flow.remote,
                 transport: flow.transport(),
-                expires_at: now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX),
+                expires_at: now
+                    .checked_add(jiff::SignedDuration::from_secs(seconds))
+                    .unwrap_or(Timestamp::MAX),
                 call_id: call_id.to_owned(),
                 cseq,
-                user_agent: request.headers.get("User-Agent").map(|v| v.chars().take(200).collect()),
+                user_agent: request
+                    .headers
+                    .get("User-Agent")
+                    .map(|v| v.chars().take(200).collect()),
             };
             self.put(username, binding);
         }
@@ -136,14 +152,24 @@ impl Table {
     }
 
     fn put(&mut self, username: &str, binding: Binding) {
-        *self.flows.entry((binding.received, binding.transport)).or_default() += 1;
+        *self
+            .flows
+            .entry((binding.received, binding.transport))
+            .or_default() += 1;
         self.total += 1;
-        self.users.entry(username.to_owned()).or_default().push(binding);
+        self.users
+            .entry(username.to_owned())
+            .or_default()
+            .push(binding);
     }
 
     fn take(&mut self, username: &str, contact: &str) {
-        let Some(held) = self.users.get_mut(username) else { return };
-        let Some(at) = held.iter().position(|b| b.contact == contact) else { return };
+        let Some(held) = self.users.get_mut(username) else {
+            return;
+        };
+        let Some(at) = held.iter().position(|b| b.contact == contact) else {
+            return;
+        };
         let binding = held.remove(at);
         if held.is_empty() {
             self.users.remove(username);

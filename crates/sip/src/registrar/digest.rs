@@ -14,6 +14,16 @@ use subtle::ConstantTimeEq;
 use crate::DeviceCredential;
 use crate::wire::{Request, SipUri};
 
+/// User agents that stop at any challenge but MD5 instead of passing it over.
+/// Leaving SHA-256 out weakens nothing: they could not use it, and MD5 is offered to all.
+const MD5_ONLY: &[&str] = &["baresip v0.", "baresip v1."];
+
+/// Whether a request's sender needs an MD5 challenge alone.
+pub(super) fn md5_only(request: &Request) -> bool {
+    let agent = request.headers.get("User-Agent").unwrap_or_default();
+    MD5_ONLY.iter().any(|known| agent.starts_with(known))
+}
+
 /// Nonces whose counts are remembered at once.
 const REMEMBERED: usize = 200_000;
 
@@ -75,7 +85,9 @@ impl Credentials {
             Some(qop) if qop.eq_ignore_ascii_case("auth") => {
                 let count = params.get("nc")?;
                 // Eight hexadecimal digits (RFC 7616 §3.4); shorter ones are met in the wild.
-                let value = (count.len() <= 8).then(|| u32::from_str_radix(count, 16).ok()).flatten()?;
+                let value = (count.len() <= 8)
+                    .then(|| u32::from_str_radix(count, 16).ok())
+                    .flatten()?;
                 Some((count.clone(), value, params.get("cnonce")?.clone()))
             }
             Some(_) => return None,
@@ -100,7 +112,9 @@ impl Credentials {
             Algorithm::Md5 => hex::encode(credential.ha1_md5),
             Algorithm::Sha256 => hex::encode(credential.ha1_sha256),
         };
-        let ha2 = self.algorithm.hash(&format!("{}:{}", request.method, self.uri));
+        let ha2 = self
+            .algorithm
+            .hash(&format!("{}:{}", request.method, self.uri));
         let expected = self.algorithm.hash(&match &self.counted {
             Some((count, _, cnonce)) => format!("{ha1}:{}:{count}:{cnonce}:auth:{ha2}", self.nonce),
             None => format!("{ha1}:{}:{ha2}", self.nonce),
@@ -144,11 +158,16 @@ pub(super) struct Nonces {
 
 impl Nonces {
     pub fn new(lifetime: Duration) -> Self {
-        Self { secret: rand::random(), lifetime, used: Mutex::default() }
+        Self {
+            secret: rand::random(),
+            lifetime,
+            used: Mutex::default(),
+        }
     }
 
     fn sign(&self, head: &[u8; 16], source: IpAddr) -> [u8; 16] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
         mac.update(head);
         mac.update(source.to_canonical().to_string().as_bytes());
         let full = mac.finalize().into_bytes();
@@ -165,20 +184,33 @@ impl Nonces {
     }
 
     /// Challenge values, the stronger algorithm first (RFC 8760 §2.3).
-    pub fn challenges(&self, realm: &str, source: IpAddr, now: Timestamp, stale: bool) -> Vec<String> {
+    pub fn challenges(
+        &self,
+        realm: &str,
+        source: IpAddr,
+        now: Timestamp,
+        stale: bool,
+        md5_only: bool,
+    ) -> Vec<String> {
         let nonce = self.make(source, now);
         let stale = if stale { ", stale=true" } else { "" };
         [Algorithm::Sha256, Algorithm::Md5]
+            .into_iter()
+            .filter(|algorithm| *algorithm == Algorithm::Md5 || !md5_only)
             .map(|algorithm| {
                 let name = algorithm.name();
                 format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={name}, qop=\"auth\"{stale}")
             })
-            .into()
+            .collect()
     }
 
     pub fn check(&self, offered: &Credentials, source: IpAddr, now: Timestamp) -> Checked {
-        let Ok(raw) = hex::decode(&offered.nonce) else { return Checked::Foreign };
-        let Some((head, signature)) = raw.split_first_chunk::<16>() else { return Checked::Foreign };
+        let Ok(raw) = hex::decode(&offered.nonce) else {
+            return Checked::Foreign;
+        };
+        let Some((head, signature)) = raw.split_first_chunk::<16>() else {
+            return Checked::Foreign;
+        };
         if !bool::from(self.sign(head, source).as_slice().ct_eq(signature)) {
             return Checked::Foreign;
         }
@@ -201,7 +233,10 @@ impl Nonces {
 
     pub fn forget_old(&self, now: Timestamp) {
         let oldest = now.as_second() - self.lifetime_seconds();
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, time)| *time >= oldest);
+        self.used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, (_, time)| *time >= oldest);
     }
 
     fn lifetime_seconds(&self) -> i64 {
@@ -244,22 +279,39 @@ mod tests {
     #[test]
     fn a_nonce_ages_and_keeps_to_its_source() {
         let nonces = Nonces::new(Duration::from_secs(300));
-        let (now, here) = (Timestamp::from_second(1_000_000).unwrap(), IpAddr::from([127, 0, 0, 1]));
+        let (now, here) = (
+            Timestamp::from_second(1_000_000).unwrap(),
+            IpAddr::from([127, 0, 0, 1]),
+        );
         let offered = signed(&nonces, "00000001", now, here);
-        assert_eq!(nonces.check(&offered, IpAddr::from([127, 0, 0, 2]), now), Checked::Foreign);
+        assert_eq!(
+            nonces.check(&offered, IpAddr::from([127, 0, 0, 2]), now),
+            Checked::Foreign
+        );
         let later = Timestamp::from_second(1_000_301).unwrap();
         assert_eq!(nonces.check(&offered, here, later), Checked::Stale);
         assert_eq!(nonces.check(&offered, here, now), Checked::Fresh);
-        assert_eq!(nonces.check(&offered, here, now), Checked::Stale, "the same count again");
+        assert_eq!(
+            nonces.check(&offered, here, now),
+            Checked::Stale,
+            "the same count again"
+        );
     }
 
     #[test]
     fn counts_are_hexadecimal_and_may_skip() {
         let nonces = Nonces::new(Duration::from_secs(300));
-        let (now, here) = (Timestamp::from_second(1_000_000).unwrap(), IpAddr::from([127, 0, 0, 1]));
+        let (now, here) = (
+            Timestamp::from_second(1_000_000).unwrap(),
+            IpAddr::from([127, 0, 0, 1]),
+        );
         let mut offered = signed(&nonces, "00000009", now, here);
         assert_eq!(nonces.check(&offered, here, now), Checked::Fresh);
-        for (count, expected) in [(0x0a, Checked::Fresh), (0x1ff, Checked::Fresh), (0x10, Checked::Stale)] {
+        for (count, expected) in [
+            (0x0a, Checked::Fresh),
+            (0x1ff, Checked::Fresh),
+            (0x10, Checked::Stale),
+        ] {
             offered.counted = Some((format!("{count:08x}"), count, "c".into()));
             assert_eq!(nonces.check(&offered, here, now), expected, "{count:x}");
         }
@@ -268,7 +320,12 @@ mod tests {
     #[test]
     fn a_proof_is_for_one_resource() {
         let credential = DeviceCredential::from_password("1001", "r", "pw");
-        let mut offered = signed(&Nonces::new(Duration::from_secs(9)), "00000001", Timestamp::UNIX_EPOCH, IpAddr::from([1, 1, 1, 1]));
+        let mut offered = signed(
+            &Nonces::new(Duration::from_secs(9)),
+            "00000001",
+            Timestamp::UNIX_EPOCH,
+            IpAddr::from([1, 1, 1, 1]),
+        );
         let ha1 = Algorithm::Md5.hash("1001:r:pw");
         let prove = |o: &Credentials| {
             let ha2 = Algorithm::Md5.hash(&format!("REGISTER:{}", o.uri));

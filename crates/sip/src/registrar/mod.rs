@@ -50,7 +50,9 @@ impl Registrar {
             realm: config.realm.clone(),
             table: Mutex::new(Table::new(&config.limits, kept, Timestamp::now())),
             nonces: Nonces::new(config.limits.nonce_lifetime),
-            writing: (0..WRITE_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect(),
+            writing: (0..WRITE_LOCKS)
+                .map(|_| tokio::sync::Mutex::new(()))
+                .collect(),
         }
     }
 
@@ -69,27 +71,51 @@ impl Registrar {
 
     /// Who sent the request, by its digest. Unknown users and wrong passwords
     /// cost the same work and get the same answer.
-    pub async fn authenticate(&self, core: &Core, request: &Request, flow: &Flow, challenge: Challenge) -> Verdict {
+    pub async fn authenticate(
+        &self,
+        core: &Core,
+        request: &Request,
+        flow: &Flow,
+        challenge: Challenge,
+    ) -> Verdict {
         let header = match challenge {
             Challenge::Registrar => "Authorization",
             Challenge::Proxy => "Proxy-Authorization",
         };
         let now = Timestamp::now();
-        let offered = request.headers.all(header).find_map(|value| digest::Credentials::parse(value, &self.realm));
+        let md5_only = digest::md5_only(request);
+        let offered = request
+            .headers
+            .all(header)
+            .find_map(|value| digest::Credentials::parse(value, &self.realm));
         let Some(offered) = offered else {
-            return Verdict::Challenge(self.nonces.challenges(&self.realm, flow.remote.ip(), now, false));
+            return Verdict::Challenge(self.nonces.challenges(
+                &self.realm,
+                flow.remote.ip(),
+                now,
+                false,
+                md5_only,
+            ));
         };
         let known = core.directory.device(&offered.username).await;
         let exists = known.is_some();
         let credential = known.unwrap_or_else(|| DeviceCredential::from_digests([0; 16], [0; 32]));
         let matches = offered.matches(&credential, request);
         match self.nonces.check(&offered, flow.remote.ip(), now) {
-            Checked::Stale => {
-                Verdict::Challenge(self.nonces.challenges(&self.realm, flow.remote.ip(), now, true))
-            }
-            Checked::Foreign => {
-                Verdict::Challenge(self.nonces.challenges(&self.realm, flow.remote.ip(), now, false))
-            }
+            Checked::Stale => Verdict::Challenge(self.nonces.challenges(
+                &self.realm,
+                flow.remote.ip(),
+                now,
+                true,
+                md5_only,
+            )),
+            Checked::Foreign => Verdict::Challenge(self.nonces.challenges(
+                &self.realm,
+                flow.remote.ip(),
+                now,
+                false,
+                md5_only,
+            )),
             Checked::Fresh if matches && exists => Verdict::Known(offered.username),
             Checked::Fresh => Verdict::Refused(403),
         }
@@ -102,7 +128,10 @@ impl Registrar {
         let changed = self.table().expire(now);
         for username in changed {
             let left = self.save(core, &username).await;
-            core.publish(SipEvent::Unregistered { username, bindings: left });
+            core.publish(SipEvent::Unregistered {
+                username,
+                bindings: left,
+            });
         }
     }
 
@@ -124,22 +153,32 @@ impl Registrar {
 /// A REGISTER that passed the validation stage.
 pub(crate) fn register(core: &Arc<Core>, request: Request, tx: ServerHandle, flow: &Flow) {
     let (core, flow) = (Arc::clone(core), flow.clone());
-    core.tasks.clone().spawn(async move { answer(&core, &request, &tx, &flow).await });
+    core.tasks
+        .clone()
+        .spawn(async move { answer(&core, &request, &tx, &flow).await });
 }
 
 async fn answer(core: &Arc<Core>, request: &Request, tx: &ServerHandle, flow: &Flow) {
-    let username = match core.registrar.authenticate(core, request, flow, Challenge::Registrar).await {
+    let username = match core
+        .registrar
+        .authenticate(core, request, flow, Challenge::Registrar)
+        .await
+    {
         Verdict::Known(username) => username,
         Verdict::Challenge(values) => {
             let response = core.answer(request, tx, 401);
-            let response = values.into_iter().fold(response, |r, v| r.with("WWW-Authenticate", v));
+            let response = values
+                .into_iter()
+                .fold(response, |r, v| r.with("WWW-Authenticate", v));
             return tx.respond(&response);
         }
         Verdict::Refused(status) => return tx.respond(&core.answer(request, tx, status)),
     };
     // RFC 3261 §10.3 step 4: nobody registers for somebody else.
     let aor = request.headers.get("To").and_then(NameAddr::parse);
-    let aor = aor.and_then(|a| SipUri::parse(&a.uri).ok()).map(|uri| uri.user);
+    let aor = aor
+        .and_then(|a| SipUri::parse(&a.uri).ok())
+        .map(|uri| uri.user);
     if aor.as_deref() != Some(username.as_str()) {
         return tx.respond(&core.answer(request, tx, 403));
     }
@@ -149,7 +188,10 @@ async fn answer(core: &Arc<Core>, request: &Request, tx: &ServerHandle, flow: &F
     };
     let now = Timestamp::now();
     let before = core.registrar.bindings(&username).len();
-    let applied = core.registrar.table().apply(&username, change, request, flow, now);
+    let applied = core
+        .registrar
+        .table()
+        .apply(&username, change, request, flow, now);
     if let Err(refusal) = applied {
         let (status, extra) = match refusal {
             Refusal::TooBrief(min) => (423, Some(("Min-Expires", min.as_secs().to_string()))),
@@ -157,22 +199,34 @@ async fn answer(core: &Arc<Core>, request: &Request, tx: &ServerHandle, flow: &F
             Refusal::TooMany => (503, Some(("Retry-After", "60".to_owned()))),
         };
         let response = core.answer(request, tx, status);
-        let response = extra.into_iter().fold(response, |r, (name, value)| r.with(name, value));
+        let response = extra
+            .into_iter()
+            .fold(response, |r, (name, value)| r.with(name, value));
         return tx.respond(&response);
     }
     let count = core.registrar.save(core, &username).await;
     let mut response = core.answer(request, tx, 200);
     for binding in core.registrar.bindings(&username) {
-        let left = binding.expires_at.as_second().saturating_sub(Timestamp::now().as_second()).max(0);
+        let left = binding
+            .expires_at
+            .as_second()
+            .saturating_sub(Timestamp::now().as_second())
+            .max(0);
         response = response.with("Contact", format!("<{}>;expires={left}", binding.contact));
     }
     tx.respond(&response);
     let queried = request.headers.get("Contact").is_none();
     if !queried {
         core.publish(if count > 0 && count >= before {
-            SipEvent::Registered { username, bindings: count }
+            SipEvent::Registered {
+                username,
+                bindings: count,
+            }
         } else {
-            SipEvent::Unregistered { username, bindings: count }
+            SipEvent::Unregistered {
+                username,
+                bindings: count,
+            }
         });
     }
 }
@@ -183,14 +237,24 @@ fn read_change(request: &Request) -> Result<Change, u16> {
         Some(value) => Some(seconds(value).ok_or(400_u16)?),
         None => None,
     };
-    let values: Vec<&str> = request.headers.all("Contact").flat_map(split_list).collect();
+    let values: Vec<&str> = request
+        .headers
+        .all("Contact")
+        .flat_map(split_list)
+        .collect();
     if values.contains(&"*") {
         let alone = values.len() == 1 && header == Some(Duration::ZERO);
-        return if alone { Ok(Change::RemoveAll) } else { Err(400) };
+        return if alone {
+            Ok(Change::RemoveAll)
+        } else {
+            Err(400)
+        };
     }
     let mut contacts = Vec::new();
     for value in values {
-        let contact = NameAddr::parse(value).filter(usable_contact).ok_or(400_u16)?;
+        let contact = NameAddr::parse(value)
+            .filter(usable_contact)
+            .ok_or(400_u16)?;
         let own = match contact.param("expires") {
             // RFC 3261 §10.3: a malformed value counts as 3600.
             Some(value) => Some(seconds(&value).unwrap_or(Duration::from_secs(3600))),
@@ -204,5 +268,7 @@ fn read_change(request: &Request) -> Result<Change, u16> {
 fn seconds(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = !text.is_empty() && text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok().map(Duration::from_secs)).flatten()
+    digits
+        .then(|| text.parse().ok().map(Duration::from_secs))
+        .flatten()
 }

@@ -5,8 +5,8 @@ mod parse;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-pub use parse::Offer;
 use parse::Media;
+pub use parse::Offer;
 
 /// What we can do in a session, and where we receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,6 @@ impl SdpError {
     }
 }
 
-
 impl Codec {
     /// The static payload type (RFC 3551).
     #[must_use]
@@ -141,7 +140,10 @@ impl Direction {
 
     /// What remains when we may do this and the peer (as it says) does that.
     fn meeting(self, peer: Self) -> Self {
-        Self::of(self.sends() && peer.receives(), self.receives() && peer.sends())
+        Self::of(
+            self.sends() && peer.receives(),
+            self.receives() && peer.sends(),
+        )
     }
 }
 
@@ -158,15 +160,35 @@ impl Ours {
     }
 }
 
+/// Whether an offer can be answered at all, before its owner is troubled.
+pub(crate) fn check(text: &str) -> Result<(), SdpError> {
+    Offer::parse(text)?
+        .audio()
+        .map(|_| ())
+        .ok_or(SdpError::NoAudio)
+}
+
 /// The payload type we propose for RFC 4733 digits.
 const TELEPHONE_EVENT: u8 = 101;
 
 /// Our offer.
 #[must_use]
 pub fn offer(ours: &Ours) -> String {
-    let codecs: Vec<(u8, Codec)> = ours.codecs.iter().map(|c| (c.static_payload_type(), *c)).collect();
+    let codecs: Vec<(u8, Codec)> = ours
+        .codecs
+        .iter()
+        .map(|c| (c.static_payload_type(), *c))
+        .collect();
     let digits = ours.telephone_event.then_some(TELEPHONE_EVENT);
-    head(ours) + &audio(ours, "RTP/AVP", &codecs, digits, ours.direction, ours.ptime_ms)
+    head(ours)
+        + &audio(
+            ours,
+            "RTP/AVP",
+            &codecs,
+            digits,
+            ours.direction,
+            ours.ptime_ms,
+        )
 }
 
 /// Our answer to an offer, and what was agreed. Streams we do not take are
@@ -183,10 +205,25 @@ pub fn answer(offer: &Offer, ours: &Ours) -> Result<(String, Negotiated), SdpErr
     for (at, offered) in offer.media.iter().enumerate() {
         if at == index {
             let codecs = [(payload_type, codec)];
-            text += &audio(ours, &media.protocol, &codecs, telephone_event, agreed.direction, agreed.ptime_ms);
+            text += &audio(
+                ours,
+                &media.protocol,
+                &codecs,
+                telephone_event,
+                agreed.direction,
+                agreed.ptime_ms,
+            );
         } else {
-            let formats = if offered.formats.is_empty() { "0".to_owned() } else { offered.formats.join(" ") };
-            let _ = write!(text, "m={} 0 {} {formats}\r\n", offered.kind, offered.protocol);
+            let formats = if offered.formats.is_empty() {
+                "0".to_owned()
+            } else {
+                offered.formats.join(" ")
+            };
+            let _ = write!(
+                text,
+                "m={} 0 {} {formats}\r\n",
+                offered.kind, offered.protocol
+            );
         }
     }
     Ok((text, agreed))
@@ -203,11 +240,21 @@ pub fn negotiate_answer(ours: &Ours, answer: &Offer) -> Result<Negotiated, SdpEr
     agree(ours, media, codec, payload_type, telephone_event)
 }
 
-fn agree(ours: &Ours, media: &Media, codec: Codec, payload_type: u8, telephone_event: Option<u8>) -> Result<Negotiated, SdpError> {
+fn agree(
+    ours: &Ours,
+    media: &Media,
+    codec: Codec,
+    payload_type: u8,
+    telephone_event: Option<u8>,
+) -> Result<Negotiated, SdpError> {
     let remote_rtp = media.rtp().ok_or(SdpError::NoAudio)?;
     // RFC 3264 §8.4: an address of zeros was how hold used to be said.
     let held = remote_rtp.ip().is_unspecified();
-    let peer = if held { Direction::of(media.direction.sends(), false) } else { media.direction };
+    let peer = if held {
+        Direction::of(media.direction.sends(), false)
+    } else {
+        media.direction
+    };
     Ok(Negotiated {
         remote_rtp,
         remote_rtcp: media.rtcp(remote_rtp),
@@ -215,22 +262,37 @@ fn agree(ours: &Ours, media: &Media, codec: Codec, payload_type: u8, telephone_e
         payload_type,
         telephone_event,
         // Frames longer than 60 ms or of odd length are not made here.
-        ptime_ms: media.ptime_ms.filter(|ms| matches!(ms, 10 | 20 | 30 | 40 | 60)).unwrap_or(ours.ptime_ms),
+        ptime_ms: media
+            .ptime_ms
+            .filter(|ms| matches!(ms, 10 | 20 | 30 | 40 | 60))
+            .unwrap_or(ours.ptime_ms),
         direction: ours.direction.meeting(peer),
     })
 }
 
 fn head(ours: &Ours) -> String {
-    let Origin { session_id, version } = ours.origin;
+    let Origin {
+        session_id,
+        version,
+    } = ours.origin;
     let (family, ip) = family(ours.rtp);
-    format!("v=0\r\no=- {session_id} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n")
+    format!(
+        "v=0\r\no=- {session_id} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n"
+    )
 }
 
 fn family(address: SocketAddr) -> (&'static str, std::net::IpAddr) {
     (if address.is_ipv4() { "IP4" } else { "IP6" }, address.ip())
 }
 
-fn audio(ours: &Ours, protocol: &str, codecs: &[(u8, Codec)], digits: Option<u8>, direction: Direction, ptime_ms: u8) -> String {
+fn audio(
+    ours: &Ours,
+    protocol: &str,
+    codecs: &[(u8, Codec)],
+    digits: Option<u8>,
+    direction: Direction,
+    ptime_ms: u8,
+) -> String {
     let mut text = format!("m=audio {} {protocol}", ours.rtp.port());
     for payload_type in codecs.iter().map(|(pt, _)| *pt).chain(digits) {
         let _ = write!(text, " {payload_type}");
@@ -240,7 +302,10 @@ fn audio(ours: &Ours, protocol: &str, codecs: &[(u8, Codec)], digits: Option<u8>
         let _ = write!(text, "a=rtpmap:{payload_type} {}/8000\r\n", codec.name());
     }
     if let Some(payload_type) = digits {
-        let _ = write!(text, "a=rtpmap:{payload_type} telephone-event/8000\r\na=fmtp:{payload_type} 0-15\r\n");
+        let _ = write!(
+            text,
+            "a=rtpmap:{payload_type} telephone-event/8000\r\na=fmtp:{payload_type} 0-15\r\n"
+        );
     }
     let _ = write!(text, "a=ptime:{ptime_ms}\r\na={}\r\n", direction.as_str());
     text

@@ -36,7 +36,10 @@ impl Offer {
         let (mut address, mut direction, mut ptime_ms) = (None, Direction::SendRecv, None);
         let mut versioned = false;
         for (number, line) in text.lines().enumerate() {
-            let problem = |problem| SdpError::Syntax { line: number + 1, problem };
+            let problem = |problem| SdpError::Syntax {
+                line: number + 1,
+                problem,
+            };
             let line = line.trim_end();
             if line.is_empty() {
                 continue;
@@ -53,8 +56,10 @@ impl Offer {
             match (kind, media.last_mut()) {
                 ("m", _) if full => return Err(problem("too many streams")),
                 ("m", _) => {
-                    let mut stream = Media::parse(value).ok_or_else(|| problem("malformed stream"))?;
-                    (stream.address, stream.direction, stream.ptime_ms) = (address, direction, ptime_ms);
+                    let mut stream =
+                        Media::parse(value).ok_or_else(|| problem("malformed stream"))?;
+                    (stream.address, stream.direction, stream.ptime_ms) =
+                        (address, direction, ptime_ms);
                     media.push(stream);
                 }
                 ("c", stream) => {
@@ -70,7 +75,10 @@ impl Offer {
             }
         }
         if !versioned {
-            return Err(SdpError::Syntax { line: 1, problem: "empty" });
+            return Err(SdpError::Syntax {
+                line: 1,
+                problem: "empty",
+            });
         }
         Ok(Self { media })
     }
@@ -78,7 +86,10 @@ impl Offer {
     /// The first audio stream that is wanted, and its place.
     pub(super) fn audio(&self) -> Option<(usize, &Media)> {
         self.media.iter().enumerate().find(|(_, m)| {
-            m.kind == "audio" && m.port != 0 && m.address.is_some() && matches!(m.protocol.as_str(), "RTP/AVP" | "RTP/AVPF")
+            m.kind == "audio"
+                && m.port != 0
+                && m.address.is_some()
+                && matches!(m.protocol.as_str(), "RTP/AVP" | "RTP/AVPF")
         })
     }
 
@@ -122,7 +133,8 @@ impl Media {
                 && let Ok(pt) = pt.parse::<u8>()
                 && self.rtpmaps.len() < 128
             {
-                self.rtpmaps.push((pt, encoding.trim().to_ascii_lowercase()));
+                self.rtpmaps
+                    .push((pt, encoding.trim().to_ascii_lowercase()));
             }
         } else if let Some(rtcp) = value.strip_prefix("rtcp:") {
             let (port, rest) = rtcp.split_once(' ').unwrap_or((rtcp, ""));
@@ -134,7 +146,10 @@ impl Media {
 
     /// The payload types of the stream in the peer's order of preference.
     fn payload_types(&self) -> impl Iterator<Item = u8> {
-        self.formats.iter().filter_map(|f| f.parse::<u8>().ok()).filter(|pt| *pt < 128)
+        self.formats
+            .iter()
+            .filter_map(|f| f.parse::<u8>().ok())
+            .filter(|pt| *pt < 128)
     }
 
     fn encoding(&self, payload_type: u8) -> Option<&str> {
@@ -163,7 +178,10 @@ impl Media {
 
     /// The payload type of digits with the clock of G.711.
     pub fn telephone_event(&self) -> Option<u8> {
-        let digits = |pt: &u8| self.encoding(*pt).is_some_and(|e| e == "telephone-event/8000" || e == "telephone-event/8000/1");
+        let digits = |pt: &u8| {
+            self.encoding(*pt)
+                .is_some_and(|e| e == "telephone-event/8000" || e == "telephone-event/8000/1")
+        };
         self.payload_types().find(digits)
     }
 

@@ -7,12 +7,17 @@ fn ours() -> Ours {
         telephone_event: true,
         ptime_ms: 20,
         direction: Direction::SendRecv,
-        origin: Origin { session_id: 7, version: 1 },
+        origin: Origin {
+            session_id: 7,
+            version: 1,
+        },
     }
 }
 
 fn described(media: &str) -> Offer {
-    let text = format!("v=0\r\no=x 1 1 IN IP4 h\r\ns=-\r\nz=odd\r\nc=IN IP4 198.51.100.5\r\nt=0 0\r\n{media}");
+    let text = format!(
+        "v=0\r\no=x 1 1 IN IP4 h\r\ns=-\r\nz=odd\r\nc=IN IP4 198.51.100.5\r\nt=0 0\r\n{media}"
+    );
     Offer::parse(&text).unwrap()
 }
 
@@ -30,15 +35,33 @@ fn an_offer_is_answered_with_its_own_payload_types() {
     );
     assert_eq!(agreed.remote_rtp, "198.51.100.5:5004".parse().unwrap());
     assert_eq!(agreed.remote_rtcp, "198.51.100.6:5010".parse().unwrap());
-    assert_eq!((agreed.codec, agreed.payload_type, agreed.telephone_event, agreed.ptime_ms), (Codec::Pcma, 8, Some(98), 30));
+    assert_eq!(
+        (
+            agreed.codec,
+            agreed.payload_type,
+            agreed.telephone_event,
+            agreed.ptime_ms
+        ),
+        (Codec::Pcma, 8, Some(98), 30)
+    );
 }
 
 #[test]
 fn other_streams_are_declined_in_their_place() {
-    let offer = described("m=video 9 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\nm=audio 6000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\nm=image 1 udptl t38\r\n");
+    let offer = described(
+        "m=video 9 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\nm=audio 6000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\nm=image 1 udptl t38\r\n",
+    );
     let (text, agreed) = answer(&offer, &ours()).unwrap();
     let streams: Vec<_> = text.lines().filter(|l| l.starts_with("m=")).collect();
-    assert_eq!(streams, ["m=video 0 RTP/AVP 31", "m=audio 0 RTP/AVP 0", "m=audio 4000 RTP/AVP 0", "m=image 0 udptl t38"]);
+    assert_eq!(
+        streams,
+        [
+            "m=video 0 RTP/AVP 31",
+            "m=audio 0 RTP/AVP 0",
+            "m=audio 4000 RTP/AVP 0",
+            "m=image 0 udptl t38"
+        ]
+    );
     assert_eq!(agreed.remote_rtp, "[2001:db8::1]:6000".parse().unwrap());
     assert_eq!(agreed.telephone_event, None);
 }
@@ -46,9 +69,18 @@ fn other_streams_are_declined_in_their_place() {
 #[test]
 fn hold_is_understood_in_every_spelling() {
     for (media, direction) in [
-        ("m=audio 5004 RTP/AVP 0\r\na=sendonly\r\n", Direction::RecvOnly),
-        ("m=audio 5004 RTP/AVP 0\r\na=inactive\r\n", Direction::Inactive),
-        ("m=audio 5004 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n", Direction::RecvOnly),
+        (
+            "m=audio 5004 RTP/AVP 0\r\na=sendonly\r\n",
+            Direction::RecvOnly,
+        ),
+        (
+            "m=audio 5004 RTP/AVP 0\r\na=inactive\r\n",
+            Direction::Inactive,
+        ),
+        (
+            "m=audio 5004 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n",
+            Direction::RecvOnly,
+        ),
     ] {
         let offer = described(media);
         assert!(offer.is_hold(), "{media}");
@@ -62,10 +94,21 @@ fn hold_is_understood_in_every_spelling() {
 #[test]
 fn our_offer_and_its_answer_agree() {
     let offered = Offer::parse(&offer(&ours())).unwrap();
-    let theirs = Ours { rtp: "198.51.100.9:9000".parse().unwrap(), codecs: vec![Codec::Pcma], ..ours() };
+    let theirs = Ours {
+        rtp: "198.51.100.9:9000".parse().unwrap(),
+        codecs: vec![Codec::Pcma],
+        ..ours()
+    };
     let (text, _) = answer(&offered, &theirs).unwrap();
     let agreed = negotiate_answer(&ours(), &Offer::parse(&text).unwrap()).unwrap();
-    assert_eq!((agreed.codec, agreed.remote_rtp.port(), agreed.telephone_event), (Codec::Pcma, 9000, Some(101)));
+    assert_eq!(
+        (
+            agreed.codec,
+            agreed.remote_rtp.port(),
+            agreed.telephone_event
+        ),
+        (Codec::Pcma, 9000, Some(101))
+    );
 }
 
 #[test]
@@ -82,7 +125,14 @@ fn what_cannot_be_taken_has_its_status() {
     assert_eq!(status("m=audio 5004 RTP/AVP 9 18\r\n"), 488);
     assert_eq!(status("m=audio 5004 RTP/SAVP 0\r\n"), 488);
     assert_eq!(status(""), 488);
-    for bad in ["", "hello", "v=1\r\n", "v=0\r\nm=audio x RTP/AVP 0\r\n", "v=0\r\nc=IN IP4\r\n", "v=0\r\nlonger=x\r\n"] {
+    for bad in [
+        "",
+        "hello",
+        "v=1\r\n",
+        "v=0\r\nm=audio x RTP/AVP 0\r\n",
+        "v=0\r\nc=IN IP4\r\n",
+        "v=0\r\nlonger=x\r\n",
+    ] {
         assert_eq!(Offer::parse(bad).unwrap_err().status(), 400, "{bad:?}");
     }
 }

@@ -35,14 +35,20 @@ pub(crate) struct Outgoing {
 impl Transactions {
     /// Sends a request and keeps at it; false when too many are running.
     pub fn send(self: &Arc<Self>, outgoing: Outgoing) -> bool {
-        let Some(permit) = self.permit() else { return false };
+        let Some(permit) = self.permit() else {
+            return false;
+        };
         let key = format!("{} {}", outgoing.branch, outgoing.request.method);
         let (responses, incoming) = mpsc::channel(16);
         self.tables().client.insert(key.clone(), responses);
         let transactions = Arc::clone(self);
         self.tasks.spawn(async move {
             let stop = transactions.stop.clone();
-            let run = Run { transactions: &transactions, outgoing, incoming };
+            let run = Run {
+                transactions: &transactions,
+                outgoing,
+                incoming,
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = run.go(permit) => {}
@@ -101,7 +107,15 @@ impl Run<'_> {
             }
         };
         drop(permit);
-        self.complete(last, if reliable { Duration::ZERO } else { timers.give_up() }).await;
+        self.complete(
+            last,
+            if reliable {
+                Duration::ZERO
+            } else {
+                timers.give_up()
+            },
+        )
+        .await;
     }
 
     /// Timers D, K and M: what comes again is acknowledged again.
@@ -117,7 +131,11 @@ impl Run<'_> {
             self.outgoing.flow.send(ack.clone());
         }
         self.tell(ClientEvent::Response(Box::new(last))).await;
-        let linger = if refused { refusals_for } else { self.transactions.timers.give_up() };
+        let linger = if refused {
+            refusals_for
+        } else {
+            self.transactions.timers.give_up()
+        };
         let until = Instant::now() + linger;
         loop {
             let response = tokio::select! {
@@ -148,12 +166,19 @@ impl Run<'_> {
         headers.push("To", refusal.headers.get("To").unwrap_or_default());
         headers.push("Call-ID", invite.call_id());
         headers.push("CSeq", format!("{} ACK", invite.cseq()));
-        let ack = Request { headers, ..Request::new(Method::Ack, invite.uri.clone()) };
+        let ack = Request {
+            headers,
+            ..Request::new(Method::Ack, invite.uri.clone())
+        };
         wire(&ack)
     }
 
     async fn tell(&self, event: ClientEvent) {
         // An owner that left wants to know nothing more.
-        let _ = self.outgoing.events.send((self.outgoing.index, event)).await;
+        let _ = self
+            .outgoing
+            .events
+            .send((self.outgoing.index, event))
+            .await;
     }
 }

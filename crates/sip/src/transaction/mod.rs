@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::net::Flow;
-use crate::wire::{Method, Request, Response, cseq, split_list, Via};
+use crate::wire::{Method, Request, Response, Via, cseq, split_list};
 pub(crate) use client::{ClientEvent, Outgoing};
 pub(crate) use server::ServerHandle;
 use server::ServerTx;
@@ -92,12 +92,21 @@ impl Transactions {
 
     /// Whether the request belongs to a transaction already there.
     pub fn match_request(&self, request: &Request) -> Matched {
-        let Some(tx) = self.tables().server.get(&server_key(request, request.method)).cloned() else {
+        let Some(tx) = self
+            .tables()
+            .server
+            .get(&server_key(request, request.method))
+            .cloned()
+        else {
             return Matched::New;
         };
         if request.method == Method::Ack {
             // An ACK to a 2xx is the dialog's, even if a peer reuses the branch.
-            return if tx.acknowledge() { Matched::Absorbed } else { Matched::New };
+            return if tx.acknowledge() {
+                Matched::Absorbed
+            } else {
+                Matched::New
+            };
         }
         tx.repeat();
         Matched::Absorbed
@@ -105,14 +114,22 @@ impl Transactions {
 
     /// The INVITE transaction a CANCEL means.
     pub fn cancelled_by(&self, cancel: &Request) -> Option<Arc<ServerTx>> {
-        self.tables().server.get(&server_key(cancel, Method::Invite)).cloned()
+        self.tables()
+            .server
+            .get(&server_key(cancel, Method::Invite))
+            .cloned()
     }
 
     /// Opens a server transaction; `None` when too many are running.
     pub fn open(self: &Arc<Self>, request: &Request, flow: &Flow) -> Option<ServerHandle> {
         let permit = self.permit()?;
         let key = server_key(request, request.method);
-        let tx = Arc::new(ServerTx::new(key.clone(), request, response_flow(request, flow), permit));
+        let tx = Arc::new(ServerTx::new(
+            key.clone(),
+            request,
+            response_flow(request, flow),
+            permit,
+        ));
         self.tables().server.insert(key, Arc::clone(&tx));
         Some(ServerHandle::new(tx, Arc::clone(self)))
     }
@@ -130,17 +147,28 @@ impl Transactions {
     /// Forgets completed transactions whose time is over.
     pub fn sweep(&self, now: Instant) {
         let mut tables = self.tables();
-        while tables.lingering.front().is_some_and(|(until, _)| *until <= now) {
+        while tables
+            .lingering
+            .front()
+            .is_some_and(|(until, _)| *until <= now)
+        {
             tables.forget_oldest();
         }
     }
 
     /// Hands a response to the client transaction that waits for it.
     pub fn match_response(&self, response: Response) -> bool {
-        let Some(key) = client_key_of(&response) else { return false };
+        let Some(key) = client_key_of(&response) else {
+            return false;
+        };
         let waiting = self.tables().client.get(&key).cloned();
         // A full queue means a peer repeats itself faster than we read: lose it.
-        waiting.is_some_and(|w| !matches!(w.try_send(response), Err(mpsc::error::TrySendError::Closed(_))))
+        waiting.is_some_and(|w| {
+            !matches!(
+                w.try_send(response),
+                Err(mpsc::error::TrySendError::Closed(_))
+            )
+        })
     }
 }
 
@@ -166,10 +194,20 @@ pub(crate) fn response_flow(request: &Request, flow: &Flow) -> Flow {
 /// RFC 3261 §17.2.3: branch, sent-by and method; for a branch without the
 /// cookie, the headers that identified a transaction before there was one.
 fn server_key(request: &Request, method: Method) -> String {
-    let method = if method == Method::Ack { Method::Invite } else { method };
+    let method = if method == Method::Ack {
+        Method::Invite
+    } else {
+        method
+    };
     let via = request.top_via();
-    let sent_by = via.as_ref().map(|v| format!("{}:{:?}", v.host, v.port)).unwrap_or_default();
-    match via.and_then(|v| v.branch()).filter(|b| b.starts_with("z9hG4bK")) {
+    let sent_by = via
+        .as_ref()
+        .map(|v| format!("{}:{:?}", v.host, v.port))
+        .unwrap_or_default();
+    match via
+        .and_then(|v| v.branch())
+        .filter(|b| b.starts_with("z9hG4bK"))
+    {
         // The Call-ID keeps apart peers that reuse a constant branch.
         Some(branch) => format!("{branch} {sent_by} {method} {}", request.call_id()),
         None => format!(

@@ -38,7 +38,11 @@ impl ServerTx {
             invite: request.method == Method::Invite,
             flow,
             to_tag: request.to_tag().unwrap_or_else(ident::tag),
-            state: Mutex::new(State { last: None, status: 0, permit: Some(permit) }),
+            state: Mutex::new(State {
+                last: None,
+                status: 0,
+                permit: Some(permit),
+            }),
             acknowledged: CancellationToken::new(),
             cancelled: CancellationToken::new(),
             cancel_reason: OnceLock::new(),
@@ -90,7 +94,11 @@ pub(crate) struct ServerHandle {
 
 impl ServerHandle {
     pub fn new(tx: Arc<ServerTx>, transactions: Arc<Transactions>) -> Self {
-        Self { tx, transactions, fallback: None }
+        Self {
+            tx,
+            transactions,
+            fallback: None,
+        }
     }
 
     /// The answer given should the owner vanish.

@@ -28,8 +28,11 @@ impl NameAddr {
             // RFC 3261 §20.10: without brackets, parameters are the header's.
             let (uri, params) = rest.split_once(';').unwrap_or((rest, ""));
             let uri = uri.trim();
-            return (!uri.is_empty() && !uri.contains(char::is_whitespace))
-                .then(|| Self { display: None, uri: uri.into(), params: params.into() });
+            return (!uri.is_empty() && !uri.contains(char::is_whitespace)).then(|| Self {
+                display: None,
+                uri: uri.into(),
+                params: params.into(),
+            });
         };
         let (before, after) = (&rest[..open], &rest[open + 1..]);
         let (uri, params) = after.split_once('>')?;
@@ -80,7 +83,9 @@ pub(crate) fn param(params: &str, name: &str) -> Option<String> {
 /// The elements of a comma-separated header value; commas inside quotes and
 /// angle brackets do not separate.
 pub(crate) fn split_list(value: &str) -> impl Iterator<Item = &str> {
-    split_outside_quotes(value, ',').map(str::trim).filter(|v| !v.is_empty())
+    split_outside_quotes(value, ',')
+        .map(str::trim)
+        .filter(|v| !v.is_empty())
 }
 
 /// As [`split_list`], owned and in lower case, for option tags and the like.
@@ -128,14 +133,20 @@ impl SipUri {
     pub fn parse(text: &str) -> Result<Self, UriProblem> {
         let (scheme, rest) = text.split_once(':').ok_or(UriProblem::Syntax)?;
         let valid_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
         let clean = |c: char| c > ' ' && c != '\u{7f}' && !"<>\"".contains(c);
         if !valid_scheme || rest.is_empty() || !rest.chars().all(clean) {
             return Err(UriProblem::Syntax);
         }
         if scheme.eq_ignore_ascii_case("tel") {
             let number = rest.split(';').next().unwrap_or_default();
-            return Ok(Self { user: unescape(number), host: String::new(), port: None });
+            return Ok(Self {
+                user: unescape(number),
+                host: String::new(),
+                port: None,
+            });
         }
         if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
             return Err(UriProblem::Scheme);
@@ -154,7 +165,11 @@ impl SipUri {
         let user = user.split(';').next().unwrap_or_default();
         let authority = rest.split([';', '?']).next().unwrap_or_default();
         let (host, port) = host_port(authority).ok_or(UriProblem::Syntax)?;
-        Ok(Self { user: unescape(user), host, port })
+        Ok(Self {
+            user: unescape(user),
+            host,
+            port,
+        })
     }
 }
 
@@ -176,7 +191,9 @@ fn host_port(text: &str) -> Option<(String, Option<u16>)> {
             None => (text, None),
         }
     };
-    let named = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
+    let named = host
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
     if host.is_empty() || !named {
         return None;
     }
@@ -190,9 +207,15 @@ fn host_port(text: &str) -> Option<(String, Option<u16>)> {
 
 fn escapes_hold(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.iter().enumerate().filter(|(_, b)| **b == b'%').all(|(at, _)| {
-        bytes.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
-    })
+    bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == b'%')
+        .all(|(at, _)| {
+            bytes
+                .get(at + 1..at + 3)
+                .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+        })
 }
 
 /// Percent escapes resolved; those that are none stay as they are.
@@ -201,7 +224,9 @@ pub(crate) fn unescape(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let hex = bytes.get(at + 1..at + 3).and_then(|two| std::str::from_utf8(two).ok());
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .and_then(|two| std::str::from_utf8(two).ok());
         match (byte, hex.and_then(|two| u8::from_str_radix(two, 16).ok())) {
             // A control character would not survive being put in a header again.
             (b'%', Some(value)) if value >= b' ' && value != 0x7f => {
@@ -237,7 +262,12 @@ impl Via {
             return None;
         }
         let (host, port) = host_port(sent_by)?;
-        Some(Self { transport: transport.to_ascii_uppercase(), host, port, params: params.into() })
+        Some(Self {
+            transport: transport.to_ascii_uppercase(),
+            host,
+            port,
+            params: params.into(),
+        })
     }
 
     pub fn param(&self, name: &str) -> Option<String> {
@@ -270,7 +300,10 @@ mod tests {
         assert_eq!(quoted.uri, "sip:a@h;x=1");
         assert_eq!(quoted.param("TAG").as_deref(), Some("7"));
         let bare = NameAddr::parse("sip:a@h;tag=7").unwrap();
-        assert_eq!((bare.uri.as_str(), bare.param("tag").as_deref()), ("sip:a@h", Some("7")));
+        assert_eq!(
+            (bare.uri.as_str(), bare.param("tag").as_deref()),
+            ("sip:a@h", Some("7"))
+        );
         let token = NameAddr::parse("Anna Nová <sip:a@h>").unwrap();
         assert_eq!(token.display.as_deref(), Some("Anna Nová"));
         for bad in ["", "\"open <sip:a@h>", "<sip:a@h", "\"x\"", "<sip:a@h>junk"] {
@@ -281,10 +314,26 @@ mod tests {
     #[test]
     fn uris_are_read_or_refused() {
         let uri = SipUri::parse("sip:%2B421900;ext=1:pw@[::1]:5070;transport=tcp?x=y").unwrap();
-        assert_eq!((uri.user.as_str(), uri.host.as_str(), uri.port), ("+421900", "::1", Some(5070)));
-        assert_eq!(SipUri::parse("tel:+421900;phone-context=x").unwrap().user, "+421900");
+        assert_eq!(
+            (uri.user.as_str(), uri.host.as_str(), uri.port),
+            ("+421900", "::1", Some(5070))
+        );
+        assert_eq!(
+            SipUri::parse("tel:+421900;phone-context=x").unwrap().user,
+            "+421900"
+        );
         assert_eq!(SipUri::parse("nobody:x"), Err(UriProblem::Scheme));
-        for bad in ["", "sip:", "sip:@h", "sip:a@", "sip:a@h:x", "sip:a b@h", "<sip:a@h>", "sip:%z@h", "sip:a@h:70000"] {
+        for bad in [
+            "",
+            "sip:",
+            "sip:@h",
+            "sip:a@",
+            "sip:a@h:x",
+            "sip:a b@h",
+            "<sip:a@h>",
+            "sip:%z@h",
+            "sip:a@h:70000",
+        ] {
             assert_eq!(SipUri::parse(bad), Err(UriProblem::Syntax), "{bad}");
         }
     }
@@ -298,7 +347,10 @@ mod tests {
     #[test]
     fn via_reads_spaces_and_rport() {
         let via = Via::parse("SIP / 2.0 / udp h.example : 5070 ;rport;branch=z9hG4bKx").unwrap();
-        assert_eq!((via.transport.as_str(), via.host.as_str(), via.port), ("UDP", "h.example", Some(5070)));
+        assert_eq!(
+            (via.transport.as_str(), via.host.as_str(), via.port),
+            ("UDP", "h.example", Some(5070))
+        );
         assert!(via.wants_rport());
         assert_eq!(Via::parse("SIP/7.0/UDP h"), None);
     }

@@ -26,7 +26,10 @@ impl Headers {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|h| h.name().eq_ignore_ascii_case(name)).map(Header::value)
+        self.0
+            .iter()
+            .find(|h| h.name().eq_ignore_ascii_case(name))
+            .map(Header::value)
     }
 
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -69,7 +72,12 @@ pub(crate) struct Response {
 
 impl Request {
     pub fn new(method: Method, uri: impl Into<String>) -> Self {
-        Self { method, uri: uri.into(), headers: Headers::default(), body: Vec::new() }
+        Self {
+            method,
+            uri: uri.into(),
+            headers: Headers::default(),
+            body: Vec::new(),
+        }
     }
 
     pub fn call_id(&self) -> &str {
@@ -112,7 +120,15 @@ impl Request {
     /// A response that carries what RFC 3261 §8.2.6.2 copies from the request.
     pub fn response(&self, status: u16, to_tag: &str) -> Response {
         let mut headers = Headers::default();
-        for name in ["Via", "From", "To", "Call-ID", "CSeq", "Record-Route", "Timestamp"] {
+        for name in [
+            "Via",
+            "From",
+            "To",
+            "Call-ID",
+            "CSeq",
+            "Record-Route",
+            "Timestamp",
+        ] {
             if name == "Record-Route" && !(101..300).contains(&status) {
                 continue;
             }
@@ -124,7 +140,11 @@ impl Request {
                 }
             }
         }
-        Response { status, headers, body: Vec::new() }
+        Response {
+            status,
+            headers,
+            body: Vec::new(),
+        }
     }
 }
 
@@ -194,7 +214,12 @@ pub(crate) fn cseq(headers: &Headers) -> Option<(u32, String)> {
 
 /// The media type of a Content-Type value, without parameters.
 pub(crate) fn media_type(value: &str) -> String {
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 fn sdp_body(headers: &Headers, body: &[u8]) -> Option<String> {

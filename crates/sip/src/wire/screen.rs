@@ -32,7 +32,9 @@ pub(crate) fn screen(data: &[u8], source: SocketAddr, stream: bool) -> Screened 
         return Screened::KeepAlive;
     }
     let raw = Raw::split(data);
-    let Some(start) = raw.lines.first().copied() else { return Screened::Noise };
+    let Some(start) = raw.lines.first().copied() else {
+        return Screened::Noise;
+    };
     if start.len() >= 4 && start[..4].eq_ignore_ascii_case(b"SIP/") {
         return response(&raw).map_or(Screened::Dropped, Screened::Response);
     }
@@ -47,7 +49,10 @@ pub(crate) fn screen(data: &[u8], source: SocketAddr, stream: bool) -> Screened 
 }
 
 fn trim_line_breaks(data: &[u8]) -> &[u8] {
-    let skip = data.iter().take_while(|b| matches!(b, b'\r' | b'\n' | 0)).count();
+    let skip = data
+        .iter()
+        .take_while(|b| matches!(b, b'\r' | b'\n' | 0))
+        .count();
     &data[skip..]
 }
 
@@ -57,7 +62,10 @@ fn looks_like_request(line: &[u8]) -> bool {
     let ends_in_version = text
         .split_ascii_whitespace()
         .next_back()
-        .is_some_and(|last| last.get(..4).is_some_and(|s| s.eq_ignore_ascii_case("SIP/")));
+        .is_some_and(|last| {
+            last.get(..4)
+                .is_some_and(|s| s.eq_ignore_ascii_case("SIP/"))
+        });
     let method = text.split_ascii_whitespace().next().unwrap_or_default();
     ends_in_version || (text.contains(' ') && ALLOW.split(", ").any(|known| known == method))
 }
@@ -72,15 +80,27 @@ struct Refusal {
 
 impl Refusal {
     fn bad(why: &'static str) -> Self {
-        Self { status: 400, why, extra: Vec::new() }
+        Self {
+            status: 400,
+            why,
+            extra: Vec::new(),
+        }
     }
 
     fn with(status: u16, name: &'static str, value: impl Into<String>) -> Self {
-        Self { status, why: "", extra: vec![(name, value.into())] }
+        Self {
+            status,
+            why: "",
+            extra: vec![(name, value.into())],
+        }
     }
 
     fn plain(status: u16) -> Self {
-        Self { status, why: "", extra: Vec::new() }
+        Self {
+            status,
+            why: "",
+            extra: Vec::new(),
+        }
     }
 }
 
@@ -129,12 +149,20 @@ impl<'a> Raw<'a> {
             }
             match line.iter().position(|b| *b == b':') {
                 Some(at) if !line[..at].trim_ascii().is_empty() => {
-                    headers.push((line[..at].trim_ascii(), line[at + 1..].trim_ascii().to_vec()));
+                    headers.push((
+                        line[..at].trim_ascii(),
+                        line[at + 1..].trim_ascii().to_vec(),
+                    ));
                 }
                 _ => broken_line = true,
             }
         }
-        Self { lines, headers, broken_line, body }
+        Self {
+            lines,
+            headers,
+            broken_line,
+            body,
+        }
     }
 
     fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
@@ -164,12 +192,17 @@ impl<'a> Raw<'a> {
 
     /// The answer that refuses, with as much of the request as can be read.
     fn refuse(&self, refusal: &Refusal, source: SocketAddr) -> Vec<u8> {
-        let mut out = format!("SIP/2.0 {} {}\r\n", refusal.status, phrase(refusal.status)).into_bytes();
+        let mut out =
+            format!("SIP/2.0 {} {}\r\n", refusal.status, phrase(refusal.status)).into_bytes();
         let mut line = |name: &str, value: &[u8]| {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b": ");
             // A stray control octet must not become a line of ours.
-            out.extend(value.iter().map(|b| if *b < b' ' && *b != b'\t' { b'?' } else { *b }));
+            out.extend(
+                value
+                    .iter()
+                    .map(|b| if *b < b' ' && *b != b'\t' { b'?' } else { *b }),
+            );
             out.extend_from_slice(b"\r\n");
         };
         for (at, value) in self.all("Via").enumerate() {
@@ -179,7 +212,9 @@ impl<'a> Raw<'a> {
             }
         }
         for name in ["From", "To", "Call-ID", "CSeq"] {
-            let Some(value) = self.all(name).next() else { continue };
+            let Some(value) = self.all(name).next() else {
+                continue;
+            };
             let mut value = value.to_vec();
             if name == "To" && !contains_tag(&value) {
                 value.extend_from_slice(format!(";tag={}", crate::ident::tag()).as_bytes());
@@ -190,7 +225,10 @@ impl<'a> Raw<'a> {
             line(name, value.as_bytes());
         }
         if !refusal.why.is_empty() {
-            line("Warning", format!("399 trunkline \"{}\"", refusal.why).as_bytes());
+            line(
+                "Warning",
+                format!("399 trunkline \"{}\"", refusal.why).as_bytes(),
+            );
         }
         out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
         out
@@ -213,14 +251,20 @@ fn is_header(name: &[u8], wanted: &str) -> bool {
 }
 
 fn contains_tag(to: &[u8]) -> bool {
-    String::from_utf8_lossy(to).to_ascii_lowercase().contains(";tag=")
+    String::from_utf8_lossy(to)
+        .to_ascii_lowercase()
+        .contains(";tag=")
 }
 
 /// The first Via of a header line, marked with where it really came from
 /// (RFC 3261 §18.2.1, RFC 3581 §4).
 fn stamp_via(value: &str, source: SocketAddr) -> String {
-    let Some(first) = split_list(value).next() else { return value.into() };
-    let Some(via) = Via::parse(first) else { return value.into() };
+    let Some(first) = split_list(value).next() else {
+        return value.into();
+    };
+    let Some(via) = Via::parse(first) else {
+        return value.into();
+    };
     let rest = value.trim_start().strip_prefix(first).unwrap_or_default();
     let kept: Vec<&str> = first
         .split(';')
@@ -241,7 +285,8 @@ fn stamp_via(value: &str, source: SocketAddr) -> String {
 
 fn request(raw: &Raw<'_>, source: SocketAddr, stream: bool) -> Result<Request, Refusal> {
     let start = raw.lines.first().copied().unwrap_or_default();
-    let start = std::str::from_utf8(start).map_err(|_| Refusal::bad("request line is not UTF-8"))?;
+    let start =
+        std::str::from_utf8(start).map_err(|_| Refusal::bad("request line is not UTF-8"))?;
     if let Some(version) = start.split_ascii_whitespace().next_back()
         && is_other_version(version)
     {
@@ -258,7 +303,9 @@ fn request(raw: &Raw<'_>, source: SocketAddr, stream: bool) -> Result<Request, R
     }
     let body = raw.body.ok_or_else(|| Refusal::bad("no end of headers"))?;
     mandatory_headers(raw)?;
-    let mut headers = raw.typed().ok_or_else(|| Refusal::bad("a header is not valid text"))?;
+    let mut headers = raw
+        .typed()
+        .ok_or_else(|| Refusal::bad("a header is not valid text"))?;
     addressing(&headers, method)?;
     if stream && !body.is_empty() && headers.get("Content-Length").is_none() {
         return Err(Refusal::bad("Content-Length is missing on a stream"));
@@ -272,18 +319,27 @@ fn request(raw: &Raw<'_>, source: SocketAddr, stream: bool) -> Result<Request, R
         content(&headers, known, body)?;
     }
     if known == Method::Invite {
-        let contact = headers.get("Contact").and_then(|v| NameAddr::parse(split_list(v).next()?));
+        let contact = headers
+            .get("Contact")
+            .and_then(|v| NameAddr::parse(split_list(v).next()?));
         let reachable = contact.is_some_and(|c| SipUri::parse(&c.uri).is_ok());
         if !reachable {
             return Err(Refusal::bad("Contact"));
         }
     }
     headers = stamp_headers(headers, source);
-    Ok(Request { method: known, uri: uri.into(), headers, body: body.to_vec() })
+    Ok(Request {
+        method: known,
+        uri: uri.into(),
+        headers,
+        body: body.to_vec(),
+    })
 }
 
 fn is_other_version(version: &str) -> bool {
-    let Some(number) = version.get(4..) else { return false };
+    let Some(number) = version.get(4..) else {
+        return false;
+    };
     let numeric = number.split_once('.').is_some_and(|(major, minor)| {
         let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
         digits(major) && digits(minor)
@@ -319,18 +375,26 @@ fn mandatory_headers(raw: &Raw<'_>) -> Result<(), Refusal> {
 
 fn addressing(headers: &Headers, method: &str) -> Result<(), Refusal> {
     for value in headers.all("Via") {
-        if split_list(value).any(|one| Via::parse(one).is_none()) || split_list(value).next().is_none() {
+        if split_list(value).any(|one| Via::parse(one).is_none())
+            || split_list(value).next().is_none()
+        {
             return Err(Refusal::bad("Via"));
         }
     }
     for (name, why) in [("From", "From"), ("To", "To")] {
-        let address = headers.get(name).and_then(NameAddr::parse).ok_or_else(|| Refusal::bad(why))?;
+        let address = headers
+            .get(name)
+            .and_then(NameAddr::parse)
+            .ok_or_else(|| Refusal::bad(why))?;
         // Any scheme is legal here; only its form matters.
         if SipUri::parse(&address.uri) == Err(UriProblem::Syntax) {
             return Err(Refusal::bad(why));
         }
     }
-    if headers.get("Call-ID").is_none_or(|id| id.is_empty() || id.contains(char::is_whitespace)) {
+    if headers
+        .get("Call-ID")
+        .is_none_or(|id| id.is_empty() || id.contains(char::is_whitespace))
+    {
         return Err(Refusal::bad("Call-ID"));
     }
     let (_, named) = cseq(headers).ok_or_else(|| Refusal::bad("CSeq"))?;
@@ -341,14 +405,17 @@ fn addressing(headers: &Headers, method: &str) -> Result<(), Refusal> {
 }
 
 fn body_within<'a>(headers: &Headers, body: &'a [u8]) -> Result<&'a [u8], Refusal> {
-    let Some(length) = headers.get("Content-Length") else { return Ok(body) };
+    let Some(length) = headers.get("Content-Length") else {
+        return Ok(body);
+    };
     let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
     let length: usize = digits
         .then(|| length.parse().ok())
         .flatten()
         .ok_or_else(|| Refusal::bad("Content-Length"))?;
     // RFC 3261 §18.3: octets beyond it are discarded, missing ones are an error.
-    body.get(..length).ok_or_else(|| Refusal::bad("body is shorter than Content-Length"))
+    body.get(..length)
+        .ok_or_else(|| Refusal::bad("body is shorter than Content-Length"))
 }
 
 fn method_of(text: &str) -> Result<Method, Refusal> {
@@ -358,7 +425,10 @@ fn method_of(text: &str) -> Result<Method, Refusal> {
     }
     // Methods are case-sensitive (§7.1), which the library forgets.
     let listed = ALLOW.split(", ").any(|known| known == text);
-    text.parse().ok().filter(|_| listed).ok_or_else(|| Refusal::with(405, "Allow", ALLOW))
+    text.parse()
+        .ok()
+        .filter(|_| listed)
+        .ok_or_else(|| Refusal::with(405, "Allow", ALLOW))
 }
 
 fn request_uri(uri: &str) -> Result<(), Refusal> {
@@ -370,7 +440,9 @@ fn request_uri(uri: &str) -> Result<(), Refusal> {
 }
 
 fn max_forwards(headers: &Headers, method: Method) -> Result<(), Refusal> {
-    let Some(value) = headers.get("Max-Forwards") else { return Ok(()) };
+    let Some(value) = headers.get("Max-Forwards") else {
+        return Ok(());
+    };
     if value.is_empty() || value.len() > 3 || !value.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Refusal::bad("Max-Forwards"));
     }
@@ -405,10 +477,15 @@ fn content(headers: &Headers, method: Method, body: &[u8]) -> Result<(), Refusal
         _ => return Ok(()),
     };
     let refusal = || Refusal::with(415, "Accept", accepted.join(", "));
-    if headers.get("Content-Encoding").is_some_and(|e| !e.eq_ignore_ascii_case("identity")) {
+    if headers
+        .get("Content-Encoding")
+        .is_some_and(|e| !e.eq_ignore_ascii_case("identity"))
+    {
         return Err(Refusal::with(415, "Accept-Encoding", "identity"));
     }
-    let kind = headers.get("Content-Type").ok_or_else(|| Refusal::bad("Content-Type is missing"))?;
+    let kind = headers
+        .get("Content-Type")
+        .ok_or_else(|| Refusal::bad("Content-Type is missing"))?;
     if !accepted.contains(&media_type(kind).as_str()) {
         // RFC 3204 and others: an INFO we need not understand is still refused.
         return Err(refusal());
@@ -438,13 +515,20 @@ fn response(raw: &Raw<'_>) -> Option<Response> {
     let mut parts = start.splitn(3, ' ');
     let version = parts.next()?;
     let status: u16 = parts.next()?.parse().ok()?;
-    if !version.eq_ignore_ascii_case("SIP/2.0") || !(100..700).contains(&status) || raw.broken_line {
+    if !version.eq_ignore_ascii_case("SIP/2.0") || !(100..700).contains(&status) || raw.broken_line
+    {
         return None;
     }
     let headers = raw.typed()?;
     mandatory_headers(raw).ok()?;
     cseq(&headers)?;
-    headers.get("Via").and_then(|v| Via::parse(split_list(v).next()?))?;
+    headers
+        .get("Via")
+        .and_then(|v| Via::parse(split_list(v).next()?))?;
     let body = body_within(&headers, raw.body?).ok()?.to_vec();
-    Some(Response { status, headers, body })
+    Some(Response {
+        status,
+        headers,
+        body,
+    })
 }

@@ -24,16 +24,23 @@ pub struct Book {
 impl Directory for Book {
     async fn device(&self, username: &str) -> Option<DeviceCredential> {
         let known = username.len() == 4 && username.starts_with("10");
-        known.then(|| DeviceCredential::from_password(username, "trunkline", &format!("pw-{username}")))
+        known.then(|| {
+            DeviceCredential::from_password(username, "trunkline", &format!("pw-{username}"))
+        })
     }
 
     async fn save_bindings(&self, username: &str, bindings: &[Binding]) {
-        self.kept.lock().unwrap().insert(username.into(), bindings.to_vec());
+        self.kept
+            .lock()
+            .unwrap()
+            .insert(username.into(), bindings.to_vec());
     }
 
     async fn load_bindings(&self) -> Vec<(String, Binding)> {
         let kept = self.kept.lock().unwrap();
-        kept.iter().flat_map(|(u, all)| all.iter().map(|b| (u.clone(), b.clone()))).collect()
+        kept.iter()
+            .flat_map(|(u, all)| all.iter().map(|b| (u.clone(), b.clone())))
+            .collect()
     }
 
     fn admits(&self, source: SocketAddr) -> bool {
@@ -54,12 +61,20 @@ impl Server {
 
     pub async fn with(change: impl FnOnce(&mut SipConfig), book: Arc<Book>) -> Self {
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let mut config = SipConfig { udp: Some(free), tcp: Some(free), ..SipConfig::default() };
+        let mut config = SipConfig {
+            udp: Some(free),
+            tcp: Some(free),
+            ..SipConfig::default()
+        };
         config.limits.requests_per_second = 100_000;
         config.limits.request_burst = 100_000;
         change(&mut config);
         let (stack, events) = SipStack::start(config, book.clone()).await.unwrap();
-        Self { stack, events, book }
+        Self {
+            stack,
+            events,
+            book,
+        }
     }
 
     pub fn udp(&self) -> SocketAddr {
@@ -67,7 +82,10 @@ impl Server {
     }
 
     pub async fn event(&mut self) -> SipEvent {
-        timeout(DEADLINE, self.events.recv()).await.expect("an event in time").unwrap()
+        timeout(DEADLINE, self.events.recv())
+            .await
+            .expect("an event in time")
+            .unwrap()
     }
 
     pub async fn incoming(&mut self) -> sip::IncomingCall {
@@ -85,7 +103,10 @@ pub struct Peer {
 
 impl Peer {
     pub async fn new(server: SocketAddr) -> Self {
-        Self { socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), server }
+        Self {
+            socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            server,
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -93,11 +114,16 @@ impl Peer {
     }
 
     pub async fn send(&self, text: &str) {
-        self.socket.send_to(text.as_bytes(), self.server).await.unwrap();
+        self.socket
+            .send_to(text.as_bytes(), self.server)
+            .await
+            .unwrap();
     }
 
     pub async fn receive(&self) -> String {
-        timeout(DEADLINE, self.receive_ever()).await.expect("a message in time")
+        timeout(DEADLINE, self.receive_ever())
+            .await
+            .expect("a message in time")
     }
 
     async fn receive_ever(&self) -> String {
@@ -121,7 +147,15 @@ impl Peer {
     }
 
     /// A request outside a dialog; `extra` are whole header lines.
-    pub fn request(&self, method: &str, to: &str, tag: &str, cseq: u32, extra: &str, body: &str) -> String {
+    pub fn request(
+        &self,
+        method: &str,
+        to: &str,
+        tag: &str,
+        cseq: u32,
+        extra: &str,
+        body: &str,
+    ) -> String {
         let address = self.address();
         format!(
             "{method} sip:{to}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {address};rport;branch=z9hG4bK{tag}{cseq}{method}\r\n\
@@ -133,13 +167,31 @@ impl Peer {
     }
 
     pub fn invite(&self, to: &str, tag: &str, extra: &str) -> String {
-        self.request("INVITE", to, tag, 1, &format!("Content-Type: application/sdp\r\n{extra}"), SDP)
+        self.request(
+            "INVITE",
+            to,
+            tag,
+            1,
+            &format!("Content-Type: application/sdp\r\n{extra}"),
+            SDP,
+        )
     }
 
     /// A request inside the dialog that `response` made.
-    pub fn inside(&self, method: &str, tag: &str, cseq: u32, response: &str, extra: &str, body: &str) -> String {
+    pub fn inside(
+        &self,
+        method: &str,
+        tag: &str,
+        cseq: u32,
+        response: &str,
+        extra: &str,
+        body: &str,
+    ) -> String {
         let request = self.request(method, "4210", tag, cseq, extra, body);
-        request.replace("To: <sip:4210@127.0.0.1>", &format!("To: {}", header(response, "To")))
+        request.replace(
+            "To: <sip:4210@127.0.0.1>",
+            &format!("To: {}", header(response, "To")),
+        )
     }
 }
 
@@ -167,10 +219,23 @@ pub fn respond(request: &str, status: &str, tag: &str, extra: &str, body: &str) 
 }
 
 /// An Authorization value that answers an MD5 challenge.
-pub fn proof(challenge: &str, user: &str, password: &str, method: &str, uri: &str, count: u32) -> String {
+pub fn proof(
+    challenge: &str,
+    user: &str,
+    password: &str,
+    method: &str,
+    uri: &str,
+    count: u32,
+) -> String {
     use md5::{Digest, Md5};
     let hash = |text: String| hex::encode(Md5::digest(text.as_bytes()));
-    let nonce = challenge.split("nonce=\"").nth(1).unwrap().split('"').next().unwrap();
+    let nonce = challenge
+        .split("nonce=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
     let ha1 = hash(format!("{user}:trunkline:{password}"));
     let ha2 = hash(format!("{method}:{uri}"));
     let response = hash(format!("{ha1}:{nonce}:{count:08x}:cn:auth:{ha2}"));
