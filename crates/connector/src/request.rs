@@ -317,10 +317,10 @@ fn fill_path(path: &str, values: &Map<String, Value>) -> Result<String, RequestE
     filled.push_str(rest);
     // A value and the text around it must not make a dot segment together.
     if has_dot_segment(&filled) {
-        return Err(path_parameter(
-            names.first().copied().unwrap_or_default(),
-            "would leave its place in the path",
-        ));
+        return Err(match names.first() {
+            Some(name) => path_parameter(name, "would leave its place in the path"),
+            None => RequestError::Path("it climbs with . or .. steps".to_owned()),
+        });
     }
     Ok(filled)
 }
