@@ -223,7 +223,7 @@ impl Session {
             return self.acknowledged(&request).await;
         };
         let core = std::sync::Arc::clone(&self.ends.core);
-        if request.from_tag() != self.dialog.remote_tag {
+        if request.sender_tag() != self.dialog.remote_tag {
             tx.respond(&core.answer(&request, &tx, 481));
             return None;
         }

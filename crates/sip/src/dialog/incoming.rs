@@ -234,7 +234,7 @@ impl Incoming {
             return Next::Stay;
         };
         let core = Arc::clone(&self.ends.core);
-        if request.from_tag() != self.dialog.remote_tag {
+        if request.sender_tag() != self.dialog.remote_tag {
             tx.respond(&core.answer(&request, &tx, 481));
             return Next::Stay;
         }
@@ -259,7 +259,7 @@ impl Incoming {
             Method::Options => tx.respond(&core.options(&request, &tx)),
             Method::Info => established::info(&self.ends, &request, &tx).await,
             Method::Update if request.body.is_empty() => {
-                tx.respond(&core.answer(&request, &tx, 200))
+                tx.respond(&core.answer(&request, &tx, 200));
             }
             // RFC 3261 §14.2 and RFC 3311 §5.2: the first offer is still open.
             Method::Invite | Method::Update => {

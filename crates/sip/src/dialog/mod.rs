@@ -153,7 +153,7 @@ impl Dialog {
             call_id: request.call_id().to_owned(),
             local: format!("{to};tag={to_tag}"),
             remote: request.headers.get("From").unwrap_or_default().to_owned(),
-            remote_tag: request.from_tag(),
+            remote_tag: request.sender_tag(),
             local_cseq: 0,
             remote_cseq: Some(request.cseq()),
             remote_target: request.contact().map(|c| c.uri).unwrap_or_default(),

@@ -255,11 +255,10 @@ fn read_change(request: &Request) -> Result<Change, u16> {
         let contact = NameAddr::parse(value)
             .filter(usable_contact)
             .ok_or(400_u16)?;
-        let own = match contact.param("expires") {
-            // RFC 3261 §10.3: a malformed value counts as 3600.
-            Some(value) => Some(seconds(&value).unwrap_or(Duration::from_secs(3600))),
-            None => None,
-        };
+        // RFC 3261 §10.3: a malformed value counts as 3600.
+        let own = contact
+            .param("expires")
+            .map(|value| seconds(&value).unwrap_or(Duration::from_secs(3600)));
         contacts.push((contact.uri, own.or(header)));
     }
     Ok(Change::Set(contacts))

@@ -80,7 +80,7 @@ impl Run<'_> {
         let give_up = started + timers.give_up();
         let mut proceeding = false;
         let last = loop {
-            let repeats = !reliable && !(invite && proceeding);
+            let repeats = !(reliable || invite && proceeding);
             tokio::select! {
                 response = self.incoming.recv() => {
                     let Some(response) = response else { return };

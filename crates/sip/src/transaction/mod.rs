@@ -213,7 +213,7 @@ fn server_key(request: &Request, method: Method) -> String {
         None => format!(
             "- {sent_by} {method} {} {} {}",
             request.call_id(),
-            request.from_tag().unwrap_or_default(),
+            request.sender_tag().unwrap_or_default(),
             request.cseq(),
         ),
     }

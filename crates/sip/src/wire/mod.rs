@@ -89,7 +89,7 @@ impl Request {
         cseq(&self.headers).map_or(0, |(number, _)| number)
     }
 
-    pub fn from_tag(&self) -> Option<String> {
+    pub fn sender_tag(&self) -> Option<String> {
         NameAddr::parse(self.headers.get("From")?)?.param("tag")
     }
 
@@ -191,11 +191,10 @@ fn finish(out: &mut Vec<u8>, body: &[u8]) {
 pub(crate) fn phrase(status: u16) -> String {
     match status {
         422 => "Session Interval Too Small".into(),
-        _ => StatusCode::try_from(status)
-            .ok()
-            .map(|code| code.text().to_owned())
-            .filter(|text| !text.is_empty())
-            .unwrap_or_else(|| "Unknown".into()),
+        _ => match StatusCode::from(status).text() {
+            "" => "Unknown".into(),
+            text => text.to_owned(),
+        },
     }
 }
 
