@@ -1,6 +1,6 @@
 //! What people attach to calls: tags, notes, ratings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::{CallId, TagId, TenantId, Timestamp};
 use sea_orm::{ActiveValue::Set, QueryOrder, entity::prelude::*};
@@ -120,5 +120,28 @@ impl Db {
             ..Default::default()
         };
         Ok(row.insert(&self.conn).await?.id)
+    }
+}
+
+impl Db {
+    /// Those of these calls whose audio was erased and none is left. The table is the ledger's.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn calls_with_erased_audio(&self, tenant: TenantId, calls: &[CallId]) -> Result<HashSet<CallId>, StoreError> {
+        use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+        let query = Query::select()
+            .columns([Alias::new("call_id"), Alias::new("deleted_at")])
+            .from(Alias::new("recordings"))
+            .and_where(Expr::col(Alias::new("tenant_id")).eq(tenant.0))
+            .and_where(Expr::col(Alias::new("call_id")).is_in(calls.iter().map(|id| id.0)))
+            .to_owned();
+        let (mut erased, mut kept) = (HashSet::new(), HashSet::new());
+        for row in self.conn.query_all(&query).await? {
+            let call = CallId(row.try_get("", "call_id")?);
+            let deleted_at: Option<i64> = row.try_get("", "deleted_at")?;
+            if deleted_at.is_some() { erased.insert(call) } else { kept.insert(call) };
+        }
+        Ok(&erased - &kept)
     }
 }
