@@ -72,9 +72,10 @@ pub struct GetArgs {
 const RUN: &str = "\
 Examples:
   membrane action run list-calls --connectionId=con_123 --json
-  membrane action run send-sms --connectionId=con_123 --input '{\"recipient\": \"+421900000001\", \"message\": \"Hello\"}'
+  membrane action run send-sms --connectionId=con_123 \\
+    --input '{\"recipient\": \"+421900000001\", \"sender\": \"+421200000001\", \"message\": \"Hello\"}'
   membrane action run create-contact --connectionId=con_123 --input @contact.json
-  membrane action run get-call-recording --connectionId=con_123 --input '{\"id\": \"1\"}' --output call.wav
+  membrane action run get-call-recording --connectionId=con_123 --input '{\"callId\": \"1\"}' --output call.wav
 
 The result is in `output` of the JSON.";
 

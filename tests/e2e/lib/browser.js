@@ -1,0 +1,43 @@
+// Chromium, and what a person does in it.
+
+import { chromium } from "playwright-core";
+
+const ARGS = [
+  "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+
+export class Person {
+  static async arrives() {
+    const person = new Person();
+    person.browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium", args: ARGS, headless: true });
+    person.page = await person.browser.newPage();
+    person.page.setDefaultTimeout(20_000);
+    return person;
+  }
+
+  /** Fills the sign-in page one is standing on. */
+  async signIn({ email, password }) {
+    await this.page.getByLabel("Email").fill(email);
+    await this.page.getByLabel("Password").fill(password);
+    await this.page.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  /** From the address the command line printed to the code the page shows. */
+  async authorises(url, owner) {
+    await this.page.goto(url);
+    await this.signIn(owner);
+    await this.page.getByRole("button", { name: "Allow" }).click();
+    return (await this.page.getByTestId("code").textContent()).trim();
+  }
+
+  /** On the connect page of the CloudTalk connector: the one click. */
+  async connectsThisPhone() {
+    await this.page.getByRole("button", { name: "Connect this phone system" }).click();
+    await this.page.getByRole("heading", { name: /connected/i }).waitFor();
+  }
+
+  async leaves() {
+    await this.browser.close();
+  }
+}

@@ -1,0 +1,92 @@
+// The real `trunkline`, on free ports, with a demo company in a folder of its own.
+
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { freePort, freeRange } from "./ports.js";
+import { Program } from "./processes.js";
+import { until } from "./until.js";
+
+const BUILT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../target/debug");
+
+export const TRUNKLINE = process.env.TRUNKLINE_BIN ?? path.join(BUILT, "trunkline");
+export const MEMBRANE = process.env.MEMBRANE_BIN ?? path.join(BUILT, "membrane");
+
+const RTP_PORTS = 60;
+
+export class Server {
+  static async start(extra = []) {
+    const server = new Server();
+    server.folder = await fs.mkdtemp(path.join(os.tmpdir(), "trunkline-e2e-"));
+    server.data = path.join(server.folder, "data");
+    server.httpPort = await freePort();
+    server.sipPort = await freePort();
+    server.rtpFirst = await freeRange(RTP_PORTS);
+    server.extra = extra;
+    await server.boot();
+    return server;
+  }
+
+  /** Starts on the same data and the same ports. */
+  async boot() {
+    const args = [
+      "serve", "--demo", "--data", this.data, "--http", `127.0.0.1:${this.httpPort}`, "--sip", `127.0.0.1:${this.sipPort}`,
+      "--rtp-ports", `${this.rtpFirst}-${this.rtpFirst + RTP_PORTS - 1}`, ...this.extra,
+    ];
+    this.program = new Program("trunkline", TRUNKLINE, args, { env: { ...process.env, NO_COLOR: "1" } });
+    const ready = async () => {
+      if (!this.program.running) throw new Error("it ended");
+      return (await fetch(`http://127.0.0.1:${this.httpPort}/readyz`)).ok && JSON.parse(await fs.readFile(path.join(this.data, "demo.json"), "utf8"));
+    };
+    const failed = this.program.failed;
+    this.demo = await Promise.race([until("the server to be ready", ready, { within: 60_000 }), failed]).catch(async (error) => {
+      await this.program.stop("SIGKILL");
+      throw new Error(`${error.message}\n${this.program.tail()}`);
+    });
+    return this.demo;
+  }
+
+  agent(username) {
+    return this.demo.sip.agents.find((agent) => agent.username === username);
+  }
+
+  /** The first number that leads to a flow. */
+  get number() {
+    return this.demo.sip.numbers.find((number) => number.flow).e164;
+  }
+
+  /** The CloudTalk API as a client of the company sees it. */
+  async cloudtalk(method, pathAndQuery, body) {
+    const { baseUrl, keyId, keySecret } = this.demo.cloudtalk;
+    const headers = { authorization: `Basic ${Buffer.from(`${keyId}:${keySecret}`).toString("base64")}` };
+    if (body !== undefined) headers["content-type"] = "application/json";
+    const response = await fetch(baseUrl + pathAndQuery, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    const bytes = Buffer.from(await response.arrayBuffer());
+    const isJson = response.headers.get("content-type")?.includes("json");
+    return { status: response.status, headers: response.headers, bytes, json: isJson ? JSON.parse(bytes.toString("utf8")) : undefined };
+  }
+
+  /** All calls, newest first. */
+  async calls() {
+    return (await this.cloudtalk("GET", "/calls/index.json?limit=100")).json.responseData.data;
+  }
+
+  /** The newest call from this number once it is over. */
+  async endedCall(from, within = 20_000) {
+    return until(`the call from ${from} to be listed as ended`, async () => {
+      const call = (await this.calls()).find((call) => call.Cdr.public_external === from);
+      return call?.Cdr.ended_at && call;
+    }, { within, every: 200 });
+  }
+
+  async recording(callId) {
+    return this.cloudtalk("GET", `/calls/recording/${callId}.json`);
+  }
+
+  /** In order, and the folder with it. */
+  async close() {
+    await this.program?.stop("SIGTERM", 15_000);
+    if (!process.env.E2E_KEEP) await fs.rm(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,89 @@
+// Bare SIP over UDP, for messages no proper user agent would send. One socket for each exchange, so that a late
+// retransmission of one cannot be taken for the answer to another.
+
+import { createHash, randomBytes } from "node:crypto";
+import { udp } from "./ports.js";
+import { deferred } from "./until.js";
+
+export class Wire {
+  static async open(server) {
+    const wire = new Wire();
+    wire.server = server.demo.sip;
+    wire.socket = await udp(0);
+    wire.port = wire.socket.address().port;
+    return wire;
+  }
+
+  /** The headers a request needs, with what the test changes. A change to `null` leaves the header out. */
+  request(method, uri, changes = {}, body = "", startLine = `${method} ${uri} SIP/2.0`) {
+    const id = randomBytes(6).toString("hex");
+    const headers = {
+      Via: `SIP/2.0/UDP 127.0.0.1:${this.port};branch=z9hG4bK${id}`,
+      "Max-Forwards": "70",
+      From: `<sip:+421900000790@127.0.0.1>;tag=${id}`,
+      To: `<${uri}>`,
+      "Call-ID": `${id}@127.0.0.1`,
+      CSeq: `1 ${method}`,
+      Contact: `<sip:test@127.0.0.1:${this.port}>`,
+      ...(body ? { "Content-Type": "application/sdp" } : {}),
+      "Content-Length": String(Buffer.byteLength(body)),
+      ...changes,
+    };
+    const lines = Object.entries(headers).filter(([, value]) => value !== null).map(([name, value]) => `${name}: ${value}`);
+    return [startLine, ...lines, "", body].join("\r\n");
+  }
+
+  offer(port = 40_000) {
+    return ["v=0", "o=t 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0", `m=audio ${port} RTP/AVP 0 101`, "a=rtpmap:101 telephone-event/8000", ""].join("\r\n");
+  }
+
+  send(bytes) {
+    return new Promise((resolve, reject) => {
+      this.socket.send(bytes, this.server.port, this.server.host, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  /** Sends, and gives the first final answer: `{status, reason, headers}`. */
+  async ask(bytes, within = 5000) {
+    const answer = deferred(`an answer to ${String(bytes).split("\r\n")[0]}`, within);
+    const take = (packet) => {
+      const parsed = parse(packet.toString("utf8"));
+      if (parsed && parsed.status >= 200) answer.resolve(parsed);
+    };
+    this.socket.on("message", take);
+    try {
+      await this.send(bytes);
+      return await answer.promise;
+    } finally {
+      this.socket.off("message", take);
+    }
+  }
+
+  close() {
+    this.socket.close();
+  }
+}
+
+function parse(text) {
+  const [start, ...lines] = text.split("\r\n\r\n")[0].split("\r\n");
+  const status = start.match(/^SIP\/2\.0 (\d{3}) (.*)$/);
+  if (!status) return undefined;
+  const headers = {};
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    headers[line.slice(0, colon).toLowerCase()] ??= line.slice(colon + 1).trim();
+  }
+  return { status: Number(status[1]), reason: status[2], headers };
+}
+
+/** RFC 2617 digest with the MD5 of the challenge, for REGISTER. */
+export function digest(challenge, username, password, method, uri) {
+  const md5 = (text) => createHash("md5").update(text).digest("hex");
+  const value = (name) => challenge.match(new RegExp(`${name}="?([^",]+)`))?.[1];
+  const [realm, nonce, qop] = [value("realm"), value("nonce"), value("qop")];
+  const [cnonce, nc] = ["e2e", "00000001"];
+  const [a1, a2] = [md5(`${username}:${realm}:${password}`), md5(`${method}:${uri}`)];
+  const response = qop ? md5(`${a1}:${nonce}:${nc}:${cnonce}:auth:${a2}`) : md5(`${a1}:${nonce}:${a2}`);
+  const more = qop ? `, qop=auth, nc=${nc}, cnonce="${cnonce}"` : "";
+  return `Digest username="${username}", realm="${realm}", nonce="${nonce}", uri="${uri}", response="${response}", algorithm=MD5${more}`;
+}

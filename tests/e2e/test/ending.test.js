@@ -1,0 +1,64 @@
+// What happens to a call when the server ends: by force, and in order.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readWav, stretchOf, tone } from "../lib/audio.js";
+import { Scene } from "../lib/scene.js";
+
+async function talking(scene, from) {
+  const phone = await scene.phone("1001");
+  const caller = await scene.caller({ from });
+  await caller.audio.hearsSound();
+  caller.audio.press("1");
+  await phone.sees("CALL_ESTABLISHED", { within: 40_000 });
+  caller.audio.play(tone(440, 1));
+  await caller.audio.hearsTone(700, 3);
+  return { phone, caller };
+}
+
+test("killed in mid-call: after restart the call is listed, ended, and its recording plays", async (t) => {
+  const scene = await Scene.set(t);
+  const from = "+421900000711";
+  const { phone, caller } = await talking(scene, from);
+  await scene.server.program.stop("SIGKILL");
+  assert.equal(scene.server.program.outcome.signal, "SIGKILL");
+  await caller.close();
+  await phone.close();
+
+  await scene.server.boot();
+  const call = await scene.server.endedCall(from);
+  assert.equal(call.Cdr.recorded, true);
+  const detail = await scene.server.cloudtalk("GET", `/calls/${call.Cdr.id}`);
+  assert.equal(detail.status, 200);
+  assert.match(scene.server.program.log, /node_lost/, "the server says with which cause it closed the call");
+  const recording = await scene.server.recording(call.Cdr.id);
+  assert.equal(recording.status, 200);
+  const { channels, seconds } = readWav(recording.bytes);
+  assert.ok(seconds >= 2, `${seconds} s are left of at least 3`);
+  assert.ok(stretchOf(channels[0], 440, 1), "the caller's voice is in it");
+  assert.ok(stretchOf(channels[1], 700, 1), "the agent's voice is in it");
+
+  // And the next call works as if nothing had been.
+  const next = await talking(scene, "+421900000712");
+  await next.caller.hangup();
+  await next.caller.ends();
+  await scene.server.endedCall("+421900000712");
+});
+
+test("SIGTERM ends in order: both sides are hung up on and the call is complete", async (t) => {
+  const scene = await Scene.set(t);
+  const from = "+421900000713";
+  const { phone, caller } = await talking(scene, from);
+  scene.server.program.kill("SIGTERM");
+  const outcome = await scene.server.program.finish(20_000);
+  assert.deepEqual(outcome, { code: 0, signal: null });
+  await caller.ends();
+  await phone.sees("CALL_CLOSED");
+
+  await scene.server.boot();
+  const call = await scene.server.endedCall(from);
+  assert.ok(call.Cdr.answered_at);
+  assert.doesNotMatch(scene.server.program.log, /node_lost/, "it was not lost, it was ended");
+  const { channels } = readWav((await scene.server.recording(call.Cdr.id)).bytes);
+  assert.ok(stretchOf(channels[0], 440, 1) && stretchOf(channels[1], 700, 1));
+});
