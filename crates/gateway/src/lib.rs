@@ -13,6 +13,7 @@ mod catalog;
 mod changes;
 mod connections;
 mod credentials;
+mod customers;
 mod error;
 mod ids;
 mod local;
@@ -42,7 +43,7 @@ pub use local::{LOCAL_CONNECTOR, LocalKeyError, LocalPhone};
 pub use proxy::{ProxyBody, ProxyCall};
 pub use search::{ElementKind, Found, SearchQuery};
 pub use store::gateway::{
-    ActionRun, Connection, ConnectionLog, ConnectionRequest, ConnectionState, Customer, PersonalToken, Reach, RequestStatus, RunStatus,
+    ActionRun, Connection, ConnectionLog, ConnectionRequest, ConnectionState, Customer, CustomerId, PersonalToken, Reach, RequestStatus, RunStatus,
     Workspace,
 };
 pub use tokens::{Grants, NewPersonalToken, TokenSpec};

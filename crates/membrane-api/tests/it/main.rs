@@ -1,0 +1,7 @@
+//! The interface from outside: requests in memory, a real app on loopback behind it.
+
+mod access;
+mod actions;
+mod connections;
+mod pages;
+mod world;
