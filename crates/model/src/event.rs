@@ -181,35 +181,78 @@ pub enum CallFact {
     /// We answered the caller, so that he hears the flow.
     CallerConnected,
     /// The caller reached a step.
-    StepEntered { step: String, kind: StepKind, name: String },
+    StepEntered {
+        step: String,
+        kind: StepKind,
+        name: String,
+    },
     /// A key was pressed.
-    DigitPressed { leg: LegId, digit: char, via: DigitVia },
+    DigitPressed {
+        leg: LegId,
+        digit: char,
+        via: DigitVia,
+    },
     /// The caller left a menu; `key` is absent when he pressed nothing valid.
     MenuLeft { step: String, key: Option<char> },
     /// The caller waits in a queue.
-    QueueJoined { group: GroupId, name: String, strategy: RingStrategy },
+    QueueJoined {
+        group: GroupId,
+        name: String,
+        strategy: RingStrategy,
+    },
     /// The caller left the queue.
-    QueueLeft { group: GroupId, outcome: QueueOutcome },
+    QueueLeft {
+        group: GroupId,
+        outcome: QueueOutcome,
+    },
     /// An agent's phone is rung, and why his, why now.
-    OfferMade { leg: LegId, agent: AgentId, agent_name: String, group: GroupId, why: String },
+    OfferMade {
+        leg: LegId,
+        agent: AgentId,
+        agent_name: String,
+        group: GroupId,
+        why: String,
+    },
     /// His device says that it rings.
     LegRinging { leg: LegId },
     /// He picked up.
     OfferAnswered { leg: LegId, agent: AgentId },
     /// He did not.
-    OfferEnded { leg: LegId, agent: AgentId, reason: OfferEnd },
+    OfferEnded {
+        leg: LegId,
+        agent: AgentId,
+        reason: OfferEnd,
+    },
     /// Two legs hear each other.
     Bridged { a: LegId, b: LegId },
     /// Audio is being kept.
-    RecordingStarted { recording: RecordingId, kind: RecordingKind },
+    RecordingStarted {
+        recording: RecordingId,
+        kind: RecordingKind,
+    },
     /// Audio up to here is safe on disk. Times count from the recording's start.
-    RecordingCheckpoint { recording: RecordingId, duration_ms: u64 },
+    RecordingCheckpoint {
+        recording: RecordingId,
+        duration_ms: u64,
+    },
     /// The recording is complete.
-    RecordingStopped { recording: RecordingId, duration_ms: u64, bytes: u64 },
+    RecordingStopped {
+        recording: RecordingId,
+        duration_ms: u64,
+        bytes: u64,
+    },
     /// The recording could not be made or completed; the call goes on.
-    RecordingFailed { recording: RecordingId, reason: String, duration_ms: u64 },
+    RecordingFailed {
+        recording: RecordingId,
+        reason: String,
+        duration_ms: u64,
+    },
     /// The caller's message was kept, or dropped because it was empty.
-    VoicemailLeft { recording: RecordingId, duration_ms: u64, kept: bool },
+    VoicemailLeft {
+        recording: RecordingId,
+        duration_ms: u64,
+        kept: bool,
+    },
     /// A leg is over.
     LegEnded { leg: LegId, cause: HangupCause },
     /// The call is over. No fact but wrap-up follows.

@@ -24,7 +24,9 @@ impl PhoneNumber {
     /// # Errors
     /// When the text can't be such a number.
     pub fn parse(input: &str) -> Result<Self, PhoneNumberError> {
-        let fail = || PhoneNumberError { input: input.chars().take(40).collect() };
+        let fail = || PhoneNumberError {
+            input: input.chars().take(40).collect(),
+        };
         let mut digits = String::with_capacity(16);
         for (position, c) in input.trim().chars().enumerate() {
             match c {
@@ -38,11 +40,17 @@ impl PhoneNumber {
         if !(7..=15).contains(&digits.len()) {
             return Err(fail());
         }
-        let parsed = PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).map_err(|_| fail())?;
+        let parsed = PHONE_NUMBER_UTIL
+            .parse(format!("+{digits}"), None)
+            .map_err(|_| fail())?;
         if !PHONE_NUMBER_UTIL.is_possible_number(&parsed) {
             return Err(fail());
         }
-        Ok(Self(PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164).into_owned()))
+        Ok(Self(
+            PHONE_NUMBER_UTIL
+                .format(&parsed, PhoneNumberFormat::E164)
+                .into_owned(),
+        ))
     }
 
     /// The number with its leading `+`.
@@ -60,7 +68,10 @@ impl PhoneNumber {
     /// The country's calling code, such as 421.
     #[must_use]
     pub fn calling_code(&self) -> Option<u16> {
-        PHONE_NUMBER_UTIL.parse(&self.0, None).ok().and_then(|number| u16::try_from(number.country_code).ok())
+        PHONE_NUMBER_UTIL
+            .parse(&self.0, None)
+            .ok()
+            .and_then(|number| u16::try_from(number.country_code).ok())
     }
 }
 
@@ -89,20 +100,44 @@ mod tests {
 
     #[test]
     fn spellings_of_one_number_are_one_number() {
-        for spelling in ["+421200000001", "421200000001", "00421200000001", "+421 (2) 0000-0001"] {
-            assert_eq!(PhoneNumber::parse(spelling).expect(spelling).as_str(), "+421200000001");
+        for spelling in [
+            "+421200000001",
+            "421200000001",
+            "00421200000001",
+            "+421 (2) 0000-0001",
+        ] {
+            assert_eq!(
+                PhoneNumber::parse(spelling).expect(spelling).as_str(),
+                "+421200000001"
+            );
         }
     }
 
     #[test]
     fn texts_that_are_no_numbers_are_refused() {
-        for text in ["", "abc", "-421200000001", "12", "+4212000000011234567", "12+34567890", "+999123456789"] {
-            assert!(PhoneNumber::parse(text).is_err(), "{text:?} was taken for a number");
+        for text in [
+            "",
+            "abc",
+            "-421200000001",
+            "12",
+            "+4212000000011234567",
+            "12+34567890",
+            "+999123456789",
+        ] {
+            assert!(
+                PhoneNumber::parse(text).is_err(),
+                "{text:?} was taken for a number"
+            );
         }
     }
 
     #[test]
     fn calling_code_is_known() {
-        assert_eq!(PhoneNumber::parse("+442079460000").expect("valid").calling_code(), Some(44));
+        assert_eq!(
+            PhoneNumber::parse("+442079460000")
+                .expect("valid")
+                .calling_code(),
+            Some(44)
+        );
     }
 }

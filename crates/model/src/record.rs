@@ -82,10 +82,24 @@ pub enum RecordingState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum CallStep {
-    Playback { name: String, at: Timestamp, total_ms: u64 },
-    Menu { name: String, at: Timestamp, total_ms: u64, key: Option<char> },
+    Playback {
+        name: String,
+        at: Timestamp,
+        total_ms: u64,
+    },
+    Menu {
+        name: String,
+        at: Timestamp,
+        total_ms: u64,
+        key: Option<char>,
+    },
     Queue(QueueStep),
-    Voicemail { name: String, at: Timestamp, total_ms: u64, kept: bool },
+    Voicemail {
+        name: String,
+        at: Timestamp,
+        total_ms: u64,
+        kept: bool,
+    },
 }
 
 /// A stay in a group's queue.

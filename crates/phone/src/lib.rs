@@ -1,1 +1,22 @@
-//! The phone system's service: drives calls, messages and live views.
+//! The phone system's service: drives calls through signalling, audio and the ledger.
+//!
+//! It decides nothing about a call (`calls` does) and knows no HTTP. Start with [`Phone`]; the life of one
+//! call is `driver.rs`, where it comes in is `reception.rs`, who takes it is `desk.rs`.
+
+mod clock;
+mod company;
+mod desk;
+mod devices;
+mod driver;
+mod line;
+pub mod messaging;
+mod phone;
+mod prompts;
+mod reception;
+pub mod recordings;
+pub mod recovery;
+mod switchboard;
+
+pub use devices::{Devices, Network};
+pub use phone::{Folders, Parts, Phone};
+pub use prompts::Prompts;

@@ -112,7 +112,12 @@ impl Messaging {
     ///
     /// # Errors
     /// When the sender is not the company's, or the database fails.
-    pub async fn send(&self, tenant: TenantId, sms: SendSms, now: Timestamp) -> Result<SendOutcome, SendError> {
+    pub async fn send(
+        &self,
+        tenant: TenantId,
+        sms: SendSms,
+        now: Timestamp,
+    ) -> Result<SendOutcome, SendError> {
         let sender = self.db.number_by_e164(&sms.sender).await?;
         if !sender.is_some_and(|number| number.tenant == tenant && number.sms_enabled) {
             return Err(SendError::SenderNotAllowed);
@@ -121,7 +126,15 @@ impl Messaging {
         let refused = if sms.text.chars().count() > MAX_CHARACTERS {
             Err(SmsRefused::LimitExceeded)
         } else {
-            self.carrier.send(OutgoingSms { tenant, sender: sms.sender, recipient: sms.recipient, text: sms.text, at: now }).await
+            self.carrier
+                .send(OutgoingSms {
+                    tenant,
+                    sender: sms.sender,
+                    recipient: sms.recipient,
+                    text: sms.text,
+                    at: now,
+                })
+                .await
         };
         match refused {
             Ok(accepted) => {
@@ -134,13 +147,20 @@ impl Messaging {
             }
             Err(refused) => {
                 tracing::warn!(tenant.id = tenant.0, message.id = id.0, reason = %refused, "message refused by the carrier");
-                self.db.set_message_state(tenant, id, MessageState::Failed, Some(&refused.to_string())).await?;
+                self.db
+                    .set_message_state(tenant, id, MessageState::Failed, Some(&refused.to_string()))
+                    .await?;
                 Ok(SendOutcome::Refused(id, refused))
             }
         }
     }
 
-    async fn keep_queued(&self, tenant: TenantId, sms: &SendSms, now: Timestamp) -> Result<MessageId, StoreError> {
+    async fn keep_queued(
+        &self,
+        tenant: TenantId,
+        sms: &SendSms,
+        now: Timestamp,
+    ) -> Result<MessageId, StoreError> {
         let contact = self.db.contact_by_number(tenant, &sms.recipient).await?;
         let message = NewMessage {
             direction: MessageDirection::Outgoing,

@@ -1,1 +1,55 @@
-fn main() {}
+//! `trunkline`: the server's command line. Configuration and wiring; no business rules.
+
+mod commands;
+mod config;
+mod demo;
+mod faces;
+mod glue;
+mod http;
+mod recovery;
+mod wiring;
+
+use clap::{Parser, Subcommand};
+
+/// A cloud phone system and an integration gateway on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "trunkline", version, propagate_version = true)]
+#[command(
+    after_help = "Start here:\n  trunkline serve --demo     a demo company, and what to open and type\n  trunkline doctor           what is wrong with this machine, if anything"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server until Ctrl-C or SIGTERM
+    Serve(commands::serve::Args),
+    /// Say what is wrong with this machine and what to do about it
+    Doctor(commands::doctor::Args),
+    /// Check the configuration without starting
+    Config(commands::config::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Doctor(args) => commands::doctor::run(args),
+        Command::Config(args) => commands::config::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the last word to the operator")]
+            {
+                eprintln!("error: {error}");
+                for cause in error.chain().skip(1) {
+                    eprintln!("  because {cause}");
+                }
+            }
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -21,7 +21,12 @@ impl LoopbackCarrier {
     }
 
     async fn deliver(&self, message: &OutgoingSms) -> Result<Accepted, store::StoreError> {
-        let Some(number) = self.db.number_by_e164(&message.recipient).await?.filter(|number| number.sms_enabled) else {
+        let Some(number) = self
+            .db
+            .number_by_e164(&message.recipient)
+            .await?
+            .filter(|number| number.sms_enabled)
+        else {
             return Ok(Accepted::Sent);
         };
         let received = NewMessage {
@@ -30,9 +35,14 @@ impl LoopbackCarrier {
             recipient: message.recipient.as_str().to_owned(),
             text: message.text.clone(),
             state: MessageState::Received,
-            contact: self.db.contact_by_number(number.tenant, &message.sender).await?,
+            contact: self
+                .db
+                .contact_by_number(number.tenant, &message.sender)
+                .await?,
         };
-        self.db.add_message(number.tenant, received, message.at).await?;
+        self.db
+            .add_message(number.tenant, received, message.at)
+            .await?;
         Ok(Accepted::Delivered)
     }
 }
@@ -41,7 +51,11 @@ impl LoopbackCarrier {
 impl SmsCarrier for LoopbackCarrier {
     async fn send(&self, message: OutgoingSms) -> Result<Accepted, SmsRefused> {
         self.deliver(&message).await.map_err(|error| {
-            tracing::error!(tenant.id = message.tenant.0, error = &error as &dyn std::error::Error, "message not delivered");
+            tracing::error!(
+                tenant.id = message.tenant.0,
+                error = &error as &dyn std::error::Error,
+                "message not delivered"
+            );
             SmsRefused::Failed
         })
     }

@@ -29,10 +29,26 @@ fn number(text: &str) -> PhoneNumber {
 async fn house() -> House {
     let dir = tempfile::tempdir().expect("temp dir");
     let db = Db::open_file(&dir.path().join("t.db")).await.expect("open");
-    let company = |name: &str| NewTenant { name: name.into(), time_zone: "UTC".into(), country_code: "SK".into() };
-    let acme = db.create_tenant(company("Acme"), now()).await.expect("tenant").id;
-    let rival = db.create_tenant(company("Rival"), now()).await.expect("tenant").id;
-    for (tenant, e164, sms_enabled) in [(acme, OURS, true), (acme, SILENT, false), (rival, THEIRS, true)] {
+    let company = |name: &str| NewTenant {
+        name: name.into(),
+        time_zone: "UTC".into(),
+        country_code: "SK".into(),
+    };
+    let acme = db
+        .create_tenant(company("Acme"), now())
+        .await
+        .expect("tenant")
+        .id;
+    let rival = db
+        .create_tenant(company("Rival"), now())
+        .await
+        .expect("tenant")
+        .id;
+    for (tenant, e164, sms_enabled) in [
+        (acme, OURS, true),
+        (acme, SILENT, false),
+        (rival, THEIRS, true),
+    ] {
         let new = NewNumber {
             number: number(e164),
             area_code: String::new(),
@@ -44,32 +60,69 @@ async fn house() -> House {
         };
         db.add_number(tenant, new, now()).await.expect("number");
     }
-    House { db, acme, rival, _dir: dir }
+    House {
+        db,
+        acme,
+        rival,
+        _dir: dir,
+    }
 }
 
 fn sms(sender: &str, recipient: &str) -> SendSms {
-    SendSms { sender: number(sender), recipient: number(recipient), text: "Ahoj 🙂".into() }
+    SendSms {
+        sender: number(sender),
+        recipient: number(recipient),
+        text: "Ahoj 🙂".into(),
+    }
 }
 
 async fn inbox(db: &Db, tenant: TenantId) -> Vec<Message> {
-    db.messages(tenant, &MessageFilter::default(), Page::ALL).await.expect("list").rows
+    db.messages(tenant, &MessageFilter::default(), Page::ALL)
+        .await
+        .expect("list")
+        .rows
 }
 
 #[tokio::test]
 async fn a_message_to_a_number_of_the_house_arrives() {
-    let House { db, acme, rival, _dir } = house().await;
-    let fields = ContactFields { name: "Acme".into(), ..Default::default() };
+    let House {
+        db,
+        acme,
+        rival,
+        _dir,
+    } = house().await;
+    let fields = ContactFields {
+        name: "Acme".into(),
+        ..Default::default()
+    };
     let acme_at_rival = db
-        .add_contact(rival, NewContact { fields, numbers: vec![number(OURS)], ..Default::default() }, now())
+        .add_contact(
+            rival,
+            NewContact {
+                fields,
+                numbers: vec![number(OURS)],
+                ..Default::default()
+            },
+            now(),
+        )
         .await
         .expect("contact");
     let messaging = Messaging::new(db.clone(), Arc::new(LoopbackCarrier::new(db.clone())));
-    let outcome = messaging.send(acme, sms(OURS, THEIRS), now()).await.expect("send");
+    let outcome = messaging
+        .send(acme, sms(OURS, THEIRS), now())
+        .await
+        .expect("send");
     let sent = inbox(&db, acme).await.remove(0);
     assert_eq!(outcome, SendOutcome::Accepted(sent.id));
-    assert_eq!((sent.direction, sent.state), (MessageDirection::Outgoing, MessageState::Delivered));
+    assert_eq!(
+        (sent.direction, sent.state),
+        (MessageDirection::Outgoing, MessageState::Delivered)
+    );
     let received = inbox(&db, rival).await.remove(0);
-    assert_eq!((received.direction, received.text.as_str()), (MessageDirection::Incoming, "Ahoj 🙂"));
+    assert_eq!(
+        (received.direction, received.text.as_str()),
+        (MessageDirection::Incoming, "Ahoj 🙂")
+    );
     assert_eq!(received.contact, Some(acme_at_rival));
 }
 
@@ -77,7 +130,10 @@ async fn a_message_to_a_number_of_the_house_arrives() {
 async fn a_message_to_the_outside_is_sent_and_not_delivered() {
     let House { db, acme, .. } = &house().await;
     let messaging = Messaging::new(db.clone(), Arc::new(LoopbackCarrier::new(db.clone())));
-    messaging.send(*acme, sms(OURS, OUTSIDE), now()).await.expect("send");
+    messaging
+        .send(*acme, sms(OURS, OUTSIDE), now())
+        .await
+        .expect("send");
     let kept = inbox(db, *acme).await;
     assert_eq!((kept.len(), kept[0].state), (1, MessageState::Sent));
 }
@@ -88,9 +144,15 @@ async fn only_own_numbers_that_may_send_do() {
     let messaging = Messaging::new(db.clone(), Arc::new(LoopbackCarrier::new(db.clone())));
     for sender in [SILENT, THEIRS, OUTSIDE] {
         let refused = messaging.send(*acme, sms(sender, OUTSIDE), now()).await;
-        assert!(matches!(refused, Err(SendError::SenderNotAllowed)), "{sender}: {refused:?}");
+        assert!(
+            matches!(refused, Err(SendError::SenderNotAllowed)),
+            "{sender}: {refused:?}"
+        );
     }
-    assert!(inbox(db, *acme).await.is_empty(), "a refused sender leaves nothing behind");
+    assert!(
+        inbox(db, *acme).await.is_empty(),
+        "a refused sender leaves nothing behind"
+    );
 }
 
 struct Picky;
@@ -106,17 +168,35 @@ impl SmsCarrier for Picky {
 async fn a_refusal_is_kept_with_its_reason() {
     let House { db, acme, .. } = &house().await;
     let messaging = Messaging::new(db.clone(), Arc::new(Picky));
-    let outcome = messaging.send(*acme, sms(OURS, OUTSIDE), now()).await.expect("send");
-    assert!(matches!(outcome, SendOutcome::Refused(_, SmsRefused::CountryNotAllowed)), "{outcome:?}");
+    let outcome = messaging
+        .send(*acme, sms(OURS, OUTSIDE), now())
+        .await
+        .expect("send");
+    assert!(
+        matches!(
+            outcome,
+            SendOutcome::Refused(_, SmsRefused::CountryNotAllowed)
+        ),
+        "{outcome:?}"
+    );
     let kept = inbox(db, *acme).await.remove(0);
-    assert_eq!((kept.state, kept.reason.as_deref()), (MessageState::Failed, Some("Not allowed country.")));
+    assert_eq!(
+        (kept.state, kept.reason.as_deref()),
+        (MessageState::Failed, Some("Not allowed country."))
+    );
 }
 
 #[tokio::test]
 async fn a_text_that_no_carrier_takes_is_refused_before() {
     let House { db, acme, .. } = &house().await;
     let messaging = Messaging::new(db.clone(), Arc::new(LoopbackCarrier::new(db.clone())));
-    let long = SendSms { text: "x".repeat(MAX_CHARACTERS + 1), ..sms(OURS, OUTSIDE) };
+    let long = SendSms {
+        text: "x".repeat(MAX_CHARACTERS + 1),
+        ..sms(OURS, OUTSIDE)
+    };
     let outcome = messaging.send(*acme, long, now()).await.expect("send");
-    assert!(matches!(outcome, SendOutcome::Refused(_, SmsRefused::LimitExceeded)), "{outcome:?}");
+    assert!(
+        matches!(outcome, SendOutcome::Refused(_, SmsRefused::LimitExceeded)),
+        "{outcome:?}"
+    );
 }

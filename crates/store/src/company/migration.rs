@@ -28,6 +28,8 @@ impl MigrationTrait for CreateTenants {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("tenants").to_owned()).await
+        manager
+            .drop_table(Table::drop().table("tenants").to_owned())
+            .await
     }
 }

@@ -62,7 +62,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn create_tenant(&self, new: NewTenant, now: Timestamp) -> Result<Tenant, StoreError> {
+    pub async fn create_tenant(
+        &self,
+        new: NewTenant,
+        now: Timestamp,
+    ) -> Result<Tenant, StoreError> {
         let row = entity::ActiveModel {
             name: Set(new.name),
             time_zone: Set(new.time_zone),
@@ -78,7 +82,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
-        Ok(entity::Entity::find_by_id(id.0).one(&self.conn).await?.map(Into::into))
+        Ok(entity::Entity::find_by_id(id.0)
+            .one(&self.conn)
+            .await?
+            .map(Into::into))
     }
 
     /// All companies, oldest first.
@@ -87,7 +94,10 @@ impl Db {
     /// When the database fails.
     pub async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         use sea_orm::QueryOrder;
-        let rows = entity::Entity::find().order_by_asc(entity::Column::Id).all(&self.conn).await?;
+        let rows = entity::Entity::find()
+            .order_by_asc(entity::Column::Id)
+            .all(&self.conn)
+            .await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }
@@ -100,7 +110,11 @@ mod tests {
     async fn a_company_reads_back_as_written() {
         let dir = tempfile::tempdir().expect("temp dir");
         let db = Db::open_file(&dir.path().join("t.db")).await.expect("open");
-        let new = NewTenant { name: "Acme".into(), time_zone: "Europe/Bratislava".into(), country_code: "SK".into() };
+        let new = NewTenant {
+            name: "Acme".into(),
+            time_zone: "Europe/Bratislava".into(),
+            country_code: "SK".into(),
+        };
         let made = db.create_tenant(new, crate::now()).await.expect("create");
         assert_eq!(db.tenant(made.id).await.expect("read"), Some(made));
     }

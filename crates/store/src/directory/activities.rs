@@ -83,7 +83,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn activities(&self, tenant: TenantId, filter: &ActivityFilter, page: Page) -> Result<Listed<Activity>, StoreError> {
+    pub async fn activities(
+        &self,
+        tenant: TenantId,
+        filter: &ActivityFilter,
+        page: Page,
+    ) -> Result<Listed<Activity>, StoreError> {
         let mut select = Entity::find()
             .filter(Column::TenantId.eq(tenant.0))
             .order_by_desc(Column::ActivityAt)
@@ -107,7 +112,13 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add_activity(&self, tenant: TenantId, contact: ContactId, new: NewActivity, now: Timestamp) -> Result<ActivityId, StoreError> {
+    pub async fn add_activity(
+        &self,
+        tenant: TenantId,
+        contact: ContactId,
+        new: NewActivity,
+        now: Timestamp,
+    ) -> Result<ActivityId, StoreError> {
         let row = ActiveModel {
             tenant_id: Set(tenant.0),
             contact_id: Set(contact.0),
@@ -128,8 +139,16 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn edit_activity(&self, tenant: TenantId, id: ActivityId, patch: ActivityPatch) -> Result<bool, StoreError> {
-        let mut row = ActiveModel { tenant_id: Set(tenant.0), ..Default::default() };
+    pub async fn edit_activity(
+        &self,
+        tenant: TenantId,
+        id: ActivityId,
+        patch: ActivityPatch,
+    ) -> Result<bool, StoreError> {
+        let mut row = ActiveModel {
+            tenant_id: Set(tenant.0),
+            ..Default::default()
+        };
         if let Some(contact) = patch.contact {
             row.contact_id = Set(contact.0);
         }
@@ -150,8 +169,12 @@ impl Db {
                 *field = Set(value);
             }
         }
-        let changed =
-            Entity::update_many().set(row).filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+        let changed = Entity::update_many()
+            .set(row)
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(changed.rows_affected > 0)
     }
 
@@ -159,8 +182,16 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_activity(&self, tenant: TenantId, id: ActivityId) -> Result<bool, StoreError> {
-        let gone = Entity::delete_many().filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+    pub async fn delete_activity(
+        &self,
+        tenant: TenantId,
+        id: ActivityId,
+    ) -> Result<bool, StoreError> {
+        let gone = Entity::delete_many()
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(gone.rows_affected > 0)
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use model::{AgentId, Availability, NumberId, PhoneNumber, TenantId, Timestamp};
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, TransactionTrait, entity::prelude::*, sea_query::Query};
+use sea_orm::{
+    ActiveValue::Set, QueryOrder, QuerySelect, TransactionTrait, entity::prelude::*,
+    sea_query::Query,
+};
 
 use super::{
     AgentRole, Listed, Page,
@@ -48,7 +51,9 @@ impl Agent {
     /// First and last name.
     #[must_use]
     pub fn full_name(&self) -> String {
-        format!("{} {}", self.first_name, self.last_name).trim().to_owned()
+        format!("{} {}", self.first_name, self.last_name)
+            .trim()
+            .to_owned()
     }
 }
 
@@ -107,7 +112,11 @@ pub struct AgentFilter {
 }
 
 /// The engines name an index or its columns in their messages.
-const UNIQUE: &[(&str, &str)] = &[("email", "email"), ("extension", "extension"), ("sip_username", "sip_username")];
+const UNIQUE: &[(&str, &str)] = &[
+    ("email", "email"),
+    ("extension", "extension"),
+    ("sip_username", "sip_username"),
+];
 
 fn agent_of(row: agent::Model, mut associated: Vec<NumberId>) -> Agent {
     let default_number = row.number_id.map(NumberId);
@@ -128,7 +137,9 @@ fn agent_of(row: agent::Model, mut associated: Vec<NumberId>) -> Agent {
         role: AgentRole::stored(&row.role),
         availability: availability(&row.availability),
         status_outbound: row.status_outbound,
-        daily_price_limit: row.daily_price_limit.and_then(|limit| u16::try_from(limit).ok()),
+        daily_price_limit: row
+            .daily_price_limit
+            .and_then(|limit| u16::try_from(limit).ok()),
         default_number,
         associated_numbers: associated,
         wrap_up_seconds: u32::try_from(row.wrap_up_seconds).unwrap_or_default(),
@@ -142,7 +153,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn agents(&self, tenant: TenantId, filter: &AgentFilter, page: Page) -> Result<Listed<Agent>, StoreError> {
+    pub async fn agents(
+        &self,
+        tenant: TenantId,
+        filter: &AgentFilter,
+        page: Page,
+    ) -> Result<Listed<Agent>, StoreError> {
         let mut select = agent::Entity::find()
             .filter(agent::Column::TenantId.eq(tenant.0))
             .filter(agent::Column::DeletedAt.is_null())
@@ -157,7 +173,10 @@ impl Db {
             select = select.filter(shows_number(tenant, e164));
         }
         let page = list(&self.conn, select, page).await?;
-        Ok(Listed { total: page.total, rows: self.with_numbers(page.rows).await? })
+        Ok(Listed {
+            total: page.total,
+            rows: self.with_numbers(page.rows).await?,
+        })
     }
 
     /// All agents of a company, for the queues.
@@ -165,7 +184,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn agents_of(&self, tenant: TenantId) -> Result<Vec<Agent>, StoreError> {
-        Ok(self.agents(tenant, &AgentFilter::default(), Page::ALL).await?.rows)
+        Ok(self
+            .agents(tenant, &AgentFilter::default(), Page::ALL)
+            .await?
+            .rows)
     }
 
     /// The agent with this id, also when deleted.
@@ -180,7 +202,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn agents_by_ids(&self, tenant: TenantId, ids: &[AgentId]) -> Result<Vec<Agent>, StoreError> {
+    pub async fn agents_by_ids(
+        &self,
+        tenant: TenantId,
+        ids: &[AgentId],
+    ) -> Result<Vec<Agent>, StoreError> {
         let rows = agent::Entity::find()
             .filter(agent::Column::TenantId.eq(tenant.0))
             .filter(agent::Column::Id.is_in(ids.iter().map(|id| id.0)))
@@ -193,15 +219,25 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn agent_by_sip_username(&self, username: &str) -> Result<Option<(Agent, SipSecrets)>, StoreError> {
+    pub async fn agent_by_sip_username(
+        &self,
+        username: &str,
+    ) -> Result<Option<(Agent, SipSecrets)>, StoreError> {
         let row = agent::Entity::find()
             .filter(agent::Column::SipUsername.eq(username))
             .filter(agent::Column::DeletedAt.is_null())
             .one(&self.conn)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let secrets = SipSecrets { ha1_md5: row.sip_ha1_md5.clone(), ha1_sha256: row.sip_ha1_sha256.clone() };
-        Ok(self.with_numbers(vec![row]).await?.pop().map(|agent| (agent, secrets)))
+        let secrets = SipSecrets {
+            ha1_md5: row.sip_ha1_md5.clone(),
+            ha1_sha256: row.sip_ha1_sha256.clone(),
+        };
+        Ok(self
+            .with_numbers(vec![row])
+            .await?
+            .pop()
+            .map(|agent| (agent, secrets)))
     }
 
     /// The agent who has this e-mail address, and the hash of his password.
@@ -234,7 +270,10 @@ impl Db {
             .all(&self.conn)
             .await?;
         let held: std::collections::HashSet<i32> = held.into_iter().collect();
-        Ok(EXTENSIONS.skip(1).find(|extension| !held.contains(extension)).and_then(|free| u16::try_from(free).ok()))
+        Ok(EXTENSIONS
+            .skip(1)
+            .find(|extension| !held.contains(extension))
+            .and_then(|free| u16::try_from(free).ok()))
     }
 
     /// How many agents a company has.
@@ -252,7 +291,12 @@ impl Db {
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] with `email`, `extension` or `sip_username`.
-    pub async fn add_agent(&self, tenant: TenantId, new: NewAgent, now: Timestamp) -> Result<AgentId, StoreError> {
+    pub async fn add_agent(
+        &self,
+        tenant: TenantId,
+        new: NewAgent,
+        now: Timestamp,
+    ) -> Result<AgentId, StoreError> {
         let row = agent::ActiveModel {
             tenant_id: Set(tenant.0),
             first_name: Set(new.first_name),
@@ -283,9 +327,17 @@ impl Db {
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] with `email`.
-    pub async fn edit_agent(&self, tenant: TenantId, id: AgentId, patch: AgentPatch) -> Result<bool, StoreError> {
+    pub async fn edit_agent(
+        &self,
+        tenant: TenantId,
+        id: AgentId,
+        patch: AgentPatch,
+    ) -> Result<bool, StoreError> {
         // The tenant is set to itself, so that an empty patch still finds the row.
-        let mut row = agent::ActiveModel { tenant_id: Set(tenant.0), ..Default::default() };
+        let mut row = agent::ActiveModel {
+            tenant_id: Set(tenant.0),
+            ..Default::default()
+        };
         if let Some(name) = patch.first_name {
             row.first_name = Set(name);
         }
@@ -317,8 +369,16 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_availability(&self, tenant: TenantId, id: AgentId, to: Availability) -> Result<bool, StoreError> {
-        let row = agent::ActiveModel { availability: Set(availability_text(to).to_owned()), ..Default::default() };
+    pub async fn set_availability(
+        &self,
+        tenant: TenantId,
+        id: AgentId,
+        to: Availability,
+    ) -> Result<bool, StoreError> {
+        let row = agent::ActiveModel {
+            availability: Set(availability_text(to).to_owned()),
+            ..Default::default()
+        };
         self.change_agent(tenant, id, row).await
     }
 
@@ -326,9 +386,21 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn associate_number(&self, tenant: TenantId, id: AgentId, number: NumberId) -> Result<(), StoreError> {
-        let row = agent_number::ActiveModel { agent_id: Set(id.0), number_id: Set(number.0), tenant_id: Set(tenant.0) };
-        agent_number::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(&self.conn).await?;
+    pub async fn associate_number(
+        &self,
+        tenant: TenantId,
+        id: AgentId,
+        number: NumberId,
+    ) -> Result<(), StoreError> {
+        let row = agent_number::ActiveModel {
+            agent_id: Set(id.0),
+            number_id: Set(number.0),
+            tenant_id: Set(tenant.0),
+        };
+        agent_number::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -336,7 +408,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_agent(&self, tenant: TenantId, id: AgentId, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn delete_agent(
+        &self,
+        tenant: TenantId,
+        id: AgentId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let transaction = self.conn.begin().await?;
         let changed = agent::Entity::update_many()
             .col_expr(agent::Column::DeletedAt, Expr::value(to_ms(now)))
@@ -349,13 +426,24 @@ impl Db {
         if changed.rows_affected == 0 {
             return Ok(false);
         }
-        member::Entity::delete_many().filter(member::Column::AgentId.eq(id.0)).exec(&transaction).await?;
-        agent_number::Entity::delete_many().filter(agent_number::Column::AgentId.eq(id.0)).exec(&transaction).await?;
+        member::Entity::delete_many()
+            .filter(member::Column::AgentId.eq(id.0))
+            .exec(&transaction)
+            .await?;
+        agent_number::Entity::delete_many()
+            .filter(agent_number::Column::AgentId.eq(id.0))
+            .exec(&transaction)
+            .await?;
         transaction.commit().await?;
         Ok(true)
     }
 
-    async fn change_agent(&self, tenant: TenantId, id: AgentId, row: agent::ActiveModel) -> Result<bool, StoreError> {
+    async fn change_agent(
+        &self,
+        tenant: TenantId,
+        id: AgentId,
+        row: agent::ActiveModel,
+    ) -> Result<bool, StoreError> {
         let changed = agent::Entity::update_many()
             .set(row)
             .filter(agent::Column::TenantId.eq(tenant.0))
@@ -375,7 +463,10 @@ impl Db {
             .await?;
         let mut by_agent: HashMap<i64, Vec<NumberId>> = HashMap::new();
         for link in links {
-            by_agent.entry(link.agent_id).or_default().push(NumberId(link.number_id));
+            by_agent
+                .entry(link.agent_id)
+                .or_default()
+                .push(NumberId(link.number_id));
         }
         Ok(rows
             .into_iter()

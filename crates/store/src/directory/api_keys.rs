@@ -24,7 +24,10 @@ pub struct ApiKey {
 
 impl std::fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiKey").field("tenant", &self.tenant).field("key_id", &self.key_id).finish_non_exhaustive()
+        f.debug_struct("ApiKey")
+            .field("tenant", &self.tenant)
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,7 +58,11 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn api_key(&self, key_id: &str) -> Result<Option<ApiKey>, StoreError> {
-        let row = Entity::find().filter(Column::KeyId.eq(key_id)).filter(Column::RevokedAt.is_null()).one(&self.conn).await?;
+        let row = Entity::find()
+            .filter(Column::KeyId.eq(key_id))
+            .filter(Column::RevokedAt.is_null())
+            .one(&self.conn)
+            .await?;
         Ok(row.map(Into::into))
     }
 
@@ -64,7 +71,11 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn api_keys(&self, tenant: TenantId) -> Result<Vec<ApiKey>, StoreError> {
-        let rows = Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_asc(Column::Id).all(&self.conn).await?;
+        let rows = Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .order_by_asc(Column::Id)
+            .all(&self.conn)
+            .await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
@@ -72,7 +83,12 @@ impl Db {
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when the id is taken.
-    pub async fn add_api_key(&self, tenant: TenantId, new: NewApiKey, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn add_api_key(
+        &self,
+        tenant: TenantId,
+        new: NewApiKey,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let row = ActiveModel {
             tenant_id: Set(tenant.0),
             key_id: Set(new.key_id),
@@ -91,7 +107,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn revoke_api_key(&self, tenant: TenantId, key_id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn revoke_api_key(
+        &self,
+        tenant: TenantId,
+        key_id: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let changed = Entity::update_many()
             .col_expr(Column::RevokedAt, Expr::value(to_ms(now)))
             .filter(Column::TenantId.eq(tenant.0))

@@ -35,7 +35,10 @@ impl Db {
         let replace = OnConflict::columns([Column::Username, Column::Instance])
             .update_columns([Column::Binding, Column::ExpiresAt])
             .to_owned();
-        Entity::insert(row).on_conflict(replace).exec_without_returning(&self.conn).await?;
+        Entity::insert(row)
+            .on_conflict(replace)
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -57,15 +60,25 @@ impl Db {
     /// # Errors
     /// When the database fails or a binding is unreadable.
     pub async fn load_bindings(&self, now: Timestamp) -> Result<Vec<Binding>, StoreError> {
-        Entity::delete_many().filter(Column::ExpiresAt.lte(to_ms(now))).exec(&self.conn).await?;
-        let rows = Entity::find().order_by_asc(Column::Id).all(&self.conn).await?;
+        Entity::delete_many()
+            .filter(Column::ExpiresAt.lte(to_ms(now)))
+            .exec(&self.conn)
+            .await?;
+        let rows = Entity::find()
+            .order_by_asc(Column::Id)
+            .all(&self.conn)
+            .await?;
         rows.into_iter()
             .map(|row| {
                 Ok(Binding {
                     username: row.username,
                     instance: row.instance,
-                    binding: serde_json::from_str(&row.binding)
-                        .map_err(|source| StoreError::Corrupt { what: "SIP binding", source })?,
+                    binding: serde_json::from_str(&row.binding).map_err(|source| {
+                        StoreError::Corrupt {
+                            what: "SIP binding",
+                            source,
+                        }
+                    })?,
                     expires_at: from_ms(row.expires_at),
                 })
             })

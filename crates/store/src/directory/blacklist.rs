@@ -48,7 +48,10 @@ fn fields(kind: BlacklistKind, number: &PhoneNumber, now: Timestamp) -> ActiveMo
     ActiveModel {
         kind: Set(kind.as_str().to_owned()),
         e164: Set(number.as_str().to_owned()),
-        country_code: Set(number.calling_code().map(|code| code.to_string()).unwrap_or_default()),
+        country_code: Set(number
+            .calling_code()
+            .map(|code| code.to_string())
+            .unwrap_or_default()),
         modified_at: Set(to_ms(now)),
         ..Default::default()
     }
@@ -59,8 +62,15 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn blacklist(&self, tenant: TenantId, filter: &BlacklistFilter, page: Page) -> Result<Listed<BlacklistEntry>, StoreError> {
-        let mut select = Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_asc(Column::Id);
+    pub async fn blacklist(
+        &self,
+        tenant: TenantId,
+        filter: &BlacklistFilter,
+        page: Page,
+    ) -> Result<Listed<BlacklistEntry>, StoreError> {
+        let mut select = Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .order_by_asc(Column::Id);
         if let Some(id) = filter.id {
             select = select.filter(Column::Id.eq(id.0));
         }
@@ -80,7 +90,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn is_blacklisted(&self, tenant: TenantId, number: &PhoneNumber, direction: Direction) -> Result<bool, StoreError> {
+    pub async fn is_blacklisted(
+        &self,
+        tenant: TenantId,
+        number: &PhoneNumber,
+        direction: Direction,
+    ) -> Result<bool, StoreError> {
         let kinds = match direction {
             Direction::Incoming => [BlacklistKind::All, BlacklistKind::Incoming],
             Direction::Outgoing => [BlacklistKind::All, BlacklistKind::Outgoing],
@@ -99,8 +114,18 @@ impl Db {
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when it is on the list already.
-    pub async fn add_blacklisted(&self, tenant: TenantId, kind: BlacklistKind, number: &PhoneNumber, now: Timestamp) -> Result<BlacklistId, StoreError> {
-        let row = ActiveModel { tenant_id: Set(tenant.0), created_at: Set(to_ms(now)), ..fields(kind, number, now) };
+    pub async fn add_blacklisted(
+        &self,
+        tenant: TenantId,
+        kind: BlacklistKind,
+        number: &PhoneNumber,
+        now: Timestamp,
+    ) -> Result<BlacklistId, StoreError> {
+        let row = ActiveModel {
+            tenant_id: Set(tenant.0),
+            created_at: Set(to_ms(now)),
+            ..fields(kind, number, now)
+        };
         match row.insert(&self.conn).await {
             Ok(row) => Ok(BlacklistId(row.id)),
             Err(error) => Err(taken(error, UNIQUE)),
@@ -133,8 +158,16 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_blacklisted(&self, tenant: TenantId, id: BlacklistId) -> Result<bool, StoreError> {
-        let gone = Entity::delete_many().filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+    pub async fn delete_blacklisted(
+        &self,
+        tenant: TenantId,
+        id: BlacklistId,
+    ) -> Result<bool, StoreError> {
+        let gone = Entity::delete_many()
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(gone.rows_affected > 0)
     }
 }

@@ -39,7 +39,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn call_labels(&self, tenant: TenantId, calls: &[CallId]) -> Result<HashMap<CallId, CallLabels>, StoreError> {
+    pub async fn call_labels(
+        &self,
+        tenant: TenantId,
+        calls: &[CallId],
+    ) -> Result<HashMap<CallId, CallLabels>, StoreError> {
         let ids = || calls.iter().map(|id| id.0);
         let mut labels: HashMap<CallId, CallLabels> = HashMap::new();
         let links = call_tag::Entity::find()
@@ -57,8 +61,17 @@ impl Db {
             .map(|tag| (tag.id, tag.name))
             .collect();
         for link in links {
-            let Some(name) = names.get(&link.tag_id) else { continue };
-            labels.entry(CallId(link.call_id)).or_default().tags.push(Tag { id: TagId(link.tag_id), name: name.clone() });
+            let Some(name) = names.get(&link.tag_id) else {
+                continue;
+            };
+            labels
+                .entry(CallId(link.call_id))
+                .or_default()
+                .tags
+                .push(Tag {
+                    id: TagId(link.tag_id),
+                    name: name.clone(),
+                });
         }
         let notes = call_note::Entity::find()
             .filter(call_note::Column::TenantId.eq(tenant.0))
@@ -67,7 +80,14 @@ impl Db {
             .all(&self.conn)
             .await?;
         for row in notes {
-            labels.entry(CallId(row.call_id)).or_default().notes.push(CallNote { id: row.id, note: row.note });
+            labels
+                .entry(CallId(row.call_id))
+                .or_default()
+                .notes
+                .push(CallNote {
+                    id: row.id,
+                    note: row.note,
+                });
         }
         let ratings = call_rating::Entity::find()
             .filter(call_rating::Column::TenantId.eq(tenant.0))
@@ -76,8 +96,16 @@ impl Db {
             .all(&self.conn)
             .await?;
         for row in ratings {
-            let rating = CallRating { id: row.id, kind: row.kind, rating: row.rating };
-            labels.entry(CallId(row.call_id)).or_default().ratings.push(rating);
+            let rating = CallRating {
+                id: row.id,
+                kind: row.kind,
+                rating: row.rating,
+            };
+            labels
+                .entry(CallId(row.call_id))
+                .or_default()
+                .ratings
+                .push(rating);
         }
         Ok(labels)
     }
@@ -86,9 +114,21 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn tag_call(&self, tenant: TenantId, call: CallId, tag: TagId) -> Result<(), StoreError> {
-        let row = call_tag::ActiveModel { call_id: Set(call.0), tag_id: Set(tag.0), tenant_id: Set(tenant.0) };
-        call_tag::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(&self.conn).await?;
+    pub async fn tag_call(
+        &self,
+        tenant: TenantId,
+        call: CallId,
+        tag: TagId,
+    ) -> Result<(), StoreError> {
+        let row = call_tag::ActiveModel {
+            call_id: Set(call.0),
+            tag_id: Set(tag.0),
+            tenant_id: Set(tenant.0),
+        };
+        call_tag::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -96,7 +136,13 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add_call_note(&self, tenant: TenantId, call: CallId, note: &str, now: Timestamp) -> Result<i64, StoreError> {
+    pub async fn add_call_note(
+        &self,
+        tenant: TenantId,
+        call: CallId,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
         let row = call_note::ActiveModel {
             tenant_id: Set(tenant.0),
             call_id: Set(call.0),
@@ -111,7 +157,13 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn rate_call(&self, tenant: TenantId, call: CallId, kind: &str, rating: i32) -> Result<i64, StoreError> {
+    pub async fn rate_call(
+        &self,
+        tenant: TenantId,
+        call: CallId,
+        kind: &str,
+        rating: i32,
+    ) -> Result<i64, StoreError> {
         let row = call_rating::ActiveModel {
             tenant_id: Set(tenant.0),
             call_id: Set(call.0),
@@ -128,7 +180,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn calls_with_erased_audio(&self, tenant: TenantId, calls: &[CallId]) -> Result<HashSet<CallId>, StoreError> {
+    pub async fn calls_with_erased_audio(
+        &self,
+        tenant: TenantId,
+        calls: &[CallId],
+    ) -> Result<HashSet<CallId>, StoreError> {
         use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
         let query = Query::select()
             .columns([Alias::new("call_id"), Alias::new("deleted_at")])
@@ -140,7 +196,11 @@ impl Db {
         for row in self.conn.query_all(&query).await? {
             let call = CallId(row.try_get("", "call_id")?);
             let deleted_at: Option<i64> = row.try_get("", "deleted_at")?;
-            if deleted_at.is_some() { erased.insert(call) } else { kept.insert(call) };
+            if deleted_at.is_some() {
+                erased.insert(call)
+            } else {
+                kept.insert(call)
+            };
         }
         Ok(&erased - &kept)
     }

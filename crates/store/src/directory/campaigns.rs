@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use model::{AgentId, GroupId, NumberId, TagId, TenantId, Timestamp};
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder, TransactionTrait, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, DatabaseTransaction, QueryOrder, TransactionTrait, entity::prelude::*,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -89,21 +91,35 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails or stored settings are unreadable.
-    pub async fn campaigns(&self, tenant: TenantId, id: Option<CampaignId>, page: Page) -> Result<Listed<Campaign>, StoreError> {
-        let mut select =
-            campaign::Entity::find().filter(campaign::Column::TenantId.eq(tenant.0)).order_by_asc(campaign::Column::Id);
+    pub async fn campaigns(
+        &self,
+        tenant: TenantId,
+        id: Option<CampaignId>,
+        page: Page,
+    ) -> Result<Listed<Campaign>, StoreError> {
+        let mut select = campaign::Entity::find()
+            .filter(campaign::Column::TenantId.eq(tenant.0))
+            .order_by_asc(campaign::Column::Id);
         if let Some(id) = id {
             select = select.filter(campaign::Column::Id.eq(id.0));
         }
         let page = list(&self.conn, select, page).await?;
-        Ok(Listed { total: page.total, rows: self.with_links(page.rows).await? })
+        Ok(Listed {
+            total: page.total,
+            rows: self.with_links(page.rows).await?,
+        })
     }
 
     /// Adds a campaign.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add_campaign(&self, tenant: TenantId, new: NewCampaign, now: Timestamp) -> Result<CampaignId, StoreError> {
+    pub async fn add_campaign(
+        &self,
+        tenant: TenantId,
+        new: NewCampaign,
+        now: Timestamp,
+    ) -> Result<CampaignId, StoreError> {
         let transaction = self.conn.begin().await?;
         let row = campaign::ActiveModel {
             tenant_id: Set(tenant.0),
@@ -123,7 +139,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_campaign(&self, tenant: TenantId, id: CampaignId) -> Result<bool, StoreError> {
+    pub async fn delete_campaign(
+        &self,
+        tenant: TenantId,
+        id: CampaignId,
+    ) -> Result<bool, StoreError> {
         let gone = campaign::Entity::delete_many()
             .filter(campaign::Column::TenantId.eq(tenant.0))
             .filter(campaign::Column::Id.eq(id.0))
@@ -139,17 +159,32 @@ impl Db {
             .order_by_asc(campaign_button::Column::Id)
             .all(&self.conn)
             .await?;
-        let tags = campaign_tag::Entity::find().filter(campaign_tag::Column::CampaignId.is_in(ids())).all(&self.conn).await?;
-        let agents =
-            campaign_agent::Entity::find().filter(campaign_agent::Column::CampaignId.is_in(ids())).all(&self.conn).await?;
-        let groups =
-            campaign_group::Entity::find().filter(campaign_group::Column::CampaignId.is_in(ids())).all(&self.conn).await?;
+        let tags = campaign_tag::Entity::find()
+            .filter(campaign_tag::Column::CampaignId.is_in(ids()))
+            .all(&self.conn)
+            .await?;
+        let agents = campaign_agent::Entity::find()
+            .filter(campaign_agent::Column::CampaignId.is_in(ids()))
+            .all(&self.conn)
+            .await?;
+        let groups = campaign_group::Entity::find()
+            .filter(campaign_group::Column::CampaignId.is_in(ids()))
+            .all(&self.conn)
+            .await?;
 
-        let mut campaigns: Vec<Campaign> = rows.into_iter().map(campaign_of).collect::<Result<_, _>>()?;
-        let places: HashMap<i64, usize> =
-            campaigns.iter().enumerate().map(|(place, campaign)| (campaign.id.0, place)).collect();
+        let mut campaigns: Vec<Campaign> = rows
+            .into_iter()
+            .map(campaign_of)
+            .collect::<Result<_, _>>()?;
+        let places: HashMap<i64, usize> = campaigns
+            .iter()
+            .enumerate()
+            .map(|(place, campaign)| (campaign.id.0, place))
+            .collect();
         for row in buttons {
-            let Some(place) = places.get(&row.campaign_id) else { continue };
+            let Some(place) = places.get(&row.campaign_id) else {
+                continue;
+            };
             campaigns[*place].buttons.push(CampaignButton {
                 id: row.id,
                 title: row.title,
@@ -178,12 +213,17 @@ impl Db {
 }
 
 fn settings_text(settings: &CampaignSettings) -> Result<String, StoreError> {
-    serde_json::to_string(settings).map_err(|source| StoreError::Corrupt { what: "campaign settings", source })
+    serde_json::to_string(settings).map_err(|source| StoreError::Corrupt {
+        what: "campaign settings",
+        source,
+    })
 }
 
 fn campaign_of(row: campaign::Model) -> Result<Campaign, StoreError> {
-    let settings =
-        serde_json::from_str(&row.settings).map_err(|source| StoreError::Corrupt { what: "campaign settings", source })?;
+    let settings = serde_json::from_str(&row.settings).map_err(|source| StoreError::Corrupt {
+        what: "campaign settings",
+        source,
+    })?;
     Ok(Campaign {
         id: CampaignId(row.id),
         name: row.name,
@@ -196,7 +236,12 @@ fn campaign_of(row: campaign::Model) -> Result<Campaign, StoreError> {
     })
 }
 
-async fn link(transaction: &DatabaseTransaction, tenant: TenantId, id: i64, new: &NewCampaign) -> Result<(), StoreError> {
+async fn link(
+    transaction: &DatabaseTransaction,
+    tenant: TenantId,
+    id: i64,
+    new: &NewCampaign,
+) -> Result<(), StoreError> {
     let tenant_id = tenant.0;
     for button in &new.buttons {
         let row = campaign_button::ActiveModel {
@@ -211,16 +256,37 @@ async fn link(transaction: &DatabaseTransaction, tenant: TenantId, id: i64, new:
         row.insert(transaction).await?;
     }
     for tag in &new.tags {
-        let row = campaign_tag::ActiveModel { campaign_id: Set(id), tag_id: Set(tag.0), tenant_id: Set(tenant_id) };
-        campaign_tag::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(transaction).await?;
+        let row = campaign_tag::ActiveModel {
+            campaign_id: Set(id),
+            tag_id: Set(tag.0),
+            tenant_id: Set(tenant_id),
+        };
+        campaign_tag::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec_without_returning(transaction)
+            .await?;
     }
     for agent in &new.agents {
-        let row = campaign_agent::ActiveModel { campaign_id: Set(id), agent_id: Set(agent.0), tenant_id: Set(tenant_id) };
-        campaign_agent::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(transaction).await?;
+        let row = campaign_agent::ActiveModel {
+            campaign_id: Set(id),
+            agent_id: Set(agent.0),
+            tenant_id: Set(tenant_id),
+        };
+        campaign_agent::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec_without_returning(transaction)
+            .await?;
     }
     for group in &new.groups {
-        let row = campaign_group::ActiveModel { campaign_id: Set(id), group_id: Set(group.0), tenant_id: Set(tenant_id) };
-        campaign_group::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(transaction).await?;
+        let row = campaign_group::ActiveModel {
+            campaign_id: Set(id),
+            group_id: Set(group.0),
+            tenant_id: Set(tenant_id),
+        };
+        campaign_group::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec_without_returning(transaction)
+            .await?;
     }
     Ok(())
 }

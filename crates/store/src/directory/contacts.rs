@@ -12,7 +12,10 @@ use sea_orm::{
 
 use super::{
     AttributeId, ContactKind, Listed, Page, Tag,
-    entity::{attribute, attribute_value, contact, contact_email, contact_number, contact_tag, contact_url, tag},
+    entity::{
+        attribute, attribute_value, contact, contact_email, contact_number, contact_tag,
+        contact_url, tag,
+    },
     page::list,
     tags,
 };
@@ -116,14 +119,24 @@ fn pattern(text: &str) -> LikeExpr {
 /// A keyword that can only be a number is looked for by its digits.
 fn search_key(keyword: &str) -> String {
     let keyword = keyword.trim();
-    let phone_like = keyword.chars().all(|c| c.is_ascii_digit() || "+ -.()".contains(c));
+    let phone_like = keyword
+        .chars()
+        .all(|c| c.is_ascii_digit() || "+ -.()".contains(c));
     let digits: String = keyword.chars().filter(char::is_ascii_digit).collect();
-    if phone_like && !digits.is_empty() { digits } else { keyword.to_lowercase() }
+    if phone_like && !digits.is_empty() {
+        digits
+    } else {
+        keyword.to_lowercase()
+    }
 }
 
 fn search_text(name: &str, numbers: &[PhoneNumber], emails: &[String]) -> String {
     let mut text = name.to_lowercase();
-    for part in numbers.iter().map(PhoneNumber::as_str).chain(emails.iter().map(String::as_str)) {
+    for part in numbers
+        .iter()
+        .map(PhoneNumber::as_str)
+        .chain(emails.iter().map(String::as_str))
+    {
         text.push('\n');
         text.push_str(&part.to_lowercase());
     }
@@ -170,14 +183,23 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn contacts(&self, tenant: TenantId, filter: &ContactFilter, page: Page) -> Result<Listed<Contact>, StoreError> {
+    pub async fn contacts(
+        &self,
+        tenant: TenantId,
+        filter: &ContactFilter,
+        page: Page,
+    ) -> Result<Listed<Contact>, StoreError> {
         use contact::Column;
-        let mut select = contact::Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_asc(Column::Id);
+        let mut select = contact::Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .order_by_asc(Column::Id);
         if let Some(country) = filter.country_id {
             select = select.filter(Column::CountryId.eq(country));
         }
         if let Some(industry) = &filter.industry {
-            select = select.filter(Expr::expr(Func::lower(Expr::col(Column::Industry))).eq(industry.to_lowercase()));
+            select = select.filter(
+                Expr::expr(Func::lower(Expr::col(Column::Industry))).eq(industry.to_lowercase()),
+            );
         }
         if let Some(tag) = filter.tag {
             let tagged = Query::select()
@@ -191,14 +213,21 @@ impl Db {
             select = select.filter(Expr::col(Column::Search).like(pattern(&search_key(keyword))));
         }
         let page = list(&self.conn, select, page).await?;
-        Ok(Listed { total: page.total, rows: self.with_parts(tenant, page.rows).await? })
+        Ok(Listed {
+            total: page.total,
+            rows: self.with_parts(tenant, page.rows).await?,
+        })
     }
 
     /// The contact with this id.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn contact(&self, tenant: TenantId, id: ContactId) -> Result<Option<Contact>, StoreError> {
+    pub async fn contact(
+        &self,
+        tenant: TenantId,
+        id: ContactId,
+    ) -> Result<Option<Contact>, StoreError> {
         Ok(self.contacts_by_ids(tenant, &[id]).await?.pop())
     }
 
@@ -206,7 +235,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn contacts_by_ids(&self, tenant: TenantId, ids: &[ContactId]) -> Result<Vec<Contact>, StoreError> {
+    pub async fn contacts_by_ids(
+        &self,
+        tenant: TenantId,
+        ids: &[ContactId],
+    ) -> Result<Vec<Contact>, StoreError> {
         let rows = contact::Entity::find()
             .filter(contact::Column::TenantId.eq(tenant.0))
             .filter(contact::Column::Id.is_in(ids.iter().map(|id| id.0)))
@@ -220,7 +253,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn contact_by_number(&self, tenant: TenantId, number: &PhoneNumber) -> Result<Option<ContactId>, StoreError> {
+    pub async fn contact_by_number(
+        &self,
+        tenant: TenantId,
+        number: &PhoneNumber,
+    ) -> Result<Option<ContactId>, StoreError> {
         let row = contact_number::Entity::find()
             .filter(contact_number::Column::TenantId.eq(tenant.0))
             .filter(contact_number::Column::E164.eq(number.as_str()))
@@ -234,7 +271,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add_contact(&self, tenant: TenantId, new: NewContact, now: Timestamp) -> Result<ContactId, StoreError> {
+    pub async fn add_contact(
+        &self,
+        tenant: TenantId,
+        new: NewContact,
+        now: Timestamp,
+    ) -> Result<ContactId, StoreError> {
         let transaction = self.conn.begin().await?;
         let row = contact::ActiveModel {
             tenant_id: Set(tenant.0),
@@ -243,7 +285,11 @@ impl Db {
             modified_at: Set(to_ms(now)),
             ..row_of(new.fields)
         };
-        let contact = Owner { transaction: &transaction, tenant, id: row.insert(&transaction).await?.id };
+        let contact = Owner {
+            transaction: &transaction,
+            tenant,
+            id: row.insert(&transaction).await?.id,
+        };
         contact.set_numbers(&new.numbers).await?;
         contact.set_emails(&new.emails).await?;
         contact.set_tags(&new.tags).await?;
@@ -258,11 +304,21 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn edit_contact(&self, tenant: TenantId, id: ContactId, patch: ContactPatch, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn edit_contact(
+        &self,
+        tenant: TenantId,
+        id: ContactId,
+        patch: ContactPatch,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let transaction = self.conn.begin().await?;
         let mut row = patch.fields.map(row_of).unwrap_or_default();
         row.modified_at = Set(to_ms(now));
-        let contact = Owner { transaction: &transaction, tenant, id: id.0 };
+        let contact = Owner {
+            transaction: &transaction,
+            tenant,
+            id: id.0,
+        };
         if !contact.change(row).await? {
             return Ok(false);
         }
@@ -290,7 +346,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_contact(&self, tenant: TenantId, id: ContactId) -> Result<bool, StoreError> {
+    pub async fn delete_contact(
+        &self,
+        tenant: TenantId,
+        id: ContactId,
+    ) -> Result<bool, StoreError> {
         let gone = contact::Entity::delete_many()
             .filter(contact::Column::TenantId.eq(tenant.0))
             .filter(contact::Column::Id.eq(id.0))
@@ -311,7 +371,11 @@ impl Db {
         now: Timestamp,
     ) -> Result<Option<Vec<Tag>>, StoreError> {
         let transaction = self.conn.begin().await?;
-        let contact = Owner { transaction: &transaction, tenant, id: id.0 };
+        let contact = Owner {
+            transaction: &transaction,
+            tenant,
+            id: id.0,
+        };
         if !contact.touch(now).await? {
             return Ok(None);
         }
@@ -332,14 +396,20 @@ impl Db {
         now: Timestamp,
     ) -> Result<Option<Vec<Tag>>, StoreError> {
         let transaction = self.conn.begin().await?;
-        let contact = Owner { transaction: &transaction, tenant, id: id.0 };
+        let contact = Owner {
+            transaction: &transaction,
+            tenant,
+            id: id.0,
+        };
         if !contact.touch(now).await? {
             return Ok(None);
         }
         let keys: Vec<String> = names.iter().map(|name| tags::key(name)).collect();
         let mut removed = Vec::new();
         for tag in tags::by_keys(&transaction, tenant, &keys).await? {
-            let gone = contact_tag::Entity::delete_by_id((id.0, tag.id.0)).exec(&transaction).await?;
+            let gone = contact_tag::Entity::delete_by_id((id.0, tag.id.0))
+                .exec(&transaction)
+                .await?;
             if gone.rows_affected > 0 {
                 removed.push(tag);
             }
@@ -349,7 +419,11 @@ impl Db {
     }
 
     /// Adds the parts that live in tables of their own, one query a table.
-    async fn with_parts(&self, tenant: TenantId, rows: Vec<contact::Model>) -> Result<Vec<Contact>, StoreError> {
+    async fn with_parts(
+        &self,
+        tenant: TenantId,
+        rows: Vec<contact::Model>,
+    ) -> Result<Vec<Contact>, StoreError> {
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
         let mut numbers = self.numbers_of(&ids).await?;
         let mut emails = self.emails_of(&ids).await?;
@@ -376,7 +450,9 @@ impl Db {
             .order_by_asc(contact_number::Column::Id)
             .all(&self.conn)
             .await?;
-        Ok(by_contact(rows.into_iter().filter_map(|row| Some((row.contact_id, PhoneNumber::parse(&row.e164).ok()?)))))
+        Ok(by_contact(rows.into_iter().filter_map(|row| {
+            Some((row.contact_id, PhoneNumber::parse(&row.e164).ok()?))
+        })))
     }
 
     async fn emails_of(&self, ids: &[i64]) -> Result<HashMap<i64, Vec<String>>, StoreError> {
@@ -385,10 +461,16 @@ impl Db {
             .order_by_asc(contact_email::Column::Id)
             .all(&self.conn)
             .await?;
-        Ok(by_contact(rows.into_iter().map(|row| (row.contact_id, row.email))))
+        Ok(by_contact(
+            rows.into_iter().map(|row| (row.contact_id, row.email)),
+        ))
     }
 
-    async fn tags_of(&self, tenant: TenantId, ids: &[i64]) -> Result<HashMap<i64, Vec<Tag>>, StoreError> {
+    async fn tags_of(
+        &self,
+        tenant: TenantId,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, Vec<Tag>>, StoreError> {
         let links = contact_tag::Entity::find()
             .filter(contact_tag::Column::ContactId.is_in(ids.iter().copied()))
             .order_by_asc(contact_tag::Column::TagId)
@@ -404,11 +486,21 @@ impl Db {
             .collect();
         Ok(by_contact(links.into_iter().filter_map(|link| {
             let name = names.get(&link.tag_id)?.clone();
-            Some((link.contact_id, Tag { id: TagId(link.tag_id), name }))
+            Some((
+                link.contact_id,
+                Tag {
+                    id: TagId(link.tag_id),
+                    name,
+                },
+            ))
         })))
     }
 
-    async fn attributes_of(&self, tenant: TenantId, ids: &[i64]) -> Result<HashMap<i64, Vec<AttributeValue>>, StoreError> {
+    async fn attributes_of(
+        &self,
+        tenant: TenantId,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, Vec<AttributeValue>>, StoreError> {
         let values = attribute_value::Entity::find()
             .filter(attribute_value::Column::ContactId.is_in(ids.iter().copied()))
             .order_by_asc(attribute_value::Column::AttributeId)
@@ -417,12 +509,23 @@ impl Db {
         if values.is_empty() {
             return Ok(HashMap::new());
         }
-        let titles: HashMap<AttributeId, String> =
-            self.attributes(tenant).await?.into_iter().map(|attribute| (attribute.id, attribute.title)).collect();
+        let titles: HashMap<AttributeId, String> = self
+            .attributes(tenant)
+            .await?
+            .into_iter()
+            .map(|attribute| (attribute.id, attribute.title))
+            .collect();
         Ok(by_contact(values.into_iter().map(|row| {
             let attribute = AttributeId(row.attribute_id);
             let title = titles.get(&attribute).cloned().unwrap_or_default();
-            (row.contact_id, AttributeValue { attribute, title, value: row.value })
+            (
+                row.contact_id,
+                AttributeValue {
+                    attribute,
+                    title,
+                    value: row.value,
+                },
+            )
         })))
     }
 
@@ -432,7 +535,15 @@ impl Db {
             .order_by_asc(contact_url::Column::Id)
             .all(&self.conn)
             .await?;
-        Ok(by_contact(rows.into_iter().map(|row| (row.contact_id, ExternalUrl { name: row.name, url: row.url }))))
+        Ok(by_contact(rows.into_iter().map(|row| {
+            (
+                row.contact_id,
+                ExternalUrl {
+                    name: row.name,
+                    url: row.url,
+                },
+            )
+        })))
     }
 }
 
@@ -464,12 +575,19 @@ impl Owner<'_> {
     }
 
     async fn touch(&self, now: Timestamp) -> Result<bool, StoreError> {
-        self.change(contact::ActiveModel { modified_at: Set(to_ms(now)), ..Default::default() }).await
+        self.change(contact::ActiveModel {
+            modified_at: Set(to_ms(now)),
+            ..Default::default()
+        })
+        .await
     }
 
     async fn set_numbers(&self, numbers: &[PhoneNumber]) -> Result<(), StoreError> {
         use contact_number::{ActiveModel, Column, Entity};
-        Entity::delete_many().filter(Column::ContactId.eq(self.id)).exec(self.transaction).await?;
+        Entity::delete_many()
+            .filter(Column::ContactId.eq(self.id))
+            .exec(self.transaction)
+            .await?;
         let rows: Vec<ActiveModel> = distinct(numbers)
             .map(|number| ActiveModel {
                 tenant_id: Set(self.tenant.0),
@@ -479,14 +597,19 @@ impl Owner<'_> {
             })
             .collect();
         if !rows.is_empty() {
-            Entity::insert_many(rows).exec_without_returning(self.transaction).await?;
+            Entity::insert_many(rows)
+                .exec_without_returning(self.transaction)
+                .await?;
         }
         Ok(())
     }
 
     async fn set_emails(&self, emails: &[String]) -> Result<(), StoreError> {
         use contact_email::{ActiveModel, Column, Entity};
-        Entity::delete_many().filter(Column::ContactId.eq(self.id)).exec(self.transaction).await?;
+        Entity::delete_many()
+            .filter(Column::ContactId.eq(self.id))
+            .exec(self.transaction)
+            .await?;
         let rows: Vec<ActiveModel> = distinct(emails)
             .map(|email| ActiveModel {
                 tenant_id: Set(self.tenant.0),
@@ -496,7 +619,9 @@ impl Owner<'_> {
             })
             .collect();
         if !rows.is_empty() {
-            Entity::insert_many(rows).exec_without_returning(self.transaction).await?;
+            Entity::insert_many(rows)
+                .exec_without_returning(self.transaction)
+                .await?;
         }
         Ok(())
     }
@@ -513,8 +638,11 @@ impl Owner<'_> {
     async fn add_tags(&self, names: &[String]) -> Result<Vec<Tag>, StoreError> {
         let tags = tags::ensure(self.transaction, self.tenant, names).await?;
         for tag in &tags {
-            let row =
-                contact_tag::ActiveModel { contact_id: Set(self.id), tag_id: Set(tag.id.0), tenant_id: Set(self.tenant.0) };
+            let row = contact_tag::ActiveModel {
+                contact_id: Set(self.id),
+                tag_id: Set(tag.id.0),
+                tenant_id: Set(self.tenant.0),
+            };
             contact_tag::Entity::insert(row)
                 .on_conflict_do_nothing()
                 .exec_without_returning(self.transaction)
@@ -526,7 +654,10 @@ impl Owner<'_> {
     /// Attributes of other companies are not there for this one.
     async fn set_attributes(&self, values: &[(AttributeId, String)]) -> Result<(), StoreError> {
         use attribute_value::{ActiveModel, Column, Entity};
-        Entity::delete_many().filter(Column::ContactId.eq(self.id)).exec(self.transaction).await?;
+        Entity::delete_many()
+            .filter(Column::ContactId.eq(self.id))
+            .exec(self.transaction)
+            .await?;
         let known: Vec<i64> = attribute::Entity::find()
             .filter(attribute::Column::TenantId.eq(self.tenant.0))
             .all(self.transaction)
@@ -549,14 +680,19 @@ impl Owner<'_> {
             })
             .collect();
         if !rows.is_empty() {
-            Entity::insert_many(rows).exec_without_returning(self.transaction).await?;
+            Entity::insert_many(rows)
+                .exec_without_returning(self.transaction)
+                .await?;
         }
         Ok(())
     }
 
     async fn set_urls(&self, urls: &[ExternalUrl]) -> Result<(), StoreError> {
         use contact_url::{ActiveModel, Column, Entity};
-        Entity::delete_many().filter(Column::ContactId.eq(self.id)).exec(self.transaction).await?;
+        Entity::delete_many()
+            .filter(Column::ContactId.eq(self.id))
+            .exec(self.transaction)
+            .await?;
         let rows: Vec<ActiveModel> = urls
             .iter()
             .map(|url| ActiveModel {
@@ -568,24 +704,50 @@ impl Owner<'_> {
             })
             .collect();
         if !rows.is_empty() {
-            Entity::insert_many(rows).exec_without_returning(self.transaction).await?;
+            Entity::insert_many(rows)
+                .exec_without_returning(self.transaction)
+                .await?;
         }
         Ok(())
     }
 
     async fn refresh_search(&self) -> Result<(), StoreError> {
-        let Some(row) = contact::Entity::find_by_id(self.id).one(self.transaction).await? else { return Ok(()) };
-        let numbers = contact_number::Entity::find().filter(contact_number::Column::ContactId.eq(self.id));
-        let numbers = numbers.all(self.transaction).await?.into_iter().filter_map(|row| PhoneNumber::parse(&row.e164).ok());
+        let Some(row) = contact::Entity::find_by_id(self.id)
+            .one(self.transaction)
+            .await?
+        else {
+            return Ok(());
+        };
+        let numbers =
+            contact_number::Entity::find().filter(contact_number::Column::ContactId.eq(self.id));
+        let numbers = numbers
+            .all(self.transaction)
+            .await?
+            .into_iter()
+            .filter_map(|row| PhoneNumber::parse(&row.e164).ok());
         let numbers: Vec<PhoneNumber> = numbers.collect();
-        let emails = contact_email::Entity::find().filter(contact_email::Column::ContactId.eq(self.id));
-        let emails: Vec<String> = emails.all(self.transaction).await?.into_iter().map(|row| row.email).collect();
+        let emails =
+            contact_email::Entity::find().filter(contact_email::Column::ContactId.eq(self.id));
+        let emails: Vec<String> = emails
+            .all(self.transaction)
+            .await?
+            .into_iter()
+            .map(|row| row.email)
+            .collect();
         let search = search_text(&row.name, &numbers, &emails);
-        self.change(contact::ActiveModel { search: Set(search), ..Default::default() }).await?;
+        self.change(contact::ActiveModel {
+            search: Set(search),
+            ..Default::default()
+        })
+        .await?;
         Ok(())
     }
 }
 
 fn distinct<T: PartialEq>(items: &[T]) -> impl Iterator<Item = &T> {
-    items.iter().enumerate().filter(|(place, item)| !items[..*place].contains(item)).map(|(_, item)| item)
+    items
+        .iter()
+        .enumerate()
+        .filter(|(place, item)| !items[..*place].contains(item))
+        .map(|(_, item)| item)
 }

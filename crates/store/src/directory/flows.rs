@@ -30,7 +30,10 @@ fn flow_of(row: flow::Model) -> Result<Flow, StoreError> {
         id: FlowId(row.id),
         tenant: TenantId(row.tenant_id),
         name: row.name,
-        flow: serde_json::from_str(&row.flow).map_err(|source| StoreError::Corrupt { what: "call flow", source })?,
+        flow: serde_json::from_str(&row.flow).map_err(|source| StoreError::Corrupt {
+            what: "call flow",
+            source,
+        })?,
         created_at: from_ms(row.created_at),
         updated_at: from_ms(row.updated_at),
     })
@@ -42,7 +45,11 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn flows(&self, tenant: TenantId) -> Result<Vec<Flow>, StoreError> {
-        let rows = Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_asc(Column::Id).all(&self.conn).await?;
+        let rows = Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .order_by_asc(Column::Id)
+            .all(&self.conn)
+            .await?;
         rows.into_iter().map(flow_of).collect()
     }
 
@@ -51,7 +58,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn flow(&self, tenant: TenantId, id: FlowId) -> Result<Option<Flow>, StoreError> {
-        let row = Entity::find_by_id(id.0).filter(Column::TenantId.eq(tenant.0)).one(&self.conn).await?;
+        let row = Entity::find_by_id(id.0)
+            .filter(Column::TenantId.eq(tenant.0))
+            .one(&self.conn)
+            .await?;
         row.map(flow_of).transpose()
     }
 
@@ -59,7 +69,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add_flow(&self, tenant: TenantId, new: NewFlow, now: Timestamp) -> Result<FlowId, StoreError> {
+    pub async fn add_flow(
+        &self,
+        tenant: TenantId,
+        new: NewFlow,
+        now: Timestamp,
+    ) -> Result<FlowId, StoreError> {
         let row = ActiveModel {
             tenant_id: Set(tenant.0),
             name: Set(new.name),
@@ -75,15 +90,25 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn save_flow(&self, tenant: TenantId, id: FlowId, new: NewFlow, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn save_flow(
+        &self,
+        tenant: TenantId,
+        id: FlowId,
+        new: NewFlow,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let row = ActiveModel {
             name: Set(new.name),
             flow: Set(new.flow.to_string()),
             updated_at: Set(to_ms(now)),
             ..Default::default()
         };
-        let changed =
-            Entity::update_many().set(row).filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+        let changed = Entity::update_many()
+            .set(row)
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(changed.rows_affected > 0)
     }
 
@@ -92,7 +117,11 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn delete_flow(&self, tenant: TenantId, id: FlowId) -> Result<bool, StoreError> {
-        let gone = Entity::delete_many().filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+        let gone = Entity::delete_many()
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(gone.rows_affected > 0)
     }
 }

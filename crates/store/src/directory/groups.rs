@@ -52,7 +52,9 @@ impl From<group::Model> for Group {
             id: GroupId(row.id),
             tenant: TenantId(row.tenant_id),
             internal_name: row.internal_name,
-            extension: row.extension.and_then(|extension| u16::try_from(extension).ok()),
+            extension: row
+                .extension
+                .and_then(|extension| u16::try_from(extension).ok()),
             strategy: strategy(&row.strategy),
             ring_seconds: whole(row.ring_seconds),
             wrap_up_seconds: row.wrap_up_seconds.map(whole),
@@ -80,8 +82,15 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn groups(&self, tenant: TenantId, filter: &GroupFilter, page: Page) -> Result<Listed<Group>, StoreError> {
-        let mut select = group::Entity::find().filter(group::Column::TenantId.eq(tenant.0)).order_by_asc(group::Column::Id);
+    pub async fn groups(
+        &self,
+        tenant: TenantId,
+        filter: &GroupFilter,
+        page: Page,
+    ) -> Result<Listed<Group>, StoreError> {
+        let mut select = group::Entity::find()
+            .filter(group::Column::TenantId.eq(tenant.0))
+            .order_by_asc(group::Column::Id);
         if let Some(id) = filter.id {
             select = select.filter(group::Column::Id.eq(id.0));
         }
@@ -93,7 +102,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn groups_of(&self, tenant: TenantId) -> Result<Vec<Group>, StoreError> {
-        Ok(self.groups(tenant, &GroupFilter::default(), Page::ALL).await?.rows)
+        Ok(self
+            .groups(tenant, &GroupFilter::default(), Page::ALL)
+            .await?
+            .rows)
     }
 
     /// The group with this id.
@@ -101,7 +113,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn group(&self, tenant: TenantId, id: GroupId) -> Result<Option<Group>, StoreError> {
-        let row = group::Entity::find_by_id(id.0).filter(group::Column::TenantId.eq(tenant.0)).one(&self.conn).await?;
+        let row = group::Entity::find_by_id(id.0)
+            .filter(group::Column::TenantId.eq(tenant.0))
+            .one(&self.conn)
+            .await?;
         Ok(row.map(Into::into))
     }
 
@@ -109,8 +124,17 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add_group(&self, tenant: TenantId, new: NewGroup, now: Timestamp) -> Result<GroupId, StoreError> {
-        let row = group::ActiveModel { tenant_id: Set(tenant.0), created_at: Set(to_ms(now)), ..fields(new) };
+    pub async fn add_group(
+        &self,
+        tenant: TenantId,
+        new: NewGroup,
+        now: Timestamp,
+    ) -> Result<GroupId, StoreError> {
+        let row = group::ActiveModel {
+            tenant_id: Set(tenant.0),
+            created_at: Set(to_ms(now)),
+            ..fields(new)
+        };
         Ok(GroupId(row.insert(&self.conn).await?.id))
     }
 
@@ -118,7 +142,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn edit_group(&self, tenant: TenantId, id: GroupId, new: NewGroup) -> Result<bool, StoreError> {
+    pub async fn edit_group(
+        &self,
+        tenant: TenantId,
+        id: GroupId,
+        new: NewGroup,
+    ) -> Result<bool, StoreError> {
         let changed = group::Entity::update_many()
             .set(fields(new))
             .filter(group::Column::TenantId.eq(tenant.0))
@@ -146,9 +175,21 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add_member(&self, tenant: TenantId, group: GroupId, agent: AgentId) -> Result<(), StoreError> {
-        let row = member::ActiveModel { group_id: Set(group.0), agent_id: Set(agent.0), tenant_id: Set(tenant.0) };
-        member::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(&self.conn).await?;
+    pub async fn add_member(
+        &self,
+        tenant: TenantId,
+        group: GroupId,
+        agent: AgentId,
+    ) -> Result<(), StoreError> {
+        let row = member::ActiveModel {
+            group_id: Set(group.0),
+            agent_id: Set(agent.0),
+            tenant_id: Set(tenant.0),
+        };
+        member::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -156,7 +197,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn remove_member(&self, tenant: TenantId, group: GroupId, agent: AgentId) -> Result<bool, StoreError> {
+    pub async fn remove_member(
+        &self,
+        tenant: TenantId,
+        group: GroupId,
+        agent: AgentId,
+    ) -> Result<bool, StoreError> {
         let gone = member::Entity::delete_many()
             .filter(member::Column::TenantId.eq(tenant.0))
             .filter(member::Column::GroupId.eq(group.0))
@@ -170,13 +216,19 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn memberships(&self, tenant: TenantId) -> Result<Vec<(GroupId, AgentId)>, StoreError> {
+    pub async fn memberships(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(GroupId, AgentId)>, StoreError> {
         let rows = member::Entity::find()
             .filter(member::Column::TenantId.eq(tenant.0))
             .order_by_asc(member::Column::GroupId)
             .order_by_asc(member::Column::AgentId)
             .all(&self.conn)
             .await?;
-        Ok(rows.into_iter().map(|row| (GroupId(row.group_id), AgentId(row.agent_id))).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| (GroupId(row.group_id), AgentId(row.agent_id)))
+            .collect())
     }
 }

@@ -65,8 +65,15 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn messages(&self, tenant: TenantId, filter: &MessageFilter, page: Page) -> Result<Listed<Message>, StoreError> {
-        let mut select = Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_desc(Column::Id);
+    pub async fn messages(
+        &self,
+        tenant: TenantId,
+        filter: &MessageFilter,
+        page: Page,
+    ) -> Result<Listed<Message>, StoreError> {
+        let mut select = Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .order_by_desc(Column::Id);
         if let Some(direction) = filter.direction {
             select = select.filter(Column::Direction.eq(direction.as_str()));
         }
@@ -80,7 +87,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn add_message(&self, tenant: TenantId, new: NewMessage, now: Timestamp) -> Result<MessageId, StoreError> {
+    pub async fn add_message(
+        &self,
+        tenant: TenantId,
+        new: NewMessage,
+        now: Timestamp,
+    ) -> Result<MessageId, StoreError> {
         let row = ActiveModel {
             tenant_id: Set(tenant.0),
             direction: Set(new.direction.as_str().to_owned()),
@@ -99,7 +111,13 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_message_state(&self, tenant: TenantId, id: MessageId, state: MessageState, reason: Option<&str>) -> Result<bool, StoreError> {
+    pub async fn set_message_state(
+        &self,
+        tenant: TenantId,
+        id: MessageId,
+        state: MessageState,
+        reason: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let changed = Entity::update_many()
             .col_expr(Column::State, Expr::value(state.as_str()))
             .col_expr(Column::Reason, Expr::value(reason.map(str::to_owned)))

@@ -32,26 +32,48 @@ impl MigrationTrait for CreateDirectory {
             "CREATE UNIQUE INDEX agents_extension ON agents (tenant_id, extension) WHERE deleted_at IS NULL",
             "CREATE UNIQUE INDEX agents_sip_username ON agents (sip_username) WHERE deleted_at IS NULL",
         ] {
-            manager.get_connection().execute_unprepared(statement).await?;
+            manager
+                .get_connection()
+                .execute_unprepared(statement)
+                .await?;
         }
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in tables().iter().rev().filter_map(|table| table.get_table_name().cloned()) {
-            manager.drop_table(Table::drop().table(table).to_owned()).await?;
+        for table in tables()
+            .iter()
+            .rev()
+            .filter_map(|table| table.get_table_name().cloned())
+        {
+            manager
+                .drop_table(Table::drop().table(table).to_owned())
+                .await?;
         }
         Ok(())
     }
 }
 
 /// Removes the child with its parent.
-fn owned_by(child: &'static str, column: &'static str, parent: &'static str) -> ForeignKeyCreateStatement {
-    ForeignKey::create().from(child, column).to(parent, "id").on_delete(ForeignKeyAction::Cascade).to_owned()
+fn owned_by(
+    child: &'static str,
+    column: &'static str,
+    parent: &'static str,
+) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .from(child, column)
+        .to(parent, "id")
+        .on_delete(ForeignKeyAction::Cascade)
+        .to_owned()
 }
 
 fn pair(table: &'static str, first: &'static str, second: &'static str) -> IndexCreateStatement {
-    Index::create().table(table).col(first).col(second).primary().to_owned()
+    Index::create()
+        .table(table)
+        .col(first)
+        .col(second)
+        .primary()
+        .to_owned()
 }
 
 /// Name, table, columns, unique.
@@ -60,29 +82,84 @@ const INDEXES: &[(&str, &str, &[&str], bool)] = &[
     ("numbers_e164", "numbers", &["e164"], true),
     ("numbers_tenant", "numbers", &["tenant_id", "id"], false),
     ("groups_tenant", "groups", &["tenant_id", "id"], false),
-    ("group_members_tenant", "group_members", &["tenant_id"], false),
+    (
+        "group_members_tenant",
+        "group_members",
+        &["tenant_id"],
+        false,
+    ),
     ("group_members_agent", "group_members", &["agent_id"], false),
     ("flows_tenant", "flows", &["tenant_id", "id"], false),
     ("contacts_tenant", "contacts", &["tenant_id", "id"], false),
-    ("contact_numbers_e164", "contact_numbers", &["tenant_id", "e164"], false),
-    ("contact_numbers_contact", "contact_numbers", &["contact_id"], false),
-    ("contact_emails_contact", "contact_emails", &["contact_id"], false),
+    (
+        "contact_numbers_e164",
+        "contact_numbers",
+        &["tenant_id", "e164"],
+        false,
+    ),
+    (
+        "contact_numbers_contact",
+        "contact_numbers",
+        &["contact_id"],
+        false,
+    ),
+    (
+        "contact_emails_contact",
+        "contact_emails",
+        &["contact_id"],
+        false,
+    ),
     ("tags_name", "tags", &["tenant_id", "name_key"], true),
     ("contact_tags_tag", "contact_tags", &["tag_id"], false),
     ("call_tags_tag", "call_tags", &["tag_id"], false),
     ("call_notes_call", "call_notes", &["call_id"], false),
     ("call_ratings_call", "call_ratings", &["call_id"], false),
-    ("contact_attributes_tenant", "contact_attributes", &["tenant_id", "id"], false),
-    ("contact_urls_contact", "contact_urls", &["contact_id"], false),
-    ("activities_contact", "activities", &["tenant_id", "contact_id"], false),
-    ("contact_notes_contact", "contact_notes", &["tenant_id", "contact_id"], false),
+    (
+        "contact_attributes_tenant",
+        "contact_attributes",
+        &["tenant_id", "id"],
+        false,
+    ),
+    (
+        "contact_urls_contact",
+        "contact_urls",
+        &["contact_id"],
+        false,
+    ),
+    (
+        "activities_contact",
+        "activities",
+        &["tenant_id", "contact_id"],
+        false,
+    ),
+    (
+        "contact_notes_contact",
+        "contact_notes",
+        &["tenant_id", "contact_id"],
+        false,
+    ),
     ("campaigns_tenant", "campaigns", &["tenant_id", "id"], false),
-    ("campaign_buttons_campaign", "campaign_buttons", &["campaign_id"], false),
+    (
+        "campaign_buttons_campaign",
+        "campaign_buttons",
+        &["campaign_id"],
+        false,
+    ),
     ("blacklist_e164", "blacklist", &["tenant_id", "e164"], true),
     ("api_keys_key_id", "api_keys", &["key_id"], true),
     ("messages_tenant", "messages", &["tenant_id", "id"], false),
-    ("sip_bindings_username", "sip_bindings", &["username", "instance"], true),
-    ("sip_bindings_expiry", "sip_bindings", &["expires_at"], false),
+    (
+        "sip_bindings_username",
+        "sip_bindings",
+        &["username", "instance"],
+        true,
+    ),
+    (
+        "sip_bindings_expiry",
+        "sip_bindings",
+        &["expires_at"],
+        false,
+    ),
 ];
 
 fn tables() -> Vec<TableCreateStatement> {
@@ -247,9 +324,21 @@ fn address_book() -> Vec<TableCreateStatement> {
             .col(big_integer("attribute_id"))
             .col(big_integer("tenant_id"))
             .col(string("value"))
-            .primary_key(&mut pair("contact_attribute_values", "contact_id", "attribute_id"))
-            .foreign_key(&mut owned_by("contact_attribute_values", "contact_id", "contacts"))
-            .foreign_key(&mut owned_by("contact_attribute_values", "attribute_id", "contact_attributes"))
+            .primary_key(&mut pair(
+                "contact_attribute_values",
+                "contact_id",
+                "attribute_id",
+            ))
+            .foreign_key(&mut owned_by(
+                "contact_attribute_values",
+                "contact_id",
+                "contacts",
+            ))
+            .foreign_key(&mut owned_by(
+                "contact_attribute_values",
+                "attribute_id",
+                "contact_attributes",
+            ))
             .to_owned(),
         Table::create()
             .table("contact_urls")
@@ -332,7 +421,11 @@ fn work() -> Vec<TableCreateStatement> {
             .col(string("kind"))
             .col(string("color"))
             .col(string("description"))
-            .foreign_key(&mut owned_by("campaign_buttons", "campaign_id", "campaigns"))
+            .foreign_key(&mut owned_by(
+                "campaign_buttons",
+                "campaign_id",
+                "campaigns",
+            ))
             .to_owned(),
         Table::create()
             .table("campaign_tags")

@@ -39,7 +39,9 @@ pub use bindings::Binding;
 pub use blacklist::{BlacklistEntry, BlacklistFilter};
 pub use call_labels::{CallLabels, CallNote, CallRating};
 pub use campaigns::{Campaign, CampaignButton, CampaignSettings, NewCampaign};
-pub use contacts::{AttributeValue, Contact, ContactFields, ContactFilter, ContactPatch, ExternalUrl, NewContact};
+pub use contacts::{
+    AttributeValue, Contact, ContactFields, ContactFilter, ContactPatch, ExternalUrl, NewContact,
+};
 pub use flows::{Flow, NewFlow};
 pub use groups::{Group, GroupFilter, NewGroup};
 pub use messages::{Message, MessageFilter, NewMessage};

@@ -54,8 +54,15 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn notes(&self, tenant: TenantId, filter: &NoteFilter, page: Page) -> Result<Listed<Note>, StoreError> {
-        let mut select = Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_desc(Column::Id);
+    pub async fn notes(
+        &self,
+        tenant: TenantId,
+        filter: &NoteFilter,
+        page: Page,
+    ) -> Result<Listed<Note>, StoreError> {
+        let mut select = Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .order_by_desc(Column::Id);
         if let Some(contact) = filter.contact {
             select = select.filter(Column::ContactId.eq(contact.0));
         }
@@ -95,8 +102,16 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn edit_note(&self, tenant: TenantId, id: NoteId, patch: NotePatch) -> Result<bool, StoreError> {
-        let mut row = ActiveModel { tenant_id: Set(tenant.0), ..Default::default() };
+    pub async fn edit_note(
+        &self,
+        tenant: TenantId,
+        id: NoteId,
+        patch: NotePatch,
+    ) -> Result<bool, StoreError> {
+        let mut row = ActiveModel {
+            tenant_id: Set(tenant.0),
+            ..Default::default()
+        };
         if let Some(contact) = patch.contact {
             row.contact_id = Set(contact.0);
         }
@@ -106,8 +121,12 @@ impl Db {
         if let Some(note) = patch.note {
             row.note = Set(note);
         }
-        let changed =
-            Entity::update_many().set(row).filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+        let changed = Entity::update_many()
+            .set(row)
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(changed.rows_affected > 0)
     }
 
@@ -116,7 +135,11 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn delete_note(&self, tenant: TenantId, id: NoteId) -> Result<bool, StoreError> {
-        let gone = Entity::delete_many().filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+        let gone = Entity::delete_many()
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(gone.rows_affected > 0)
     }
 }

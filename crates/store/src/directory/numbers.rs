@@ -101,7 +101,9 @@ pub struct NumberFilter {
 
 impl From<number::Model> for Number {
     fn from(row: number::Model) -> Self {
-        let route = row.connected_to.and_then(|code| Route::from_code(i64::from(code), row.source_id.unwrap_or_default()));
+        let route = row
+            .connected_to
+            .and_then(|code| Route::from_code(i64::from(code), row.source_id.unwrap_or_default()));
         Self {
             id: NumberId(row.id),
             tenant: TenantId(row.tenant_id),
@@ -129,8 +131,15 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn numbers(&self, tenant: TenantId, filter: &NumberFilter, page: Page) -> Result<Listed<Number>, StoreError> {
-        let mut select = Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_asc(Column::Id);
+    pub async fn numbers(
+        &self,
+        tenant: TenantId,
+        filter: &NumberFilter,
+        page: Page,
+    ) -> Result<Listed<Number>, StoreError> {
+        let mut select = Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .order_by_asc(Column::Id);
         if let Some(id) = filter.id {
             select = select.filter(Column::Id.eq(id.0));
         }
@@ -144,7 +153,11 @@ impl Db {
             select = select.filter(Column::ConnectedTo.eq(code));
         }
         if let Some(free) = filter.is_free {
-            select = select.filter(if free { Column::ConnectedTo.is_null() } else { Column::ConnectedTo.is_not_null() });
+            select = select.filter(if free {
+                Column::ConnectedTo.is_null()
+            } else {
+                Column::ConnectedTo.is_not_null()
+            });
         }
         Ok(list(&self.conn, select, page).await?.map(Into::into))
     }
@@ -153,8 +166,15 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn number(&self, tenant: TenantId, id: NumberId) -> Result<Option<Number>, StoreError> {
-        let row = Entity::find_by_id(id.0).filter(Column::TenantId.eq(tenant.0)).one(&self.conn).await?;
+    pub async fn number(
+        &self,
+        tenant: TenantId,
+        id: NumberId,
+    ) -> Result<Option<Number>, StoreError> {
+        let row = Entity::find_by_id(id.0)
+            .filter(Column::TenantId.eq(tenant.0))
+            .one(&self.conn)
+            .await?;
         Ok(row.map(Into::into))
     }
 
@@ -163,7 +183,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn number_by_e164(&self, number: &PhoneNumber) -> Result<Option<Number>, StoreError> {
-        let row = Entity::find().filter(Column::E164.eq(number.as_str())).one(&self.conn).await?;
+        let row = Entity::find()
+            .filter(Column::E164.eq(number.as_str()))
+            .one(&self.conn)
+            .await?;
         Ok(row.map(Into::into))
     }
 
@@ -171,8 +194,17 @@ impl Db {
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when some company of the installation has it.
-    pub async fn add_number(&self, tenant: TenantId, new: NewNumber, now: Timestamp) -> Result<NumberId, StoreError> {
-        let country_code = new.number.calling_code().map(|code| code.to_string()).unwrap_or_default();
+    pub async fn add_number(
+        &self,
+        tenant: TenantId,
+        new: NewNumber,
+        now: Timestamp,
+    ) -> Result<NumberId, StoreError> {
+        let country_code = new
+            .number
+            .calling_code()
+            .map(|code| code.to_string())
+            .unwrap_or_default();
         let mut row = ActiveModel {
             tenant_id: Set(tenant.0),
             e164: Set(new.number.as_str().to_owned()),
@@ -196,8 +228,16 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn edit_number(&self, tenant: TenantId, id: NumberId, patch: NumberPatch) -> Result<bool, StoreError> {
-        let mut row = ActiveModel { tenant_id: Set(tenant.0), ..Default::default() };
+    pub async fn edit_number(
+        &self,
+        tenant: TenantId,
+        id: NumberId,
+        patch: NumberPatch,
+    ) -> Result<bool, StoreError> {
+        let mut row = ActiveModel {
+            tenant_id: Set(tenant.0),
+            ..Default::default()
+        };
         if let Some(name) = patch.internal_name {
             row.internal_name = Set(name);
         }
@@ -207,8 +247,12 @@ impl Db {
         if let Some(route) = patch.route {
             set_route(&mut row, route);
         }
-        let changed =
-            Entity::update_many().set(row).filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+        let changed = Entity::update_many()
+            .set(row)
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(changed.rows_affected > 0)
     }
 }

@@ -1,6 +1,8 @@
 //! One page of a list and the count of all.
 
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QuerySelect, Select, SqlErr};
+use sea_orm::{
+    ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QuerySelect, Select, SqlErr,
+};
 
 use crate::StoreError;
 
@@ -15,12 +17,18 @@ pub struct Page {
 
 impl Page {
     /// Everything, for lists that are small by nature.
-    pub const ALL: Page = Page { limit: 100_000, number: 1 };
+    pub const ALL: Page = Page {
+        limit: 100_000,
+        number: 1,
+    };
 
     fn offset(self) -> u64 {
         // SQL offsets are signed.
         const HIGHEST: u64 = i64::MAX as u64;
-        self.number.saturating_sub(1).saturating_mul(self.limit).min(HIGHEST)
+        self.number
+            .saturating_sub(1)
+            .saturating_mul(self.limit)
+            .min(HIGHEST)
     }
 }
 
@@ -33,18 +41,29 @@ pub struct Listed<T> {
 
 impl<T> Listed<T> {
     pub(super) fn map<U>(self, f: impl FnMut(T) -> U) -> Listed<U> {
-        Listed { rows: self.rows.into_iter().map(f).collect(), total: self.total }
+        Listed {
+            rows: self.rows.into_iter().map(f).collect(),
+            total: self.total,
+        }
     }
 }
 
 /// Runs an ordered select for one page. Counting comes before ordering matters to the engine.
-pub(super) async fn list<E, M>(conn: &impl ConnectionTrait, select: Select<E>, page: Page) -> Result<Listed<M>, StoreError>
+pub(super) async fn list<E, M>(
+    conn: &impl ConnectionTrait,
+    select: Select<E>,
+    page: Page,
+) -> Result<Listed<M>, StoreError>
 where
     E: EntityTrait<Model = M>,
     M: FromQueryResult + Sized + Send + Sync,
 {
     let total = select.clone().count(conn).await?;
-    let rows = select.limit(page.limit).offset(page.offset()).all(conn).await?;
+    let rows = select
+        .limit(page.limit)
+        .offset(page.offset())
+        .all(conn)
+        .await?;
     Ok(Listed { rows, total })
 }
 

@@ -19,7 +19,10 @@ pub struct Tag {
 
 impl From<tag::Model> for Tag {
     fn from(row: tag::Model) -> Self {
-        Self { id: TagId(row.id), name: row.name }
+        Self {
+            id: TagId(row.id),
+            name: row.name,
+        }
     }
 }
 
@@ -30,7 +33,11 @@ pub(super) fn key(name: &str) -> String {
 }
 
 /// The tags of these names, made where missing, in the order of their first mention.
-pub(super) async fn ensure(conn: &impl ConnectionTrait, tenant: TenantId, names: &[String]) -> Result<Vec<Tag>, StoreError> {
+pub(super) async fn ensure(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    names: &[String],
+) -> Result<Vec<Tag>, StoreError> {
     let mut wanted: Vec<String> = Vec::new();
     for name in names.iter().filter(|name| !name.trim().is_empty()) {
         if wanted.contains(&key(name)) {
@@ -52,14 +59,20 @@ pub(super) async fn ensure(conn: &impl ConnectionTrait, tenant: TenantId, names:
 }
 
 /// The tags of these keys, in their order; unknown ones are left out.
-pub(super) async fn by_keys(conn: &impl ConnectionTrait, tenant: TenantId, keys: &[String]) -> Result<Vec<Tag>, StoreError> {
+pub(super) async fn by_keys(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    keys: &[String],
+) -> Result<Vec<Tag>, StoreError> {
     let rows = Entity::find()
         .filter(Column::TenantId.eq(tenant.0))
         .filter(Column::NameKey.is_in(keys.iter().map(String::as_str)))
         .all(conn)
         .await?;
-    let mut rows: Vec<(Option<usize>, Tag)> =
-        rows.into_iter().map(|row| (keys.iter().position(|key| *key == row.name_key), row.into())).collect();
+    let mut rows: Vec<(Option<usize>, Tag)> = rows
+        .into_iter()
+        .map(|row| (keys.iter().position(|key| *key == row.name_key), row.into()))
+        .collect();
     rows.sort_by_key(|(place, _)| *place);
     Ok(rows.into_iter().map(|(_, tag)| tag).collect())
 }
@@ -69,8 +82,15 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn tags(&self, tenant: TenantId, id: Option<TagId>, page: Page) -> Result<Listed<Tag>, StoreError> {
-        let mut select = Entity::find().filter(Column::TenantId.eq(tenant.0)).order_by_asc(Column::Id);
+    pub async fn tags(
+        &self,
+        tenant: TenantId,
+        id: Option<TagId>,
+        page: Page,
+    ) -> Result<Listed<Tag>, StoreError> {
+        let mut select = Entity::find()
+            .filter(Column::TenantId.eq(tenant.0))
+            .order_by_asc(Column::Id);
         if let Some(id) = id {
             select = select.filter(Column::Id.eq(id.0));
         }
@@ -98,8 +118,17 @@ impl Db {
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when another tag has the name.
-    pub async fn edit_tag(&self, tenant: TenantId, id: TagId, name: &str) -> Result<bool, StoreError> {
-        let row = ActiveModel { name: Set(name.trim().to_owned()), name_key: Set(key(name)), ..Default::default() };
+    pub async fn edit_tag(
+        &self,
+        tenant: TenantId,
+        id: TagId,
+        name: &str,
+    ) -> Result<bool, StoreError> {
+        let row = ActiveModel {
+            name: Set(name.trim().to_owned()),
+            name_key: Set(key(name)),
+            ..Default::default()
+        };
         let changed = Entity::update_many()
             .set(row)
             .filter(Column::TenantId.eq(tenant.0))
@@ -115,7 +144,11 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn delete_tag(&self, tenant: TenantId, id: TagId) -> Result<bool, StoreError> {
-        let gone = Entity::delete_many().filter(Column::TenantId.eq(tenant.0)).filter(Column::Id.eq(id.0)).exec(&self.conn).await?;
+        let gone = Entity::delete_many()
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.conn)
+            .await?;
         Ok(gone.rows_affected > 0)
     }
 }

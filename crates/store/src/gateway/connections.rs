@@ -86,7 +86,10 @@ pub struct Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("public_id", &self.public_id).field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("public_id", &self.public_id)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -188,7 +191,8 @@ impl TryFrom<entity::Model> for Connection {
 }
 
 fn within(reach: Reach) -> sea_orm::Select<entity::Entity> {
-    let mut query = entity::Entity::find().filter(entity::Column::WorkspaceId.eq(reach.workspace.0));
+    let mut query =
+        entity::Entity::find().filter(entity::Column::WorkspaceId.eq(reach.workspace.0));
     if let Some(customer) = reach.customer {
         query = query.filter(entity::Column::CustomerId.eq(customer.0));
     }
@@ -200,7 +204,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn create_connection(&self, new: NewConnection, now: Timestamp) -> Result<Connection, StoreError> {
+    pub async fn create_connection(
+        &self,
+        new: NewConnection,
+        now: Timestamp,
+    ) -> Result<Connection, StoreError> {
         let row = entity::ActiveModel {
             public_id: Set(new.public_id),
             workspace_id: Set(new.workspace.0),
@@ -233,26 +241,51 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn connection_by_public_id(&self, reach: Reach, public_id: &str) -> Result<Option<Connection>, StoreError> {
+    pub async fn connection_by_public_id(
+        &self,
+        reach: Reach,
+        public_id: &str,
+    ) -> Result<Option<Connection>, StoreError> {
         let query = within(reach).filter(entity::Column::PublicId.eq(public_id));
-        query.one(&self.conn).await?.map(TryInto::try_into).transpose()
+        query
+            .one(&self.conn)
+            .await?
+            .map(TryInto::try_into)
+            .transpose()
     }
 
     /// A connection by row key.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn connection_by_id(&self, reach: Reach, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
-        within(reach).filter(entity::Column::Id.eq(id.0)).one(&self.conn).await?.map(TryInto::try_into).transpose()
+    pub async fn connection_by_id(
+        &self,
+        reach: Reach,
+        id: ConnectionId,
+    ) -> Result<Option<Connection>, StoreError> {
+        within(reach)
+            .filter(entity::Column::Id.eq(id.0))
+            .one(&self.conn)
+            .await?
+            .map(TryInto::try_into)
+            .transpose()
     }
 
     /// Connections within reach, oldest first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn connections(&self, reach: Reach, filter: &ConnectionFilter, page: PageOf) -> Result<Vec<Connection>, StoreError> {
+    pub async fn connections(
+        &self,
+        reach: Reach,
+        filter: &ConnectionFilter,
+        page: PageOf,
+    ) -> Result<Vec<Connection>, StoreError> {
         use sea_orm::ExprTrait;
-        let mut query = within(reach).filter(entity::Column::Id.gt(page.after)).order_by_asc(entity::Column::Id).limit(page.limit);
+        let mut query = within(reach)
+            .filter(entity::Column::Id.gt(page.after))
+            .order_by_asc(entity::Column::Id)
+            .limit(page.limit);
         if !filter.include_archived {
             query = query.filter(entity::Column::ArchivedAt.is_null());
         }
@@ -270,17 +303,29 @@ impl Db {
         }
         if let Some(text) = &filter.search {
             let part = |column: entity::Column| column.contains(text.as_str());
-            let any = part(entity::Column::Name).or(part(entity::Column::Key)).or(part(entity::Column::AppDomain));
+            let any = part(entity::Column::Name)
+                .or(part(entity::Column::Key))
+                .or(part(entity::Column::AppDomain));
             query = query.filter(any);
         }
-        query.all(&self.conn).await?.into_iter().map(TryInto::try_into).collect()
+        query
+            .all(&self.conn)
+            .await?
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect()
     }
 
     /// Changes a connection that still stands at the revision that was read. `None`: somebody was faster.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn change_connection(&self, seen: &Connection, change: ConnectionChange, now: Timestamp) -> Result<Option<Connection>, StoreError> {
+    pub async fn change_connection(
+        &self,
+        seen: &Connection,
+        change: ConnectionChange,
+        now: Timestamp,
+    ) -> Result<Option<Connection>, StoreError> {
         use entity::Column;
         let mut update = entity::Entity::update_many()
             .filter(Column::WorkspaceId.eq(seen.workspace.0))
@@ -344,7 +389,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn connection_used(&self, reach: Reach, id: ConnectionId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn connection_used(
+        &self,
+        reach: Reach,
+        id: ConnectionId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut update = entity::Entity::update_many()
             .col_expr(entity::Column::LastActiveAt, Expr::value(to_ms(now)))
             .filter(entity::Column::WorkspaceId.eq(reach.workspace.0))
@@ -360,7 +410,13 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn log_connection(&self, connection: &Connection, kind: &str, message: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn log_connection(
+        &self,
+        connection: &Connection,
+        kind: &str,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let row = log::ActiveModel {
             workspace_id: Set(connection.workspace.0),
             customer_id: Set(connection.customer.0),
@@ -370,7 +426,9 @@ impl Db {
             message: Set(message.to_owned()),
             ..Default::default()
         };
-        log::Entity::insert(row).exec_without_returning(&self.conn).await?;
+        log::Entity::insert(row)
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -378,7 +436,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn connection_logs(&self, reach: Reach, id: ConnectionId, limit: u64) -> Result<Vec<ConnectionLog>, StoreError> {
+    pub async fn connection_logs(
+        &self,
+        reach: Reach,
+        id: ConnectionId,
+        limit: u64,
+    ) -> Result<Vec<ConnectionLog>, StoreError> {
         let mut query = log::Entity::find()
             .filter(log::Column::WorkspaceId.eq(reach.workspace.0))
             .filter(log::Column::ConnectionId.eq(id.0))
@@ -388,6 +451,14 @@ impl Db {
             query = query.filter(log::Column::CustomerId.eq(customer.0));
         }
         let rows = query.all(&self.conn).await?;
-        Ok(rows.into_iter().map(|row| ConnectionLog { id: row.id, at: from_ms(row.at), kind: row.kind, message: row.message }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| ConnectionLog {
+                id: row.id,
+                at: from_ms(row.at),
+                kind: row.kind,
+                message: row.message,
+            })
+            .collect())
     }
 }

@@ -1,10 +1,14 @@
 //! Tenants of a workspace, created when a token first names them.
 
 use model::Timestamp;
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, QueryOrder, QuerySelect, entity::prelude::*, sea_query::OnConflict,
+};
 use serde_json::Value;
 
-use super::{CustomerId, PageOf, Reach, WorkspaceId, entity::customer as entity, from_text_opt, to_text};
+use super::{
+    CustomerId, PageOf, Reach, WorkspaceId, entity::customer as entity, from_text_opt, to_text,
+};
 use crate::{Db, StoreError, from_ms, to_ms};
 
 /// How stale `last_active_at` may be. Writing it on every request would make each read a write.
@@ -31,7 +35,10 @@ pub struct Customer {
 
 impl std::fmt::Debug for Customer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Customer").field("id", &self.id).field("internal_id", &self.internal_id).finish_non_exhaustive()
+        f.debug_struct("Customer")
+            .field("id", &self.id)
+            .field("internal_id", &self.internal_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,7 +73,8 @@ impl TryFrom<entity::Model> for Customer {
 }
 
 fn find(reach: Reach) -> sea_orm::Select<entity::Entity> {
-    let mut query = entity::Entity::find().filter(entity::Column::WorkspaceId.eq(reach.workspace.0));
+    let mut query =
+        entity::Entity::find().filter(entity::Column::WorkspaceId.eq(reach.workspace.0));
     if let Some(customer) = reach.customer {
         query = query.filter(entity::Column::Id.eq(customer.0));
     }
@@ -78,7 +86,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn customer_seen(&self, seen: CustomerSeen<'_>, now: Timestamp) -> Result<Customer, StoreError> {
+    pub async fn customer_seen(
+        &self,
+        seen: CustomerSeen<'_>,
+        now: Timestamp,
+    ) -> Result<Customer, StoreError> {
         if let Some(known) = self.customer_row(seen.workspace, seen.internal_id).await? {
             return self.refresh_customer(known, seen, now).await;
         }
@@ -93,20 +105,36 @@ impl Db {
             ..Default::default()
         };
         // Two first requests at once: the second insert gives way and reads what the first wrote.
-        let give_way = OnConflict::columns([entity::Column::WorkspaceId, entity::Column::InternalId]).do_nothing().to_owned();
-        entity::Entity::insert(row).on_conflict(give_way).exec_without_returning(&self.conn).await?;
+        let give_way =
+            OnConflict::columns([entity::Column::WorkspaceId, entity::Column::InternalId])
+                .do_nothing()
+                .to_owned();
+        entity::Entity::insert(row)
+            .on_conflict(give_way)
+            .exec_without_returning(&self.conn)
+            .await?;
         let row = self.customer_row(seen.workspace, seen.internal_id).await?;
-        row.ok_or_else(|| StoreError::Engine(DbErr::RecordNotFound("tenant just created".into())))?.try_into()
+        row.ok_or_else(|| StoreError::Engine(DbErr::RecordNotFound("tenant just created".into())))?
+            .try_into()
     }
 
-    async fn customer_row(&self, workspace: WorkspaceId, internal_id: &str) -> Result<Option<entity::Model>, StoreError> {
+    async fn customer_row(
+        &self,
+        workspace: WorkspaceId,
+        internal_id: &str,
+    ) -> Result<Option<entity::Model>, StoreError> {
         let query = entity::Entity::find()
             .filter(entity::Column::WorkspaceId.eq(workspace.0))
             .filter(entity::Column::InternalId.eq(internal_id));
         Ok(query.one(&self.conn).await?)
     }
 
-    async fn refresh_customer(&self, known: entity::Model, seen: CustomerSeen<'_>, now: Timestamp) -> Result<Customer, StoreError> {
+    async fn refresh_customer(
+        &self,
+        known: entity::Model,
+        seen: CustomerSeen<'_>,
+        now: Timestamp,
+    ) -> Result<Customer, StoreError> {
         let name = seen.name.map(str::to_owned).or_else(|| known.name.clone());
         let fields = seen.fields.map(to_text).or_else(|| known.fields.clone());
         let idle = to_ms(now) - known.last_active_at;
@@ -124,18 +152,37 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn customer(&self, reach: Reach, selector: &str) -> Result<Option<Customer>, StoreError> {
+    pub async fn customer(
+        &self,
+        reach: Reach,
+        selector: &str,
+    ) -> Result<Option<Customer>, StoreError> {
         use sea_orm::ExprTrait;
-        let either = entity::Column::PublicId.eq(selector).or(entity::Column::InternalId.eq(selector));
-        find(reach).filter(either).one(&self.conn).await?.map(TryInto::try_into).transpose()
+        let either = entity::Column::PublicId
+            .eq(selector)
+            .or(entity::Column::InternalId.eq(selector));
+        find(reach)
+            .filter(either)
+            .one(&self.conn)
+            .await?
+            .map(TryInto::try_into)
+            .transpose()
     }
 
     /// A tenant by row key.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn customer_by_id(&self, workspace: WorkspaceId, id: CustomerId) -> Result<Option<Customer>, StoreError> {
-        find(Reach::customer(workspace, id)).one(&self.conn).await?.map(TryInto::try_into).transpose()
+    pub async fn customer_by_id(
+        &self,
+        workspace: WorkspaceId,
+        id: CustomerId,
+    ) -> Result<Option<Customer>, StoreError> {
+        find(Reach::customer(workspace, id))
+            .one(&self.conn)
+            .await?
+            .map(TryInto::try_into)
+            .transpose()
     }
 
     /// Tenants within reach, oldest first.
@@ -143,8 +190,16 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn customers(&self, reach: Reach, page: PageOf) -> Result<Vec<Customer>, StoreError> {
-        let query = find(reach).filter(entity::Column::Id.gt(page.after)).order_by_asc(entity::Column::Id).limit(page.limit);
-        query.all(&self.conn).await?.into_iter().map(TryInto::try_into).collect()
+        let query = find(reach)
+            .filter(entity::Column::Id.gt(page.after))
+            .order_by_asc(entity::Column::Id)
+            .limit(page.limit);
+        query
+            .all(&self.conn)
+            .await?
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect()
     }
 
     /// Sets what the tenant says about itself. `None` leaves a value as it is.
@@ -182,7 +237,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails or the tenant is gone.
-    pub async fn customer_data_key(&self, workspace: WorkspaceId, id: CustomerId, wrapped: &str) -> Result<String, StoreError> {
+    pub async fn customer_data_key(
+        &self,
+        workspace: WorkspaceId,
+        id: CustomerId,
+        wrapped: &str,
+    ) -> Result<String, StoreError> {
         entity::Entity::update_many()
             .col_expr(entity::Column::WrappedKey, Expr::value(wrapped))
             .filter(entity::Column::WorkspaceId.eq(workspace.0))
@@ -191,6 +251,7 @@ impl Db {
             .exec(&self.conn)
             .await?;
         let row = self.customer_by_id(workspace, id).await?;
-        row.and_then(|row| row.wrapped_key).ok_or_else(|| StoreError::Engine(DbErr::RecordNotFound("tenant".into())))
+        row.and_then(|row| row.wrapped_key)
+            .ok_or_else(|| StoreError::Engine(DbErr::RecordNotFound("tenant".into())))
     }
 }

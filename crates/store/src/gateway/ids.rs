@@ -36,12 +36,18 @@ impl Reach {
     /// All customers of a workspace.
     #[must_use]
     pub fn workspace(workspace: WorkspaceId) -> Self {
-        Self { workspace, customer: None }
+        Self {
+            workspace,
+            customer: None,
+        }
     }
 
     /// One customer.
     #[must_use]
     pub fn customer(workspace: WorkspaceId, customer: CustomerId) -> Self {
-        Self { workspace, customer: Some(customer) }
+        Self {
+            workspace,
+            customer: Some(customer),
+        }
     }
 }

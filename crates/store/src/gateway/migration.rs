@@ -28,9 +28,21 @@ impl MigrationTrait for CreateGateway {
         create_connections(manager).await?;
         create_runs(manager).await?;
         for (name, table, columns) in [
-            ("connections_owner", "connections", ["workspace_id", "customer_id", "id"]),
-            ("connection_logs_connection", "connection_logs", ["workspace_id", "connection_id", "id"]),
-            ("action_runs_owner", "action_runs", ["workspace_id", "customer_id", "id"]),
+            (
+                "connections_owner",
+                "connections",
+                ["workspace_id", "customer_id", "id"],
+            ),
+            (
+                "connection_logs_connection",
+                "connection_logs",
+                ["workspace_id", "connection_id", "id"],
+            ),
+            (
+                "action_runs_owner",
+                "action_runs",
+                ["workspace_id", "customer_id", "id"],
+            ),
         ] {
             let mut index = Index::create().name(name).table(table).to_owned();
             for column in columns {
@@ -50,7 +62,9 @@ impl MigrationTrait for CreateGateway {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in TABLES {
-            manager.drop_table(Table::drop().table(table).to_owned()).await?;
+            manager
+                .drop_table(Table::drop().table(table).to_owned())
+                .await?;
         }
         Ok(())
     }
@@ -115,7 +129,13 @@ async fn create_owners(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("workspace_id"))
                 .col(string("name"))
                 .col(text("value"))
-                .index(Index::create().name("gateway_settings_name").col("workspace_id").col("name").unique())
+                .index(
+                    Index::create()
+                        .name("gateway_settings_name")
+                        .col("workspace_id")
+                        .col("name")
+                        .unique(),
+                )
                 .to_owned(),
         )
         .await

@@ -16,7 +16,9 @@ mod settings;
 mod tokens;
 mod workspaces;
 
-pub use connections::{Connection, ConnectionChange, ConnectionFilter, ConnectionLog, ConnectionState, NewConnection};
+pub use connections::{
+    Connection, ConnectionChange, ConnectionFilter, ConnectionLog, ConnectionState, NewConnection,
+};
 pub use customers::{Customer, CustomerSeen};
 pub use ids::{ConnectionId, CustomerId, Reach, RequestId, RunId, TokenId, WorkspaceId};
 pub use requests::{ConnectionRequest, NewConnectionRequest, RequestStatus};
@@ -49,7 +51,10 @@ fn from_text(what: &'static str, text: &str) -> Result<serde_json::Value, StoreE
     serde_json::from_str(text).map_err(|source| StoreError::Corrupt { what, source })
 }
 
-fn from_text_opt(what: &'static str, text: Option<&str>) -> Result<Option<serde_json::Value>, StoreError> {
+fn from_text_opt(
+    what: &'static str,
+    text: Option<&str>,
+) -> Result<Option<serde_json::Value>, StoreError> {
     text.map(|text| from_text(what, text)).transpose()
 }
 

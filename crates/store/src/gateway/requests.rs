@@ -4,7 +4,10 @@ use model::Timestamp;
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 use serde_json::Value;
 
-use super::{ConnectionId, CustomerId, Reach, RequestId, WorkspaceId, entity::connection_request as entity, from_text, to_text};
+use super::{
+    ConnectionId, CustomerId, Reach, RequestId, WorkspaceId, entity::connection_request as entity,
+    from_text, to_text,
+};
 use crate::{Db, StoreError, from_ms, to_ms};
 
 /// How a connection request stands.
@@ -89,7 +92,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn create_connection_request(&self, new: NewConnectionRequest, now: Timestamp) -> Result<ConnectionRequest, StoreError> {
+    pub async fn create_connection_request(
+        &self,
+        new: NewConnectionRequest,
+        now: Timestamp,
+    ) -> Result<ConnectionRequest, StoreError> {
         let row = entity::ActiveModel {
             public_id: Set(new.public_id),
             workspace_id: Set(new.workspace.0),
@@ -109,14 +116,22 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn connection_request(&self, reach: Reach, public_id: &str) -> Result<Option<ConnectionRequest>, StoreError> {
+    pub async fn connection_request(
+        &self,
+        reach: Reach,
+        public_id: &str,
+    ) -> Result<Option<ConnectionRequest>, StoreError> {
         let mut query = entity::Entity::find()
             .filter(entity::Column::WorkspaceId.eq(reach.workspace.0))
             .filter(entity::Column::PublicId.eq(public_id));
         if let Some(customer) = reach.customer {
             query = query.filter(entity::Column::CustomerId.eq(customer.0));
         }
-        query.one(&self.conn).await?.map(TryInto::try_into).transpose()
+        query
+            .one(&self.conn)
+            .await?
+            .map(TryInto::try_into)
+            .transpose()
     }
 
     /// Tells the open requests of a connection how it ended.
@@ -137,7 +152,10 @@ impl Db {
             .col_expr(entity::Column::UpdatedAt, Expr::value(to_ms(now)))
             .filter(entity::Column::WorkspaceId.eq(workspace.0))
             .filter(entity::Column::ConnectionId.eq(connection.0))
-            .filter(entity::Column::Status.is_in([RequestStatus::Pending.as_str(), RequestStatus::Error.as_str()]))
+            .filter(entity::Column::Status.is_in([
+                RequestStatus::Pending.as_str(),
+                RequestStatus::Error.as_str(),
+            ]))
             .exec(&self.conn)
             .await?;
         Ok(())

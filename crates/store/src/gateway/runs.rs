@@ -4,7 +4,10 @@ use model::Timestamp;
 use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, entity::prelude::*};
 use serde_json::Value;
 
-use super::{ConnectionId, CustomerId, PageOf, Reach, RunId, WorkspaceId, entity::action_run as entity, from_text_opt, to_text};
+use super::{
+    ConnectionId, CustomerId, PageOf, Reach, RunId, WorkspaceId, entity::action_run as entity,
+    from_text_opt, to_text,
+};
 use crate::{Db, StoreError, from_ms, to_ms};
 
 /// How a run ended.
@@ -95,7 +98,11 @@ impl TryFrom<entity::Model> for ActionRun {
             action_key: row.action_key,
             name: row.name,
             connector_key: row.connector_key,
-            status: if row.status == RunStatus::Success.as_str() { RunStatus::Success } else { RunStatus::Error },
+            status: if row.status == RunStatus::Success.as_str() {
+                RunStatus::Success
+            } else {
+                RunStatus::Error
+            },
             input: from_text_opt("run input", row.input.as_deref())?,
             output: from_text_opt("run output", row.output.as_deref())?,
             error: from_text_opt("run error", row.error.as_deref())?,
@@ -108,7 +115,8 @@ impl TryFrom<entity::Model> for ActionRun {
 }
 
 fn within(reach: Reach) -> sea_orm::Select<entity::Entity> {
-    let mut query = entity::Entity::find().filter(entity::Column::WorkspaceId.eq(reach.workspace.0));
+    let mut query =
+        entity::Entity::find().filter(entity::Column::WorkspaceId.eq(reach.workspace.0));
     if let Some(customer) = reach.customer {
         query = query.filter(entity::Column::CustomerId.eq(customer.0));
     }
@@ -140,7 +148,9 @@ impl Db {
             duration_ms: Set(new.duration_ms),
             ..Default::default()
         };
-        entity::Entity::insert(row).exec_without_returning(&self.conn).await?;
+        entity::Entity::insert(row)
+            .exec_without_returning(&self.conn)
+            .await?;
         Ok(())
     }
 
@@ -148,23 +158,42 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn action_run(&self, reach: Reach, public_id: &str) -> Result<Option<ActionRun>, StoreError> {
+    pub async fn action_run(
+        &self,
+        reach: Reach,
+        public_id: &str,
+    ) -> Result<Option<ActionRun>, StoreError> {
         let query = within(reach).filter(entity::Column::PublicId.eq(public_id));
-        query.one(&self.conn).await?.map(TryInto::try_into).transpose()
+        query
+            .one(&self.conn)
+            .await?
+            .map(TryInto::try_into)
+            .transpose()
     }
 
     /// Runs, newest first. `page.after` is the oldest row seen so far, 0 to start.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn action_runs(&self, reach: Reach, filter: &RunFilter, page: PageOf) -> Result<Vec<ActionRun>, StoreError> {
+    pub async fn action_runs(
+        &self,
+        reach: Reach,
+        filter: &RunFilter,
+        page: PageOf,
+    ) -> Result<Vec<ActionRun>, StoreError> {
         use sea_orm::ExprTrait;
-        let mut query = within(reach).order_by_desc(entity::Column::Id).limit(page.limit);
+        let mut query = within(reach)
+            .order_by_desc(entity::Column::Id)
+            .limit(page.limit);
         if page.after > 0 {
             query = query.filter(entity::Column::Id.lt(page.after));
         }
         if let Some(action) = &filter.action {
-            query = query.filter(entity::Column::ActionId.eq(action).or(entity::Column::ActionKey.eq(action)));
+            query = query.filter(
+                entity::Column::ActionId
+                    .eq(action)
+                    .or(entity::Column::ActionKey.eq(action)),
+            );
         }
         if let Some(connection) = filter.connection {
             query = query.filter(entity::Column::ConnectionId.eq(connection.0));
@@ -181,6 +210,11 @@ impl Db {
         if let Some(to) = filter.to {
             query = query.filter(entity::Column::StartedAt.lte(to_ms(to)));
         }
-        query.all(&self.conn).await?.into_iter().map(TryInto::try_into).collect()
+        query
+            .all(&self.conn)
+            .await?
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect()
     }
 }

@@ -55,7 +55,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn create_personal_token(&self, new: NewPersonalToken, now: Timestamp) -> Result<PersonalToken, StoreError> {
+    pub async fn create_personal_token(
+        &self,
+        new: NewPersonalToken,
+        now: Timestamp,
+    ) -> Result<PersonalToken, StoreError> {
         let row = entity::ActiveModel {
             public_id: Set(new.public_id),
             workspace_id: Set(new.workspace.0),
@@ -76,14 +80,23 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn personal_token(&self, sha256: &str) -> Result<Option<PersonalToken>, StoreError> {
-        Ok(entity::Entity::find().filter(entity::Column::Sha256.eq(sha256)).one(&self.conn).await?.map(Into::into))
+        Ok(entity::Entity::find()
+            .filter(entity::Column::Sha256.eq(sha256))
+            .one(&self.conn)
+            .await?
+            .map(Into::into))
     }
 
     /// Ends a token; whether there was one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn revoke_personal_token(&self, workspace: WorkspaceId, public_id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn revoke_personal_token(
+        &self,
+        workspace: WorkspaceId,
+        public_id: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let done = entity::Entity::update_many()
             .col_expr(entity::Column::RevokedAt, Expr::value(to_ms(now)))
             .filter(entity::Column::WorkspaceId.eq(workspace.0))

@@ -28,7 +28,10 @@ pub struct Workspace {
 
 impl std::fmt::Debug for Workspace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Workspace").field("id", &self.id).field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Workspace")
+            .field("id", &self.id)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +68,11 @@ impl Db {
     ///
     /// # Errors
     /// `Duplicate` when the company has one or the key is taken.
-    pub async fn create_workspace(&self, new: NewWorkspace, now: Timestamp) -> Result<Workspace, StoreError> {
+    pub async fn create_workspace(
+        &self,
+        new: NewWorkspace,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError> {
         let row = entity::ActiveModel {
             public_id: Set(new.public_id),
             tenant_id: Set(new.tenant.0),
@@ -77,7 +84,10 @@ impl Db {
             created_at: Set(to_ms(now)),
             ..Default::default()
         };
-        let row = row.insert(&self.conn).await.map_err(|error| duplicate("workspace key or company", error))?;
+        let row = row
+            .insert(&self.conn)
+            .await
+            .map_err(|error| duplicate("workspace key or company", error))?;
         Ok(row.into())
     }
 
@@ -86,7 +96,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
-        Ok(entity::Entity::find_by_id(id.0).one(&self.conn).await?.map(Into::into))
+        Ok(entity::Entity::find_by_id(id.0)
+            .one(&self.conn)
+            .await?
+            .map(Into::into))
     }
 
     /// The workspace a token names.
@@ -94,7 +107,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn workspace_by_key(&self, key: &str) -> Result<Option<Workspace>, StoreError> {
-        let row = entity::Entity::find().filter(entity::Column::Key.eq(key)).one(&self.conn).await?;
+        let row = entity::Entity::find()
+            .filter(entity::Column::Key.eq(key))
+            .one(&self.conn)
+            .await?;
         Ok(row.map(Into::into))
     }
 
@@ -102,8 +118,14 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn workspace_of_tenant(&self, tenant: TenantId) -> Result<Option<Workspace>, StoreError> {
-        let row = entity::Entity::find().filter(entity::Column::TenantId.eq(tenant.0)).one(&self.conn).await?;
+    pub async fn workspace_of_tenant(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Option<Workspace>, StoreError> {
+        let row = entity::Entity::find()
+            .filter(entity::Column::TenantId.eq(tenant.0))
+            .one(&self.conn)
+            .await?;
         Ok(row.map(Into::into))
     }
 
@@ -112,7 +134,10 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn workspaces(&self) -> Result<Vec<Workspace>, StoreError> {
-        let rows = entity::Entity::find().order_by_asc(entity::Column::Id).all(&self.conn).await?;
+        let rows = entity::Entity::find()
+            .order_by_asc(entity::Column::Id)
+            .all(&self.conn)
+            .await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

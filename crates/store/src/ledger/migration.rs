@@ -60,13 +60,31 @@ impl MigrationTrait for CreateLedger {
                     .to_owned(),
             )
             .await?;
-        let unique = Index::create().name("call_events_call_seq").table("call_events").col("call_id").col("seq").unique().to_owned();
+        let unique = Index::create()
+            .name("call_events_call_seq")
+            .table("call_events")
+            .col("call_id")
+            .col("seq")
+            .unique()
+            .to_owned();
         manager.create_index(unique).await?;
         for (name, columns) in [
-            ("calls_tenant_started", ["tenant_id", "started_at"].as_slice()),
-            ("calls_tenant_external", &["tenant_id", "external", "started_at"]),
-            ("calls_tenant_agent", &["tenant_id", "agent_id", "started_at"]),
-            ("calls_tenant_contact", &["tenant_id", "contact_id", "started_at"]),
+            (
+                "calls_tenant_started",
+                ["tenant_id", "started_at"].as_slice(),
+            ),
+            (
+                "calls_tenant_external",
+                &["tenant_id", "external", "started_at"],
+            ),
+            (
+                "calls_tenant_agent",
+                &["tenant_id", "agent_id", "started_at"],
+            ),
+            (
+                "calls_tenant_contact",
+                &["tenant_id", "contact_id", "started_at"],
+            ),
             ("calls_ended", &["ended_at"]),
         ] {
             let mut index = Index::create().name(name).table("calls").to_owned();
@@ -75,12 +93,22 @@ impl MigrationTrait for CreateLedger {
             }
             manager.create_index(index).await?;
         }
-        manager.create_index(Index::create().name("recordings_call").table("recordings").col("call_id").to_owned()).await
+        manager
+            .create_index(
+                Index::create()
+                    .name("recordings_call")
+                    .table("recordings")
+                    .col("call_id")
+                    .to_owned(),
+            )
+            .await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in ["recordings", "calls", "call_events"] {
-            manager.drop_table(Table::drop().table(table).to_owned()).await?;
+            manager
+                .drop_table(Table::drop().table(table).to_owned())
+                .await?;
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! Reading calls: by id, filtered lists, the ones still open.
 
-use model::{AgentId, CallEvent, CallFact, CallId, CallRecord, ContactId, Direction, TagId, TenantId, Timestamp};
+use model::{
+    AgentId, CallEvent, CallFact, CallId, CallRecord, ContactId, Direction, TagId, TenantId,
+    Timestamp,
+};
 use sea_orm::{
     Condition, PaginatorTrait, QueryOrder, QuerySelect,
     entity::prelude::*,
@@ -56,13 +59,21 @@ impl CallQuery {
             }
         };
         add(self.id.map(|id| Column::Id.eq(id.0)));
-        add(self.direction.map(|d| Column::Direction.eq(direction_text(d))));
+        add(self
+            .direction
+            .map(|d| Column::Direction.eq(direction_text(d))));
         add(self.status.map(|status| match status {
             CallStatus::Answered => Column::Status.eq(ANSWERED),
             CallStatus::Missed => Column::Status.eq(MISSED),
         }));
-        add(self.external.as_ref().map(|number| Column::External.eq(number.as_str())));
-        add(self.internal.as_ref().map(|number| Column::Internal.eq(number.as_str())));
+        add(self
+            .external
+            .as_ref()
+            .map(|number| Column::External.eq(number.as_str())));
+        add(self
+            .internal
+            .as_ref()
+            .map(|number| Column::Internal.eq(number.as_str())));
         add(self.contact.map(|id| Column::ContactId.eq(id.0)));
         add(self.agent.map(|id| Column::AgentId.eq(id.0)));
         add(self.from.map(|at| Column::StartedAt.gte(to_ms(at))));
@@ -93,7 +104,10 @@ pub(super) fn direction_text(direction: Direction) -> &'static str {
 }
 
 pub(super) fn record_of(row: &call::Model) -> Result<CallRecord, StoreError> {
-    serde_json::from_str(&row.record).map_err(|source| StoreError::Corrupt { what: "call record", source })
+    serde_json::from_str(&row.record).map_err(|source| StoreError::Corrupt {
+        what: "call record",
+        source,
+    })
 }
 
 impl Db {
@@ -101,7 +115,13 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn calls(&self, tenant: TenantId, query: &CallQuery, limit: u64, page: u64) -> Result<CallPage, StoreError> {
+    pub async fn calls(
+        &self,
+        tenant: TenantId,
+        query: &CallQuery,
+        limit: u64,
+        page: u64,
+    ) -> Result<CallPage, StoreError> {
         let select = call::Entity::find().filter(query.condition(tenant));
         let total = select.clone().count(&self.conn).await?;
         let rows = select
@@ -119,8 +139,15 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRecord>, StoreError> {
-        let row = call::Entity::find_by_id(id.0).filter(call::Column::TenantId.eq(tenant.0)).one(&self.conn).await?;
+    pub async fn call(
+        &self,
+        tenant: TenantId,
+        id: CallId,
+    ) -> Result<Option<CallRecord>, StoreError> {
+        let row = call::Entity::find_by_id(id.0)
+            .filter(call::Column::TenantId.eq(tenant.0))
+            .one(&self.conn)
+            .await?;
         row.as_ref().map(record_of).transpose()
     }
 
@@ -128,8 +155,13 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn call_resolving(&self, missed: &CallRecord) -> Result<Option<CallRecord>, StoreError> {
-        let Some(external) = &missed.external else { return Ok(None) };
+    pub async fn call_resolving(
+        &self,
+        missed: &CallRecord,
+    ) -> Result<Option<CallRecord>, StoreError> {
+        let Some(external) = &missed.external else {
+            return Ok(None);
+        };
         let row = call::Entity::find()
             .filter(call::Column::TenantId.eq(missed.tenant.0))
             .filter(call::Column::External.eq(external.as_str()))
@@ -145,7 +177,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn call_events(&self, tenant: TenantId, id: CallId) -> Result<Vec<CallEvent>, StoreError> {
+    pub async fn call_events(
+        &self,
+        tenant: TenantId,
+        id: CallId,
+    ) -> Result<Vec<CallEvent>, StoreError> {
         events_of(&self.conn, tenant, id).await
     }
 
@@ -154,12 +190,22 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn open_calls(&self) -> Result<Vec<(TenantId, CallId)>, StoreError> {
-        let rows = call::Entity::find().filter(call::Column::EndedAt.is_null()).all(&self.conn).await?;
-        Ok(rows.into_iter().map(|row| (TenantId(row.tenant_id), CallId(row.id))).collect())
+        let rows = call::Entity::find()
+            .filter(call::Column::EndedAt.is_null())
+            .all(&self.conn)
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (TenantId(row.tenant_id), CallId(row.id)))
+            .collect())
     }
 }
 
-pub(super) async fn events_of(conn: &impl ConnectionTrait, tenant: TenantId, id: CallId) -> Result<Vec<CallEvent>, StoreError> {
+pub(super) async fn events_of(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    id: CallId,
+) -> Result<Vec<CallEvent>, StoreError> {
     let rows = event::Entity::find()
         .filter(event::Column::TenantId.eq(tenant.0))
         .filter(event::Column::CallId.eq(id.0))
@@ -170,7 +216,10 @@ pub(super) async fn events_of(conn: &impl ConnectionTrait, tenant: TenantId, id:
 }
 
 fn event_of(row: event::Model) -> Result<CallEvent, StoreError> {
-    let fact: CallFact = serde_json::from_str(&row.fact).map_err(|source| StoreError::Corrupt { what: "call fact", source })?;
+    let fact: CallFact = serde_json::from_str(&row.fact).map_err(|source| StoreError::Corrupt {
+        what: "call fact",
+        source,
+    })?;
     Ok(CallEvent {
         seq: u32::try_from(row.seq).unwrap_or(0),
         tenant: TenantId(row.tenant_id),

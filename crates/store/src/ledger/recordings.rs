@@ -55,7 +55,11 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn recordings_of(&self, tenant: TenantId, call: CallId) -> Result<Vec<Recording>, StoreError> {
+    pub async fn recordings_of(
+        &self,
+        tenant: TenantId,
+        call: CallId,
+    ) -> Result<Vec<Recording>, StoreError> {
         let rows = Entity::find()
             .filter(Column::TenantId.eq(tenant.0))
             .filter(Column::CallId.eq(call.0))
@@ -69,7 +73,12 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn mark_recording_deleted(&self, tenant: TenantId, id: RecordingId, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn mark_recording_deleted(
+        &self,
+        tenant: TenantId,
+        id: RecordingId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let changed = Entity::update_many()
             .col_expr(Column::DeletedAt, Expr::value(to_ms(now)))
             .filter(Column::TenantId.eq(tenant.0))

@@ -1,5 +1,8 @@
 use jiff::SignedDuration;
-use model::{AgentId, CallFact, CallId, Direction, GroupId, HangupCause, LegId, PhoneNumber, QueueOutcome, RingStrategy, TenantId, Timestamp};
+use model::{
+    AgentId, CallFact, CallId, Direction, GroupId, HangupCause, LegId, PhoneNumber, QueueOutcome,
+    RingStrategy, TenantId, Timestamp,
+};
 
 use super::*;
 use crate::{Db, from_ms, testing::databases};
@@ -32,24 +35,62 @@ fn started(external: &str) -> CallFact {
 fn answered() -> Vec<CallFact> {
     let group = GroupId(3);
     vec![
-        CallFact::QueueJoined { group, name: "Sales".into(), strategy: RingStrategy::LongestIdle },
-        CallFact::OfferMade { leg: LegId(2), agent: ANN, agent_name: "Ann".into(), group, why: "free".into() },
-        CallFact::OfferAnswered { leg: LegId(2), agent: ANN },
-        CallFact::QueueLeft { group, outcome: QueueOutcome::Answered },
-        CallFact::Bridged { a: LegId::FIRST, b: LegId(2) },
+        CallFact::QueueJoined {
+            group,
+            name: "Sales".into(),
+            strategy: RingStrategy::LongestIdle,
+        },
+        CallFact::OfferMade {
+            leg: LegId(2),
+            agent: ANN,
+            agent_name: "Ann".into(),
+            group,
+            why: "free".into(),
+        },
+        CallFact::OfferAnswered {
+            leg: LegId(2),
+            agent: ANN,
+        },
+        CallFact::QueueLeft {
+            group,
+            outcome: QueueOutcome::Answered,
+        },
+        CallFact::Bridged {
+            a: LegId::FIRST,
+            b: LegId(2),
+        },
     ]
 }
 
 fn ended() -> Vec<CallFact> {
     let cause = HangupCause::CallerHangup;
-    vec![CallFact::LegEnded { leg: LegId::FIRST, cause }, CallFact::LegEnded { leg: LegId(2), cause }, CallFact::Ended { cause }]
+    vec![
+        CallFact::LegEnded {
+            leg: LegId::FIRST,
+            cause,
+        },
+        CallFact::LegEnded {
+            leg: LegId(2),
+            cause,
+        },
+        CallFact::Ended { cause },
+    ]
 }
 
 async fn answered_call(ledger: &Ledger, tenant: TenantId, external: &str, begin: i64) -> CallId {
     let call = ledger.new_call_id();
-    ledger.append(tenant, call, at(begin), vec![started(external)]).await.expect("append");
-    ledger.append(tenant, call, at(begin + 2), answered()).await.expect("append");
-    ledger.append(tenant, call, at(begin + 12), ended()).await.expect("append");
+    ledger
+        .append(tenant, call, at(begin), vec![started(external)])
+        .await
+        .expect("append");
+    ledger
+        .append(tenant, call, at(begin + 2), answered())
+        .await
+        .expect("append");
+    ledger
+        .append(tenant, call, at(begin + 12), ended())
+        .await
+        .expect("append");
     call
 }
 
@@ -61,8 +102,14 @@ async fn a_row_is_the_fold_of_its_events() {
         let row = db.call(ACME, call).await.expect("read").expect("there");
         let events = db.call_events(ACME, call).await.expect("read");
         assert_eq!(Some(&row), calls::record::fold(&events).as_ref());
-        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
-        assert_eq!((row.talking_ms, row.agent, row.cause), (10_000, Some(ANN), Some(HangupCause::CallerHangup)));
+        assert_eq!(
+            events.iter().map(|event| event.seq).collect::<Vec<_>>(),
+            (1..=9).collect::<Vec<_>>()
+        );
+        assert_eq!(
+            (row.talking_ms, row.agent, row.cause),
+            (10_000, Some(ANN), Some(HangupCause::CallerHangup))
+        );
     }
 }
 
@@ -72,8 +119,27 @@ async fn facts_after_the_end_still_reach_the_row() {
         let (ledger, _task) = Ledger::start(db.clone()).await.expect("start");
         let call = answered_call(&ledger, ACME, "+421900000001", 0).await;
         let wrap_up = |fact| vec![fact];
-        ledger.append(ACME, call, at(12), wrap_up(CallFact::WrapUpStarted { agent: ANN, seconds: 30 })).await.expect("append");
-        ledger.append(ACME, call, at(16), wrap_up(CallFact::WrapUpEnded { agent: ANN })).await.expect("append");
+        ledger
+            .append(
+                ACME,
+                call,
+                at(12),
+                wrap_up(CallFact::WrapUpStarted {
+                    agent: ANN,
+                    seconds: 30,
+                }),
+            )
+            .await
+            .expect("append");
+        ledger
+            .append(
+                ACME,
+                call,
+                at(16),
+                wrap_up(CallFact::WrapUpEnded { agent: ANN }),
+            )
+            .await
+            .expect("append");
         let row = db.call(ACME, call).await.expect("read").expect("there");
         assert_eq!(row.wrap_up_ms, 4_000);
         assert_eq!(row.ended_at, Some(at(12)));
@@ -105,7 +171,13 @@ async fn many_writers_lose_nothing() {
         calls.sort();
         calls.dedup();
         assert_eq!(calls.len(), 50);
-        assert_eq!(db.calls(ACME, &CallQuery::default(), 1000, 1).await.expect("read").total, 50);
+        assert_eq!(
+            db.calls(ACME, &CallQuery::default(), 1000, 1)
+                .await
+                .expect("read")
+                .total,
+            50
+        );
         for call in calls {
             assert_eq!(db.call_events(ACME, call).await.expect("read").len(), 9);
         }
@@ -120,21 +192,46 @@ async fn lists_filter_page_and_keep_companies_apart() {
         let older = answered_call(&ledger, ACME, "+421900000001", 0).await;
         let newer = answered_call(&ledger, ACME, "+421900000002", 100).await;
         let missed = ledger.new_call_id();
-        ledger.append(ACME, missed, at(200), vec![started("+421900000001")]).await.expect("append");
-        let gone = CallFact::Ended { cause: HangupCause::CallerCanceled };
-        ledger.append(ACME, missed, at(201), vec![gone]).await.expect("append");
+        ledger
+            .append(ACME, missed, at(200), vec![started("+421900000001")])
+            .await
+            .expect("append");
+        let gone = CallFact::Ended {
+            cause: HangupCause::CallerCanceled,
+        };
+        ledger
+            .append(ACME, missed, at(201), vec![gone])
+            .await
+            .expect("append");
         answered_call(&ledger, RIVAL, "+421900000001", 0).await;
 
         let ids = async |query: CallQuery, limit, page| list(&db, query, limit, page).await;
-        assert_eq!(ids(CallQuery::default(), 2, 1).await, (vec![missed, newer], 3));
+        assert_eq!(
+            ids(CallQuery::default(), 2, 1).await,
+            (vec![missed, newer], 3)
+        );
         assert_eq!(ids(CallQuery::default(), 2, 2).await, (vec![older], 3));
-        let by_number = CallQuery { external: Some("+421900000001".into()), ..CallQuery::default() };
+        let by_number = CallQuery {
+            external: Some("+421900000001".into()),
+            ..CallQuery::default()
+        };
         assert_eq!(ids(by_number, 10, 1).await, (vec![missed, older], 2));
-        let only_missed = CallQuery { status: Some(CallStatus::Missed), ..CallQuery::default() };
+        let only_missed = CallQuery {
+            status: Some(CallStatus::Missed),
+            ..CallQuery::default()
+        };
         assert_eq!(ids(only_missed, 10, 1).await, (vec![missed], 1));
-        let a_while = CallQuery { from: Some(at(50)), to: Some(at(100)), ..CallQuery::default() };
+        let a_while = CallQuery {
+            from: Some(at(50)),
+            to: Some(at(100)),
+            ..CallQuery::default()
+        };
         assert_eq!(ids(a_while, 10, 1).await, (vec![newer], 1));
-        assert_eq!(db.call(RIVAL, older).await.expect("read"), None, "another company's call is not found");
+        assert_eq!(
+            db.call(RIVAL, older).await.expect("read"),
+            None,
+            "another company's call is not found"
+        );
     }
 }
 
@@ -148,11 +245,30 @@ async fn a_missed_call_is_resolved_by_the_next_answered_one() {
     for (db, _dir) in databases().await {
         let (ledger, _task) = Ledger::start(db.clone()).await.expect("start");
         let missed = ledger.new_call_id();
-        ledger.append(ACME, missed, at(0), vec![started("+421900000001")]).await.expect("append");
-        ledger.append(ACME, missed, at(1), vec![CallFact::Ended { cause: HangupCause::CallerCanceled }]).await.expect("append");
+        ledger
+            .append(ACME, missed, at(0), vec![started("+421900000001")])
+            .await
+            .expect("append");
+        ledger
+            .append(
+                ACME,
+                missed,
+                at(1),
+                vec![CallFact::Ended {
+                    cause: HangupCause::CallerCanceled,
+                }],
+            )
+            .await
+            .expect("append");
         let missed = db.call(ACME, missed).await.expect("read").expect("there");
         assert_eq!(db.call_resolving(&missed).await.expect("read"), None);
         let resolving = answered_call(&ledger, ACME, "+421900000001", 60).await;
-        assert_eq!(db.call_resolving(&missed).await.expect("read").map(|call| call.id), Some(resolving));
+        assert_eq!(
+            db.call_resolving(&missed)
+                .await
+                .expect("read")
+                .map(|call| call.id),
+            Some(resolving)
+        );
     }
 }

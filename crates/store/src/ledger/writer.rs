@@ -9,7 +9,10 @@ use std::{
 };
 
 use model::{CallEvent, CallFact, CallId, CallRecord, TenantId, Timestamp};
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, TransactionTrait, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, QueryOrder, QuerySelect, TransactionTrait, entity::prelude::*,
+    sea_query::OnConflict,
+};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
@@ -61,13 +64,28 @@ impl Ledger {
     /// # Errors
     /// When the highest call id can't be read.
     pub async fn start(db: Db) -> Result<(Self, tokio::task::JoinHandle<()>), StoreError> {
-        let highest = call::Entity::find().order_by_desc(call::Column::Id).limit(1).one(&db.conn).await?;
+        let highest = call::Entity::find()
+            .order_by_desc(call::Column::Id)
+            .limit(1)
+            .one(&db.conn)
+            .await?;
         let next = highest.map_or(FIRST_CALL_ID, |row| row.id.max(FIRST_CALL_ID)) + 1;
         let (queue, inbox) = mpsc::channel(QUEUE);
         let (live, _) = broadcast::channel(LIVE);
-        let writer = Writer { db, live: live.clone(), running: HashMap::new() };
+        let writer = Writer {
+            db,
+            live: live.clone(),
+            running: HashMap::new(),
+        };
         let task = tokio::spawn(writer.run(inbox));
-        Ok((Self { queue, live, next_call: Arc::new(AtomicI64::new(next)) }, task))
+        Ok((
+            Self {
+                queue,
+                live,
+                next_call: Arc::new(AtomicI64::new(next)),
+            },
+            task,
+        ))
     }
 
     /// An id for a call that is about to start. Never given twice.
@@ -80,10 +98,25 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database refuses or the ledger is closed; then none of them is true.
-    pub async fn append(&self, tenant: TenantId, call: CallId, at: Timestamp, facts: Vec<CallFact>) -> Result<(), LedgerError> {
+    pub async fn append(
+        &self,
+        tenant: TenantId,
+        call: CallId,
+        at: Timestamp,
+        facts: Vec<CallFact>,
+    ) -> Result<(), LedgerError> {
         let (done, answer) = oneshot::channel();
-        let append = Append { tenant, call, at, facts, done };
-        self.queue.send(append).await.map_err(|_| LedgerError::Closed)?;
+        let append = Append {
+            tenant,
+            call,
+            at,
+            facts,
+            done,
+        };
+        self.queue
+            .send(append)
+            .await
+            .map_err(|_| LedgerError::Closed)?;
         answer.await.map_err(|_| LedgerError::Closed)?
     }
 
@@ -106,7 +139,10 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH);
         while inbox.recv_many(&mut batch, BATCH).await > 0 {
             let result = self.commit(&batch).await.map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "facts could not be stored");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "facts could not be stored"
+                );
                 LedgerError::Store(Arc::new(error))
             });
             // After a failure the cache may hold facts that were rolled back.
@@ -132,7 +168,13 @@ impl Writer {
             for fact in &append.facts {
                 let seq = u32::try_from(history.len() + 1).unwrap_or(u32::MAX);
                 let at = from_ms(to_ms(append.at));
-                let event = CallEvent { seq, tenant: append.tenant, call: append.call, at, fact: fact.clone() };
+                let event = CallEvent {
+                    seq,
+                    tenant: append.tenant,
+                    call: append.call,
+                    at,
+                    fact: fact.clone(),
+                };
                 history.push(event.clone());
                 events.push(event);
             }
@@ -150,11 +192,22 @@ impl Writer {
     }
 
     async fn write(&self, events: &[CallEvent], touched: &[CallId]) -> Result<(), StoreError> {
-        let rows = events.iter().map(event_row).collect::<Result<Vec<_>, _>>()?;
-        let records: Vec<CallRecord> = touched.iter().filter_map(|id| calls::record::fold(self.running.get(id)?)).collect();
-        let records = records.iter().map(call_row).collect::<Result<Vec<_>, _>>()?;
+        let rows = events
+            .iter()
+            .map(event_row)
+            .collect::<Result<Vec<_>, _>>()?;
+        let records: Vec<CallRecord> = touched
+            .iter()
+            .filter_map(|id| calls::record::fold(self.running.get(id)?))
+            .collect();
+        let records = records
+            .iter()
+            .map(call_row)
+            .collect::<Result<Vec<_>, _>>()?;
         let transaction = self.db.conn.begin().await?;
-        event::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
+        event::Entity::insert_many(rows)
+            .exec_without_returning(&transaction)
+            .await?;
         if !records.is_empty() {
             let replace = OnConflict::column(call::Column::Id)
                 .update_columns([
@@ -165,7 +218,10 @@ impl Writer {
                     call::Column::Record,
                 ])
                 .to_owned();
-            call::Entity::insert_many(records).on_conflict(replace).exec_without_returning(&transaction).await?;
+            call::Entity::insert_many(records)
+                .on_conflict(replace)
+                .exec_without_returning(&transaction)
+                .await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -174,7 +230,11 @@ impl Writer {
     /// Calls whose last fact is in need no cache; a late wrap-up reads them back.
     fn forget_ended(&mut self, touched: &[CallId]) {
         for id in touched {
-            let over = self.running.get(id).is_some_and(|events| events.iter().any(|event| matches!(event.fact, CallFact::Ended { .. })));
+            let over = self.running.get(id).is_some_and(|events| {
+                events
+                    .iter()
+                    .any(|event| matches!(event.fact, CallFact::Ended { .. }))
+            });
             if over {
                 self.running.remove(id);
             }
@@ -183,7 +243,10 @@ impl Writer {
 }
 
 fn event_row(event: &CallEvent) -> Result<event::ActiveModel, StoreError> {
-    let fact = serde_json::to_string(&event.fact).map_err(|source| StoreError::Corrupt { what: "call fact", source })?;
+    let fact = serde_json::to_string(&event.fact).map_err(|source| StoreError::Corrupt {
+        what: "call fact",
+        source,
+    })?;
     Ok(event::ActiveModel {
         tenant_id: Set(event.tenant.0),
         call_id: Set(event.call.0),
@@ -200,7 +263,10 @@ fn call_row(record: &CallRecord) -> Result<call::ActiveModel, StoreError> {
         (false, Some(_)) => MISSED,
         (false, None) => RUNNING,
     };
-    let json = serde_json::to_string(record).map_err(|source| StoreError::Corrupt { what: "call record", source })?;
+    let json = serde_json::to_string(record).map_err(|source| StoreError::Corrupt {
+        what: "call record",
+        source,
+    })?;
     Ok(call::ActiveModel {
         id: Set(record.id.0),
         tenant_id: Set(record.tenant.0),

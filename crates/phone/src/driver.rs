@@ -1,0 +1,586 @@
+//! One running call: feeds the pure machine with what happens and carries out what it decides.
+//!
+//! The task owns the machine, the legs and the call's media. It takes one input at a time, so the
+//! order of decisions is the order of facts.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use calls::{
+    acd::{Fact, Offer, OfferId},
+    call::{Call, Input, Output, PlaybackId},
+    flow::Prompt,
+};
+use media::{CallMedia, MediaEvent, RecordingSpec, Sound};
+use model::{
+    AgentId, CallFact, CallId, DigitVia, HangupCause, LegId, PhoneNumber, RecordingId,
+    RecordingKind, TenantId,
+};
+use sip::{Dial, DialTarget, Leg, LegEvent, Party};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_stream::{StreamExt, StreamMap, wrappers::ReceiverStream};
+use tracing::Instrument;
+
+use crate::{
+    clock,
+    company::Company,
+    desk::Desk,
+    line::{self, Line, Stage},
+    phone::Shared,
+};
+
+/// What a call's task needs to begin.
+pub(crate) struct Start {
+    pub(crate) company: Arc<Company>,
+    pub(crate) call: CallId,
+    pub(crate) machine: Call,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) leg: Leg,
+    pub(crate) offer: Option<String>,
+}
+
+/// Runs a call to its end.
+pub(crate) async fn run(shared: Arc<Shared>, start: Start) {
+    let span = tracing::info_span!(
+        "call",
+        call.id = start.call.0,
+        tenant.id = start.company.tenant.0
+    );
+    async move {
+        let inbox = shared.switchboard.open(start.call, start.company.tenant);
+        let call = start.call;
+        match Driver::new(&shared, start).await {
+            Some((driver, outputs)) => driver.run(inbox, outputs).await,
+            None => tracing::error!("no audio could be opened for a call"),
+        }
+        shared.switchboard.close(call);
+    }
+    .instrument(span)
+    .await;
+}
+
+struct Driver {
+    shared: Arc<Shared>,
+    company: Arc<Company>,
+    tenant: TenantId,
+    call: CallId,
+    machine: Call,
+    lines: HashMap<LegId, Line>,
+    leg_events: StreamMap<LegId, ReceiverStream<LegEvent>>,
+    media: CallMedia,
+    media_events: mpsc::Receiver<MediaEvent>,
+    /// Facts not yet stored; written before the next effect.
+    facts: Vec<CallFact>,
+    /// What the carrying out itself brought about, taken before anything from outside.
+    echoes: VecDeque<Input>,
+    /// Speech that is being rendered: what to play when it is there.
+    rendering: JoinSet<(LegId, PlaybackId, bool, Option<Arc<Sound>>)>,
+    /// What each leg should hear now.
+    playing: BTreeMap<LegId, PlaybackId>,
+    offers: HashMap<OfferId, AgentId>,
+    /// Recordings whose end has not come yet, oldest first: the recorder ends them in their order.
+    recordings: VecDeque<RecordingId>,
+    finished: bool,
+}
+
+impl Driver {
+    async fn new(shared: &Arc<Shared>, start: Start) -> Option<(Self, Vec<Output>)> {
+        let (media, media_events) = shared.media.open_call();
+        let (handle, events) = start.leg.split();
+        let mut driver = Self {
+            shared: Arc::clone(shared),
+            tenant: start.company.tenant,
+            company: start.company,
+            call: start.call,
+            machine: start.machine,
+            lines: HashMap::new(),
+            leg_events: StreamMap::new(),
+            media,
+            media_events,
+            facts: Vec::new(),
+            echoes: VecDeque::new(),
+            rendering: JoinSet::new(),
+            playing: BTreeMap::new(),
+            offers: HashMap::new(),
+            recordings: VecDeque::new(),
+            finished: false,
+        };
+        driver
+            .leg_events
+            .insert(LegId::FIRST, ReceiverStream::new(events));
+        let rtp = match driver.media.add_leg(LegId::FIRST).await {
+            Ok(rtp) => rtp,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "no audio for the caller"
+                );
+                driver.echoes.push_back(Input::LegFailed {
+                    leg: LegId::FIRST,
+                    cause: HangupCause::MediaFailed,
+                });
+                // A leg without audio still needs an address to be refused with.
+                std::net::SocketAddr::from(([0, 0, 0, 0], 9))
+            }
+        };
+        let mut line = Line::new(handle, rtp, session_id(start.call, LegId::FIRST));
+        line.offer = start.offer;
+        driver.lines.insert(LegId::FIRST, line);
+        Some((driver, start.outputs))
+    }
+
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Input>, outputs: Vec<Output>) {
+        self.carry_out(outputs).await;
+        while !self.finished {
+            if let Some(input) = self.echoes.pop_front() {
+                self.take(input).await;
+                continue;
+            }
+            let deadline = self.machine.next_deadline();
+            tokio::select! {
+                Some(input) = inbox.recv() => self.take(input).await,
+                Some((leg, event)) = self.leg_events.next() => self.leg_event(leg, event).await,
+                Some(event) = self.media_events.recv() => self.media_event(event).await,
+                Some(rendered) = self.rendering.join_next() => self.rendered(rendered),
+                () = clock::until(deadline) => {
+                    let outputs = self.machine.on_time(clock::now());
+                    self.carry_out(outputs).await;
+                }
+            }
+        }
+        self.flush().await;
+        self.desk().tell(Fact::CallGone(self.call)).await;
+    }
+
+    fn desk(&self) -> &Desk {
+        &self.company.desk
+    }
+
+    async fn take(&mut self, input: Input) {
+        if let Input::Offered(Offer { offer, agent, .. }) = &input {
+            self.offers.insert(*offer, *agent);
+        }
+        let outputs = self.machine.handle(clock::now(), input);
+        self.carry_out(outputs).await;
+    }
+
+    async fn leg_event(&mut self, leg: LegId, event: LegEvent) {
+        let Some(line) = self.lines.get_mut(&leg) else {
+            return;
+        };
+        let input = match event {
+            LegEvent::Ringing | LegEvent::Early { .. } => Input::LegRinging { leg },
+            LegEvent::Answered { sdp, .. } => {
+                line.stage = Stage::Up;
+                match line.agree(&sdp) {
+                    Ok(remote) => {
+                        self.media.connect(leg, remote);
+                        Input::LegAnswered { leg }
+                    }
+                    Err(error) => {
+                        tracing::warn!(leg.id = leg.0, %error, "a phone answered without usable audio");
+                        // The call never hears of it again, so the dialog is ours to end.
+                        let _ = line
+                            .handle
+                            .hang_up(line::reason(HangupCause::MediaFailed))
+                            .await;
+                        line.stage = Stage::Over;
+                        Input::LegFailed {
+                            leg,
+                            cause: HangupCause::MediaFailed,
+                        }
+                    }
+                }
+            }
+            LegEvent::Confirmed { sdp } => {
+                if let Some(sdp) = sdp {
+                    match line.agree(&sdp) {
+                        Ok(remote) => self.media.connect(leg, remote),
+                        Err(error) => {
+                            tracing::warn!(leg.id = leg.0, %error, "the caller's answer to our offer can't be used")
+                        }
+                    }
+                }
+                Input::Connected { leg }
+            }
+            LegEvent::Failed { status, .. } => {
+                line.stage = Stage::Over;
+                self.media.remove_leg(leg);
+                Input::LegFailed {
+                    leg,
+                    cause: line::cause_of_status(status),
+                }
+            }
+            LegEvent::Cancelled { .. }
+            | LegEvent::HungUp {
+                by: sip::HungUpBy::Peer,
+                ..
+            } => {
+                line.stage = Stage::Over;
+                Input::LegHungUp { leg }
+            }
+            LegEvent::HungUp {
+                by: sip::HungUpBy::MissingAck,
+                ..
+            } => {
+                line.stage = Stage::Over;
+                Input::LegFailed {
+                    leg,
+                    cause: HangupCause::SignallingFailed,
+                }
+            }
+            LegEvent::HungUp { .. } => {
+                let was_up = line.stage != Stage::Over;
+                line.stage = Stage::Over;
+                if !was_up {
+                    return;
+                }
+                Input::End {
+                    cause: HangupCause::OperatorEnded,
+                }
+            }
+            LegEvent::Digit { digit, .. } => Input::Digit {
+                leg,
+                digit,
+                via: DigitVia::Info,
+            },
+            LegEvent::Reinvite { offer } => return self.reinvite(leg, offer).await,
+        };
+        self.take(input).await;
+    }
+
+    async fn reinvite(&mut self, leg: LegId, offer: Option<String>) {
+        let Some(line) = self.lines.get_mut(&leg) else {
+            return;
+        };
+        let Some(offer) = offer else {
+            let _ = line.handle.answer_reinvite(line.reoffer()).await;
+            return;
+        };
+        match line.reanswer(&offer) {
+            Ok((sdp, remote)) => {
+                self.media.connect(leg, remote);
+                let _ = line.handle.answer_reinvite(sdp).await;
+            }
+            Err(error) => {
+                let _ = line.handle.reject_reinvite(error.status()).await;
+            }
+        }
+    }
+
+    async fn media_event(&mut self, event: MediaEvent) {
+        let input = match event {
+            MediaEvent::Digit { leg, digit, via } => Input::Digit { leg, digit, via },
+            MediaEvent::PlaybackFinished { leg, playback } => {
+                let playback = PlaybackId(u32::try_from(playback).unwrap_or(u32::MAX));
+                Input::PlaybackFinished { leg, playback }
+            }
+            MediaEvent::RecordingCheckpoint { duration_ms } => match self.recordings.front() {
+                Some(recording) => Input::RecordingCheckpoint {
+                    recording: *recording,
+                    duration_ms,
+                },
+                None => return,
+            },
+            MediaEvent::RecordingStopped { duration_ms, bytes } => {
+                match self.recordings.pop_front() {
+                    Some(recording) => Input::RecordingStopped {
+                        recording,
+                        duration_ms,
+                        bytes,
+                    },
+                    None => return,
+                }
+            }
+            MediaEvent::RecordingFailed {
+                reason,
+                duration_ms,
+            } => match self.recordings.pop_front() {
+                Some(recording) => {
+                    tracing::error!(%reason, "a recording failed; the call goes on");
+                    Input::RecordingFailed {
+                        recording,
+                        reason,
+                        duration_ms,
+                    }
+                }
+                None => return,
+            },
+            _ => return,
+        };
+        self.take(input).await;
+    }
+
+    fn rendered(
+        &mut self,
+        rendered: Result<(LegId, PlaybackId, bool, Option<Arc<Sound>>), tokio::task::JoinError>,
+    ) {
+        let Ok((leg, playback, repeat, sound)) = rendered else {
+            return;
+        };
+        if self.playing.get(&leg) != Some(&playback) {
+            return;
+        }
+        match sound {
+            Some(sound) => self.media.play(leg, u64::from(playback.0), sound, repeat),
+            // Nothing to hear is heard at once; the flow goes on.
+            None if !repeat => self
+                .echoes
+                .push_back(Input::PlaybackFinished { leg, playback }),
+            None => {}
+        }
+    }
+
+    async fn carry_out(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            if let Output::Record(fact) = output {
+                self.facts.push(fact);
+                continue;
+            }
+            self.flush().await;
+            self.act(output).await;
+        }
+        self.flush().await;
+    }
+
+    async fn act(&mut self, output: Output) {
+        match output {
+            Output::Record(_) => {}
+            Output::Answer { leg } => self.answer(leg).await,
+            Output::Play {
+                leg,
+                playback,
+                prompt,
+                repeat,
+            } => self.play(leg, playback, prompt, repeat),
+            Output::StopPlaying { leg } => {
+                self.playing.remove(&leg);
+                self.media.stop_playing(leg);
+            }
+            Output::JoinQueue { group } => {
+                self.desk()
+                    .tell(Fact::CallerJoined {
+                        call: self.call,
+                        group,
+                    })
+                    .await
+            }
+            Output::LeaveQueue { .. } => {
+                self.desk().tell(Fact::CallerLeft { call: self.call }).await
+            }
+            Output::OfferAnswered { offer } => {
+                self.desk().tell(Fact::OfferAnswered { offer }).await
+            }
+            Output::OfferEnded { offer, reason } => {
+                self.offers.remove(&offer);
+                self.desk().tell(Fact::OfferEnded { offer, reason }).await;
+            }
+            Output::Dial {
+                leg,
+                agent,
+                caller_id,
+            } => self.dial(leg, agent, caller_id).await,
+            Output::HangUp { leg, cause } => self.hang_up(leg, cause).await,
+            Output::Bridge { a, b } => self.media.bridge(a, b),
+            Output::Unbridge { .. } => self.media.unbridge(),
+            Output::StartRecording {
+                recording,
+                kind,
+                left,
+                right,
+            } => self.start_recording(recording, kind, left, right).await,
+            Output::StopRecording { .. } => self.media.stop_recording(),
+            Output::DiscardRecording { recording } => self.discard_recording(recording).await,
+            Output::StartWrapUp { agent, seconds } => {
+                self.desk()
+                    .tell(Fact::ConversationEnded {
+                        call: self.call,
+                        agent,
+                        wrap_up_seconds: seconds,
+                    })
+                    .await;
+            }
+            Output::Finished => self.finished = true,
+        }
+    }
+
+    /// Stores what became true. A ledger that can't write is told once per attempt; the facts stay
+    /// in line for the next one, and the call goes on.
+    async fn flush(&mut self) {
+        if self.facts.is_empty() {
+            return;
+        }
+        let facts = self.facts.clone();
+        match self
+            .shared
+            .ledger
+            .append(self.tenant, self.call, clock::now(), facts)
+            .await
+        {
+            Ok(()) => self.facts.clear(),
+            Err(error) => {
+                tracing::error!(%error, waiting = self.facts.len(), "facts of a call are not stored yet")
+            }
+        }
+    }
+
+    async fn answer(&mut self, leg: LegId) {
+        let Some(line) = self.lines.get_mut(&leg) else {
+            return;
+        };
+        match line.answer() {
+            Ok((sdp, remote)) => {
+                if let Some(remote) = remote {
+                    let without_events = remote.telephone_event.is_none();
+                    self.media.connect(leg, remote);
+                    self.media.detect_inband(leg, without_events);
+                }
+                if line.handle.answer(sdp).await.is_ok() {
+                    line.stage = Stage::Up;
+                }
+            }
+            Err(error) => {
+                tracing::info!(%error, "the caller's offer can't be answered");
+                let _ = line.handle.reject(error.status(), None).await;
+                line.stage = Stage::Over;
+                self.echoes.push_back(Input::LegFailed {
+                    leg,
+                    cause: HangupCause::MediaFailed,
+                });
+            }
+        }
+    }
+
+    fn play(&mut self, leg: LegId, playback: PlaybackId, prompt: Prompt, repeat: bool) {
+        self.playing.insert(leg, playback);
+        let prompts = self.shared.prompts.clone();
+        self.rendering
+            .spawn(async move { (leg, playback, repeat, prompts.sound(&prompt).await) });
+    }
+
+    async fn dial(&mut self, leg: LegId, agent: AgentId, caller_id: Option<PhoneNumber>) {
+        let failed = |cause| Input::LegFailed { leg, cause };
+        let Some(username) = self.company.username(agent) else {
+            return self.echoes.push_back(failed(HangupCause::SignallingFailed));
+        };
+        let rtp = match self.media.add_leg(leg).await {
+            Ok(rtp) => rtp,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "no audio for an agent's phone"
+                );
+                return self.echoes.push_back(failed(HangupCause::MediaFailed));
+            }
+        };
+        let session = session_id(self.call, leg);
+        let dial = Dial {
+            to: DialTarget::Device { username },
+            from: caller(caller_id),
+            offer: line::offer(rtp, session),
+            headers: vec![("X-Trunkline-Call".to_owned(), self.call.to_string())],
+        };
+        match self.shared.sip.dial(dial).await {
+            Ok(placed) => {
+                let (handle, events) = placed.split();
+                let mut line = Line::new(handle, rtp, session);
+                line.agent = Some(agent);
+                self.lines.insert(leg, line);
+                self.leg_events.insert(leg, ReceiverStream::new(events));
+            }
+            Err(error) => {
+                tracing::info!(%error, agent.id = agent.0, "an agent's phone could not be rung");
+                self.media.remove_leg(leg);
+                self.echoes.push_back(failed(HangupCause::SignallingFailed));
+            }
+        }
+    }
+
+    async fn hang_up(&mut self, leg: LegId, cause: HangupCause) {
+        self.playing.remove(&leg);
+        self.media.remove_leg(leg);
+        let Some(line) = self.lines.get_mut(&leg) else {
+            return;
+        };
+        let gone = match line.stage {
+            Stage::Over => return,
+            Stage::Early if line.agent.is_none() => {
+                line.handle
+                    .reject(line::refusal(cause), Some(line::reason(cause)))
+                    .await
+            }
+            Stage::Early | Stage::Up => line.handle.hang_up(line::reason(cause)).await,
+        };
+        line.stage = Stage::Over;
+        if gone.is_err() {
+            tracing::debug!(leg.id = leg.0, "the leg was over before it was hung up");
+        }
+    }
+
+    async fn start_recording(
+        &mut self,
+        recording: RecordingId,
+        kind: RecordingKind,
+        left: LegId,
+        right: Option<LegId>,
+    ) {
+        match self
+            .shared
+            .recordings
+            .create(self.tenant, self.call, recording, kind, clock::now())
+            .await
+        {
+            Ok(path) => {
+                self.recordings.push_back(recording);
+                self.media
+                    .start_recording(RecordingSpec { path, left, right });
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a recording could not be started; the call goes on"
+                );
+                self.echoes.push_back(Input::RecordingFailed {
+                    recording,
+                    reason: error.to_string(),
+                    duration_ms: 0,
+                });
+            }
+        }
+    }
+
+    async fn discard_recording(&mut self, recording: RecordingId) {
+        if let Err(error) = self
+            .shared
+            .recordings
+            .discard(self.tenant, self.call, recording, clock::now())
+            .await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "an empty message could not be erased"
+            );
+        }
+    }
+}
+
+/// The `o=` identity of a leg's session: unique on this server without a counter.
+fn session_id(call: CallId, leg: LegId) -> u64 {
+    u64::try_from(call.0).unwrap_or(0) * 1000 + u64::from(leg.0)
+}
+
+/// Who calls, as the agent's phone shows it.
+fn caller(caller_id: Option<PhoneNumber>) -> Party {
+    match caller_id {
+        Some(number) => Party {
+            user: number.as_str().to_owned(),
+            display: None,
+        },
+        None => Party {
+            user: "anonymous".to_owned(),
+            display: Some("Anonymous".to_owned()),
+        },
+    }
+}

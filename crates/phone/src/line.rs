@@ -1,0 +1,159 @@
+//! One leg as the driver holds it: its signalling, what was agreed about its audio, its stage.
+
+use std::net::SocketAddr;
+
+use media::RemoteMedia;
+use model::{AgentId, HangupCause};
+use sip::{LegHandle, Reason, ReasonProtocol, sdp};
+
+/// How far a leg's signalling has come, as the driver must know to end it rightly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Not answered yet.
+    Early,
+    /// Answered.
+    Up,
+    /// Ended by us or by the peer.
+    Over,
+}
+
+/// A leg of a running call.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) handle: LegHandle,
+    pub(crate) stage: Stage,
+    /// Whose phone; the caller's leg has none.
+    pub(crate) agent: Option<AgentId>,
+    /// What the peer offered when it called us.
+    pub(crate) offer: Option<String>,
+    ours: sdp::Ours,
+}
+
+impl Line {
+    /// A leg that receives its audio at an address of ours.
+    pub(crate) fn new(handle: LegHandle, rtp: SocketAddr, session_id: u64) -> Self {
+        Self {
+            handle,
+            stage: Stage::Early,
+            agent: None,
+            offer: None,
+            ours: ours(rtp, session_id),
+        }
+    }
+
+    /// Answers the offer this leg came with. `Ok(None)`: it came with none and gets ours, to be
+    /// agreed when its confirmation brings the answer.
+    pub(crate) fn answer(&self) -> Result<(String, Option<RemoteMedia>), sdp::SdpError> {
+        match &self.offer {
+            None => Ok((sdp::offer(&self.ours), None)),
+            Some(offer) => {
+                let (text, agreed) = sdp::answer(&sdp::Offer::parse(offer)?, &self.ours)?;
+                Ok((text, Some(remote(&agreed))))
+            }
+        }
+    }
+
+    /// Answers a change of the session: hold, resume, another address.
+    pub(crate) fn reanswer(&mut self, offer: &str) -> Result<(String, RemoteMedia), sdp::SdpError> {
+        self.ours.origin.version += 1;
+        let (text, agreed) = sdp::answer(&sdp::Offer::parse(offer)?, &self.ours)?;
+        Ok((text, remote(&agreed)))
+    }
+
+    /// Our offer once more, for a change of session that came without one.
+    pub(crate) fn reoffer(&self) -> String {
+        sdp::offer(&self.ours)
+    }
+
+    /// What the peer's answer to our offer comes to.
+    pub(crate) fn agree(&self, answer: &str) -> Result<RemoteMedia, sdp::SdpError> {
+        Ok(remote(&sdp::negotiate_answer(
+            &self.ours,
+            &sdp::Offer::parse(answer)?,
+        )?))
+    }
+}
+
+/// The offer to a phone that we are about to ring.
+pub(crate) fn offer(rtp: SocketAddr, session_id: u64) -> String {
+    sdp::offer(&ours(rtp, session_id))
+}
+
+fn ours(rtp: SocketAddr, session_id: u64) -> sdp::Ours {
+    sdp::Ours {
+        rtp,
+        codecs: vec![sdp::Codec::Pcmu, sdp::Codec::Pcma],
+        telephone_event: true,
+        ptime_ms: 20,
+        direction: sdp::Direction::SendRecv,
+        origin: sdp::Origin {
+            session_id,
+            version: 1,
+        },
+    }
+}
+
+fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
+    RemoteMedia {
+        rtp: agreed.remote_rtp,
+        rtcp: Some(agreed.remote_rtcp),
+        codec: match agreed.codec {
+            sdp::Codec::Pcmu => media::Codec::Pcmu,
+            sdp::Codec::Pcma => media::Codec::Pcma,
+        },
+        payload_type: agreed.payload_type,
+        telephone_event: agreed.telephone_event,
+        ptime_ms: u32::from(agreed.ptime_ms),
+        send: matches!(
+            agreed.direction,
+            sdp::Direction::SendRecv | sdp::Direction::SendOnly
+        ),
+        receive: matches!(
+            agreed.direction,
+            sdp::Direction::SendRecv | sdp::Direction::RecvOnly
+        ),
+    }
+}
+
+/// How a refused call of ours counts.
+pub(crate) fn cause_of_status(status: u16) -> HangupCause {
+    match status {
+        486 | 600 => HangupCause::Busy,
+        603 | 403 | 406 | 606 => HangupCause::Rejected,
+        408 | 480 | 487 | 404 | 410 | 484 => HangupCause::NoAnswer,
+        488 | 415 => HangupCause::MediaFailed,
+        _ => HangupCause::SignallingFailed,
+    }
+}
+
+/// What an unanswered caller is told when the call ends for this reason.
+pub(crate) fn refusal(cause: HangupCause) -> u16 {
+    match cause {
+        HangupCause::NotRouted => 404,
+        HangupCause::Blacklisted | HangupCause::Rejected => 603,
+        HangupCause::Busy => 486,
+        HangupCause::NoAnswer => 480,
+        HangupCause::MediaFailed => 488,
+        HangupCause::OperatorEnded | HangupCause::NodeLost => 503,
+        _ => 480,
+    }
+}
+
+/// The Reason header (RFC 3326) of a leg that we end.
+pub(crate) fn reason(cause: HangupCause) -> Reason {
+    let q850 = |cause: u16, text: &str| Reason {
+        protocol: ReasonProtocol::Q850,
+        cause,
+        text: Some(text.to_owned()),
+    };
+    match cause {
+        HangupCause::AnsweredElsewhere => Reason::completed_elsewhere(),
+        HangupCause::Busy => q850(17, "User busy"),
+        HangupCause::NoAnswer => q850(19, "No answer"),
+        HangupCause::Rejected | HangupCause::Blacklisted => q850(21, "Call rejected"),
+        HangupCause::NotRouted => q850(1, "Unallocated number"),
+        HangupCause::OperatorEnded | HangupCause::NodeLost => q850(41, "Temporary failure"),
+        HangupCause::SignallingFailed | HangupCause::MediaFailed => q850(127, "Interworking"),
+        _ => Reason::normal(),
+    }
+}

@@ -1,0 +1,34 @@
+//! `trunkline config`: says whether the configuration is right, and what it comes to.
+
+use std::process::ExitCode;
+
+use super::ConfigArgs;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = args.config.load()?;
+    println!("data           {}", config.data.display());
+    println!("http           {}", config.http);
+    println!(
+        "gateway-http   {}",
+        config
+            .gateway_http
+            .map_or_else(|| "-".into(), |address| address.to_string())
+    );
+    println!(
+        "sip            {} (phones are told {})",
+        config.sip, config.sip_advertise
+    );
+    println!(
+        "rtp-ports      {}-{} on {}",
+        config.rtp_ports.0, config.rtp_ports.1, config.rtp_bind
+    );
+    println!("public-url     {}", config.public_base(config.http));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,76 @@
+//! `trunkline serve`: runs until Ctrl-C or SIGTERM, then ends in order.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use super::ConfigArgs;
+use crate::{config::Config, wiring};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// At the first start create a demo company and write demo.json into the data folder; also TRUNKLINE_DEMO=1
+    #[arg(long, env = "TRUNKLINE_DEMO", value_parser = clap::builder::FalseyValueParser::new(), default_value_t = false, num_args = 0)]
+    demo: bool,
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = args.config.load()?;
+    log_to_stderr(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no threads could be started")?;
+    runtime.block_on(serve(config, args.demo))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config, demo: bool) -> anyhow::Result<()> {
+    // Asked for first: a signal during the start must end it in order too.
+    let mut terminate = signal(SignalKind::terminate()).context("signals can't be received")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals can't be received")?;
+    let mut running = tokio::select! {
+        running = wiring::start(config, demo) => running?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    running.announce();
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: ending in order"),
+        _ = interrupt.recv() => tracing::info!("Ctrl-C: ending in order"),
+        failed = running.failed() => {
+            running.stop().await;
+            anyhow::bail!("{failed}");
+        }
+    }
+    // A second signal means now.
+    tokio::select! {
+        () = running.stop() => {}
+        _ = terminate.recv() => tracing::warn!("told twice: ending at once"),
+        _ = interrupt.recv() => tracing::warn!("told twice: ending at once"),
+    }
+    Ok(())
+}
+
+/// Logs go to stderr, so that stdout is what the command says.
+fn log_to_stderr(config: &Config) {
+    let filter = EnvFilter::try_new(format!(
+        "{},{},sqlx=warn,hyper=warn,sea_orm_migration=warn",
+        config.log,
+        sip::LOG_FILTER
+    ))
+    .unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    if config.log_json {
+        registry.with(layer.json()).init()
+    } else {
+        registry.with(layer.compact()).init()
+    }
+}

@@ -1,0 +1,408 @@
+//! What an operator can set: defaults, then a TOML file, then `TRUNKLINE_*`, then flags.
+//!
+//! Every source is read as text first, so that one pass reports all problems together, each with
+//! the place it came from, before a port is bound.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use url::Url;
+
+/// Names of the settings: the same word in the file, as a flag (with `-`) and as `TRUNKLINE_NAME`.
+const SETTINGS: &[&str] = &[
+    "data",
+    "http",
+    "gateway_http",
+    "sip",
+    "sip_advertise",
+    "rtp_ports",
+    "rtp_bind",
+    "media_threads",
+    "public_url",
+    "database",
+    "cloudtalk_rate_limit",
+    "outbound_allow",
+    "trunk_sources",
+    "log",
+    "log_format",
+];
+
+/// The settings of a run, all valid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of the database, the keys, the recordings and the speech cache.
+    pub data: PathBuf,
+    /// Web app, CloudTalk API and, under `/membrane`, the gateway.
+    pub http: SocketAddr,
+    /// A further listener with the gateway at its root.
+    pub gateway_http: Option<SocketAddr>,
+    /// UDP and TCP.
+    pub sip: SocketAddr,
+    /// The address that peers are told, in SIP and SDP.
+    pub sip_advertise: IpAddr,
+    pub rtp_ports: (u16, u16),
+    pub rtp_bind: IpAddr,
+    pub media_threads: usize,
+    /// How browsers and the command line reach us; `None` means `http` itself.
+    pub public_url: Option<Url>,
+    /// `None` means SQLite in the data folder.
+    pub database: Option<String>,
+    /// Requests a minute and company; 0 means no limit.
+    pub cloudtalk_rate_limit: u32,
+    /// Hosts or networks that connections may reach although they are private.
+    pub outbound_allow: Vec<String>,
+    /// Networks from which INVITEs count as the carrier's.
+    pub trunk_sources: Vec<String>,
+    pub log: String,
+    pub log_json: bool,
+}
+
+/// All that is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has {} problem{}:\n{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, .0.join("\n"))]
+pub struct ConfigProblems(pub Vec<String>);
+
+/// A setting's text and where it was found.
+#[derive(Clone, Debug)]
+struct Found {
+    text: String,
+    from: String,
+}
+
+/// Settings from one or more sources, later ones winning.
+#[derive(Debug, Default)]
+pub struct Sources {
+    found: BTreeMap<&'static str, Found>,
+    problems: Vec<String>,
+}
+
+impl Sources {
+    /// Reads a TOML file of flat `name = value` lines. Unknown names are problems.
+    pub fn file(&mut self, path: &Path) {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                return self
+                    .problems
+                    .push(format!("  {}: can't be read: {error}", path.display()));
+            }
+        };
+        let table: toml::Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => {
+                return self.problems.push(format!(
+                    "  {}: is not TOML: {}",
+                    path.display(),
+                    error.message()
+                ));
+            }
+        };
+        for (key, value) in table {
+            let from = format!("`{key}` in {}", path.display());
+            let Some(name) = SETTINGS.iter().find(|name| **name == key.replace('-', "_")) else {
+                self.problems.push(format!(
+                    "  {from}: no such setting (there are: {})",
+                    SETTINGS.join(", ")
+                ));
+                continue;
+            };
+            match plain(&value) {
+                Some(text) => self.put(name, text, from),
+                None => self.problems.push(format!(
+                    "  {from}: must be a text, a number or a list of texts"
+                )),
+            }
+        }
+    }
+
+    /// Reads `TRUNKLINE_HTTP` and so on.
+    pub fn environment(&mut self, lookup: impl Fn(&str) -> Option<String>) {
+        for name in SETTINGS {
+            let variable = format!("TRUNKLINE_{}", name.to_uppercase());
+            if let Some(text) = lookup(&variable) {
+                self.put(name, text, variable);
+            }
+        }
+    }
+
+    /// Takes a flag's value.
+    ///
+    /// # Panics
+    /// When the flag has no setting of its name, which is a mistake in this program.
+    pub fn flag(&mut self, name: &str, value: Option<&str>) {
+        let name = SETTINGS
+            .iter()
+            .find(|known| **known == name)
+            .expect("every flag is a setting");
+        if let Some(text) = value {
+            self.put(
+                name,
+                text.to_owned(),
+                format!("--{}", name.replace('_', "-")),
+            );
+        }
+    }
+
+    fn put(&mut self, name: &'static str, text: String, from: String) {
+        self.found.insert(name, Found { text, from });
+    }
+
+    /// The typed settings, or every problem there is.
+    ///
+    /// # Errors
+    /// When any setting is wrong.
+    pub fn config(mut self) -> Result<Config, ConfigProblems> {
+        let http = self.take(
+            "http",
+            "127.0.0.1:8080",
+            "an address and port such as 127.0.0.1:8080",
+            |t| t.parse().ok(),
+        );
+        let gateway_http = self.maybe(
+            "gateway_http",
+            "an address and port such as 127.0.0.1:8090",
+            |t| t.parse().ok(),
+        );
+        let sip: SocketAddr = self.take(
+            "sip",
+            "127.0.0.1:5060",
+            "an address and port such as 0.0.0.0:5060",
+            |t| t.parse().ok(),
+        );
+        let advertised = self.maybe(
+            "sip_advertise",
+            "an IP address that phones can reach",
+            |t| t.parse::<IpAddr>().ok(),
+        );
+        let rtp_bind = self
+            .maybe("rtp_bind", "an IP address of this machine", |t| {
+                t.parse::<IpAddr>().ok()
+            })
+            .unwrap_or(sip.ip());
+        let config = Config {
+            data: self.take("data", "data", "a folder", |t| {
+                (!t.is_empty()).then(|| PathBuf::from(t))
+            }),
+            http,
+            gateway_http,
+            sip,
+            sip_advertise: advertised.unwrap_or(sip.ip()),
+            rtp_ports: self.take(
+                "rtp_ports",
+                "20000-29999",
+                "a range such as 20000-29999 with at least 4 ports from 1024 up",
+                port_range,
+            ),
+            rtp_bind,
+            media_threads: self.take("media_threads", "1", "a number from 1 to 64", |t| {
+                t.parse().ok().filter(|n| (1..=64).contains(n))
+            }),
+            public_url: self.maybe(
+                "public_url",
+                "a URL such as https://phone.example.com",
+                web_url,
+            ),
+            database: self.maybe(
+                "database",
+                "a URL that starts with postgres:// or sqlite://",
+                |t| {
+                    (t.starts_with("postgres://")
+                        || t.starts_with("postgresql://")
+                        || t.starts_with("sqlite://"))
+                    .then(|| t.to_owned())
+                },
+            ),
+            cloudtalk_rate_limit: self.take(
+                "cloudtalk_rate_limit",
+                "60",
+                "requests a minute, 0 for no limit",
+                |t| t.parse().ok(),
+            ),
+            outbound_allow: self.take(
+                "outbound_allow",
+                "",
+                "hosts or networks, separated by commas",
+                list,
+            ),
+            trunk_sources: self.take(
+                "trunk_sources",
+                "127.0.0.0/8,::1/128",
+                "networks such as 203.0.113.0/24, separated by commas",
+                list,
+            ),
+            log: self.take(
+                "log",
+                "info",
+                "a level or a filter such as info,phone=debug",
+                |t| {
+                    tracing_subscriber::EnvFilter::try_new(t)
+                        .ok()
+                        .map(|_| t.to_owned())
+                },
+            ),
+            log_json: self.take("log_format", "text", "text or json", |t| match t {
+                "text" => Some(false),
+                "json" => Some(true),
+                _ => None,
+            }),
+        };
+        if config.sip_advertise.is_unspecified() {
+            let from = "sip_advertise";
+            self.problems.push(format!(
+                "  {from}: SIP listens on every address ({}), so phones must be told one: set {from} to this machine's address",
+                config.sip
+            ));
+        }
+        if config.http == config.sip
+            || Some(config.http) == config.gateway_http && config.http.port() != 0
+        {
+            self.problems.push(format!(
+                "  http: {} is wanted by two listeners",
+                config.http
+            ));
+        }
+        if self.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigProblems(self.problems))
+        }
+    }
+
+    fn maybe<T>(
+        &mut self,
+        name: &'static str,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let found = self
+            .found
+            .get(name)
+            .filter(|found| !found.text.trim().is_empty())?;
+        let value = read(found.text.trim());
+        if value.is_none() {
+            self.problems.push(format!(
+                "  {}: {:?} is not {wanted}",
+                found.from, found.text
+            ));
+        }
+        value
+    }
+
+    fn take<T>(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        self.maybe(name, wanted, &read)
+            .unwrap_or_else(|| read(default).expect("defaults are valid"))
+    }
+}
+
+impl Config {
+    /// How we are reached from outside, without a slash at the end.
+    #[must_use]
+    pub fn public_base(&self, bound: SocketAddr) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None if bound.ip().is_unspecified() => format!("http://127.0.0.1:{}", bound.port()),
+            None => format!("http://{bound}"),
+        }
+    }
+}
+
+fn plain(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(flag) => Some(flag.to_string()),
+        toml::Value::Array(items) => {
+            let texts: Option<Vec<_>> = items.iter().map(|item| item.as_str()).collect();
+            Some(texts?.join(","))
+        }
+        _ => None,
+    }
+}
+
+fn port_range(text: &str) -> Option<(u16, u16)> {
+    let (low, high) = text.split_once('-')?;
+    let (low, high): (u16, u16) = (low.trim().parse().ok()?, high.trim().parse().ok()?);
+    (low >= 1024 && high >= low.saturating_add(3)).then_some((low, high))
+}
+
+fn web_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
+    })
+}
+
+fn list(text: &str) -> Option<Vec<String>> {
+    Some(
+        text.split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_environment_over_file() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let file = dir.path().join("t.toml");
+        std::fs::write(
+            &file,
+            "http = \"127.0.0.1:1\"\nsip = \"127.0.0.1:2\"\nrtp-ports = \"4000-4100\"\n",
+        )
+        .expect("write");
+        let mut sources = Sources::default();
+        sources.file(&file);
+        sources.environment(|name| (name == "TRUNKLINE_SIP").then(|| "127.0.0.1:3".to_owned()));
+        sources.flag("http", Some("127.0.0.1:4"));
+        let config = sources.config().expect("valid");
+        assert_eq!(config.http.port(), 4);
+        assert_eq!(config.sip.port(), 3);
+        assert_eq!(config.rtp_ports, (4000, 4100));
+    }
+
+    #[test]
+    fn all_problems_are_reported_together_with_their_place() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let file = dir.path().join("t.toml");
+        std::fs::write(&file, "htpp = \"127.0.0.1:1\"\n").expect("write");
+        let mut sources = Sources::default();
+        sources.file(&file);
+        sources.environment(|name| (name == "TRUNKLINE_SIP").then(|| "nonsense".to_owned()));
+        sources.flag("rtp_ports", Some("9-3"));
+        let text = sources.config().expect_err("three problems").to_string();
+        for part in [
+            "3 problems",
+            "`htpp`",
+            "TRUNKLINE_SIP: \"nonsense\"",
+            "--rtp-ports: \"9-3\"",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn listening_everywhere_needs_an_address_to_tell() {
+        let mut sources = Sources::default();
+        sources.flag("sip", Some("0.0.0.0:5060"));
+        assert!(
+            sources
+                .config()
+                .expect_err("no address to advertise")
+                .to_string()
+                .contains("sip_advertise")
+        );
+    }
+}

@@ -1,0 +1,389 @@
+//! The composition root: builds every part once, hands it down, and takes it all down again. Read it from top to bottom.
+
+use std::{
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use accounts::{Accounts, CookiePolicy, OauthConfig, OauthServer};
+use anyhow::Context;
+use gateway::Gateway;
+use media::{MediaConfig, MediaEngine};
+use outbound::{Allow, Outbound, Policy};
+use phone::{Devices, Folders, Network, Phone, Prompts, recordings::Recordings};
+use sip::{SipConfig, SipStack};
+use store::{Db, ledger::Ledger};
+use tokio::net::TcpListener;
+use url::Url;
+use vault::KeyRing;
+
+use crate::{
+    config::Config,
+    demo::{self, Addresses, Demo},
+    glue,
+    http::{self, Faces},
+    recovery,
+};
+
+/// How long running calls get to end in order at shutdown.
+const CALLS_END_WITHIN: Duration = Duration::from_secs(8);
+
+/// A server that is up.
+pub struct Running {
+    config: Config,
+    addresses: Addresses,
+    gateway_address: Option<SocketAddr>,
+    demo: Option<Demo>,
+    setup_link: Option<String>,
+    phone: Phone,
+    http: http::Server,
+    ledger: Option<(Ledger, tokio::task::JoinHandle<()>)>,
+}
+
+/// Starts everything, or says why not before anything is half up.
+///
+/// # Errors
+/// When a port is taken, a folder can't be written, the database can't be opened or a key doesn't fit.
+pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
+    prepare_data_folder(&config.data)?;
+    // Ports first: a second start on the same machine must not touch the first one's calls.
+    let web = TcpListener::bind(config.http)
+        .await
+        .with_context(|| format!("can't listen on http {}", config.http))?;
+    let gateway_listener = match config.gateway_http {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("can't listen on gateway-http {address}"))?,
+        ),
+        None => None,
+    };
+    let web_address = web.local_addr()?;
+    let gateway_address = gateway_listener
+        .as_ref()
+        .map(TcpListener::local_addr)
+        .transpose()?;
+    let base = config.public_base(web_address);
+
+    let db = open_database(&config).await?;
+    let (ledger, ledger_task) = Ledger::start(db.clone())
+        .await
+        .context("the ledger can't be started")?;
+    let folders = Folders::below(&config.data);
+    let recordings = Recordings::new(db.clone(), folders.recordings);
+
+    let sip_config = SipConfig {
+        udp: Some(config.sip),
+        tcp: Some(config.sip),
+        advertise: config.sip_advertise,
+        ..SipConfig::default()
+    };
+    let realm = sip_config.realm.clone();
+    let trunks = config
+        .trunk_sources
+        .iter()
+        .map(|text| text.parse::<Network>())
+        .collect::<Result<Vec<_>, _>>();
+    let devices = Devices::new(
+        db.clone(),
+        trunks.map_err(|problem| anyhow::anyhow!("trunk_sources: {problem}"))?,
+    );
+    let (sip, sip_events) = SipStack::start(sip_config, Arc::new(devices)).await?;
+    let sip_address = sip.addresses().udp.unwrap_or(config.sip);
+    let addresses = Addresses {
+        http: base.clone(),
+        sip: SocketAddr::new(config.sip_advertise, sip_address.port()),
+    };
+
+    // From here on this run owns the data folder.
+    recovery::put_in_order(&db, &ledger, &recordings).await?;
+
+    let media = MediaEngine::start(MediaConfig {
+        bind: config.rtp_bind,
+        advertise: config.sip_advertise,
+        ports: config.rtp_ports,
+        threads: config.media_threads,
+    })?;
+    let phone = Phone::start(phone::Parts {
+        db: db.clone(),
+        ledger: ledger.clone(),
+        sip,
+        sip_events,
+        media,
+        prompts: Prompts::new(folders.speech),
+        recordings,
+        node: node_name(),
+        seed: rand::random(),
+    })
+    .await?;
+
+    let public_base: Url = base.parse().context("the public address is no URL")?;
+    let gateway_base: Url = format!("{base}/membrane")
+        .parse()
+        .context("the public address is no URL")?;
+    let accounts = Accounts::new(
+        db.clone(),
+        CookiePolicy {
+            secure: public_base.scheme() == "https",
+        },
+    );
+    let signer = Arc::new(OnceLock::new());
+    let other_bases = gateway_address
+        .map(|address| format!("http://{address}").parse())
+        .transpose()?;
+    let oauth = OauthServer::new(
+        db.clone(),
+        Arc::new(glue::Issuer {
+            gateway: Arc::clone(&signer),
+        }),
+        &OauthConfig {
+            gateway_base: gateway_base.clone(),
+            other_bases: other_bases.into_iter().collect(),
+        },
+    );
+    let gateway = Gateway::new(gateway::Parts {
+        db: db.clone(),
+        keys: Arc::new(open_vault(&config.data)?),
+        outbound: Outbound::new(outbound_policy(&config)?)
+            .context("the way out can't be opened")?,
+        manifests: manifests()?,
+        base_url: gateway_base,
+        local_phone: Some(Arc::new(glue::ThisPhone {
+            db: db.clone(),
+            base_url: format!("http://{}/api", reachable(web_address)).parse()?,
+        })),
+        grants: Some(Arc::new(glue::LiveGrants(oauth.grants()))),
+    });
+    // The issuer signs through the gateway, and the gateway asks for the issuer's grants.
+    let _ = signer.set(gateway.clone());
+
+    let demo = if with_demo {
+        Some(open_demo(&config.data, &db, &accounts, &gateway, &realm, &addresses).await?)
+    } else {
+        None
+    };
+    if demo.is_some() {
+        for tenant in db.tenants().await? {
+            phone.directory_changed(tenant.id).await?;
+        }
+    }
+    let setup_link = accounts
+        .first_owner_link(store::now())
+        .await?
+        .map(|token| format!("{base}{}", token.path()));
+    let speaking = phone.clone();
+    tokio::spawn(async move { speaking.prepare_prompts().await });
+
+    let faces = Faces {
+        config: &config,
+        db,
+        phone: phone.clone(),
+        gateway,
+        accounts,
+        oauth,
+        public_base,
+        realm,
+        sip: addresses.sip,
+    };
+    let http = http::serve(faces, web, gateway_listener);
+    Ok(Running {
+        config,
+        addresses,
+        gateway_address,
+        demo,
+        setup_link,
+        phone,
+        http,
+        ledger: Some((ledger, ledger_task)),
+    })
+}
+
+impl Running {
+    /// Says on stdout what to open and what to type.
+    #[expect(clippy::print_stdout, reason = "what the operator came for")]
+    pub fn announce(&self) {
+        let http = &self.addresses.http;
+        println!("Trunkline is up.\n");
+        println!("  web and API    {http}");
+        println!("  gateway        {http}/membrane");
+        if let Some(address) = self.gateway_address {
+            println!("                 http://{address}");
+        }
+        println!("  SIP            {} (UDP and TCP)", self.addresses.sip);
+        println!("  data           {}", self.config.data.display());
+        match (&self.demo, &self.setup_link) {
+            (Some(demo), _) => announce_demo(demo, &self.config.data),
+            (None, Some(link)) => {
+                println!("\nNobody can sign in yet. Create the owner here, once:\n\n  {link}")
+            }
+            (None, None) => {}
+        }
+        println!("\nCtrl-C ends it.");
+    }
+
+    /// Waits until a part fails that the server can't live without; says which.
+    pub async fn failed(&mut self) -> String {
+        self.http.failed().await
+    }
+
+    /// Takes everything down: no new calls, running ones ended with their facts stored, then the rest.
+    pub async fn stop(&mut self) {
+        self.http.stop_accepting();
+        self.phone.shutdown(CALLS_END_WITHIN).await;
+        self.http.finish(Duration::from_secs(3)).await;
+        if let Some((ledger, task)) = self.ledger.take() {
+            drop(ledger);
+            // Other handles live in parts that end with the process; what they appended is committed.
+            let _ = tokio::time::timeout(Duration::from_millis(500), task).await;
+        }
+        tracing::info!("ended");
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what the operator came for")]
+fn announce_demo(demo: &Demo, data: &Path) {
+    println!(
+        "\nDemo company. Everything a script needs is in {}.\n",
+        data.join(demo::FILE).display()
+    );
+    println!(
+        "Open   {}   and sign in as {} with {}\n",
+        demo.console.url, demo.console.email, demo.console.password
+    );
+    if let Some(agent) = demo.sip.agents.first() {
+        println!(
+            "Phone  register {} with the password {} at {}:{}",
+            agent.username, agent.password, demo.sip.host, demo.sip.port
+        );
+    }
+    if let Some(number) = demo.sip.numbers.first() {
+        println!(
+            "Call   sip:{}@{}:{}   (1 for sales, 2 for support)\n",
+            number.e164, demo.sip.host, demo.sip.port
+        );
+    }
+    println!(
+        "Type   membrane login --tenant --clientName=claude --apiUri {}",
+        demo.membrane.api_uri
+    );
+    println!("       membrane connection ensure \"https://www.cloudtalk.io/\" --json");
+    println!(
+        "       membrane action list --connectionId=<id> --intent \"list today's calls\" --json"
+    );
+}
+
+fn prepare_data_folder(data: &Path) -> anyhow::Result<()> {
+    let shown = data.display();
+    if !data.exists() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data)
+            .with_context(|| format!("the data folder {shown} can't be made"))?;
+    }
+    let probe = data.join(".writable");
+    std::fs::write(&probe, b"")
+        .with_context(|| format!("the data folder {shown} can't be written"))?;
+    let _ = std::fs::remove_file(&probe);
+    let mode = std::fs::metadata(data)?.permissions().mode();
+    if mode & 0o007 != 0 {
+        tracing::warn!("{shown} is open to other users of this machine; chmod 700 closes it");
+    }
+    Ok(())
+}
+
+async fn open_database(config: &Config) -> anyhow::Result<Db> {
+    match &config.database {
+        Some(url) => Db::open(url).await.context("the database can't be opened"),
+        None => {
+            let file = config.data.join("trunkline.db");
+            let db = Db::open_file(&file)
+                .await
+                .with_context(|| format!("{} can't be opened", file.display()))?;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+            Ok(db)
+        }
+    }
+}
+
+fn open_vault(data: &Path) -> anyhow::Result<KeyRing> {
+    let keys: Vec<_> = std::env::var("TRUNKLINE_VAULT_KEYS")
+        .map(|text| {
+            text.split(',')
+                .map(|key| key.trim().to_owned().into())
+                .collect()
+        })
+        .unwrap_or_default();
+    if keys.is_empty() {
+        return KeyRing::load_or_create(&data.join("vault.key"))
+            .context("the vault's key can't be loaded");
+    }
+    KeyRing::from_base64(&keys).context("TRUNKLINE_VAULT_KEYS")
+}
+
+fn outbound_policy(config: &Config) -> anyhow::Result<Policy> {
+    let allow = config
+        .outbound_allow
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<Allow, _>>()
+        .context("outbound_allow")?;
+    Ok(Policy {
+        allow,
+        ..Policy::default()
+    })
+}
+
+fn manifests() -> anyhow::Result<Vec<connector::Manifest>> {
+    let parsed = connector::builtin::manifests().iter().map(|(name, text)| {
+        connector::Manifest::parse(text).with_context(|| format!("connector {name}"))
+    });
+    parsed.collect()
+}
+
+async fn open_demo(
+    data: &Path,
+    db: &Db,
+    accounts: &Accounts,
+    gateway: &Gateway,
+    realm: &str,
+    addresses: &Addresses,
+) -> anyhow::Result<Demo> {
+    let known = Demo::load(data)?;
+    let demo = match known {
+        Some(mut demo) => {
+            demo.moved(addresses);
+            demo
+        }
+        None if accounts.needs_owner().await? => {
+            demo::seed(db, accounts, gateway, realm, addresses).await?
+        }
+        None => anyhow::bail!(
+            "--demo makes a demo company at the first start only, and {} holds another company already: leave --demo out, or name an empty folder with --data",
+            data.display()
+        ),
+    };
+    demo.save(data)?;
+    Ok(demo)
+}
+
+/// An address at which this machine reaches its own listener.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    match bound {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => {
+            SocketAddr::from(([127, 0, 0, 1], address.port()))
+        }
+        SocketAddr::V6(address) if address.ip().is_unspecified() => {
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port()))
+        }
+        bound => bound,
+    }
+}
+
+fn node_name() -> String {
+    std::fs::read_to_string("/etc/hostname")
+        .map_or_else(|_| "node".to_owned(), |name| name.trim().to_owned())
+}
