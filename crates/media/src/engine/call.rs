@@ -1,0 +1,110 @@
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use model::LegId;
+use tokio::sync::oneshot;
+
+use super::{
+    MediaError, advertised,
+    command::{Command, Inbox, Order, RemoteMedia},
+    event::LegQuality,
+};
+use crate::{RecordingSpec, Sound, ports::Ports};
+
+/// The audio of one call. Dropping it closes everything.
+///
+/// Orders are carried out in the order given. One about a leg that isn't there is ignored: the
+/// leg may have gone a moment ago.
+#[derive(Debug)]
+pub struct CallMedia {
+    id: u64,
+    inbox: Inbox,
+    ports: Ports,
+    advertise: IpAddr,
+}
+
+impl CallMedia {
+    pub(super) fn new(id: u64, inbox: Inbox, ports: Ports, advertise: IpAddr) -> Self {
+        Self { id, inbox, ports, advertise }
+    }
+
+    /// Opens sockets for a leg and returns the RTP address to tell its peer.
+    ///
+    /// # Errors
+    /// When no port is free or the engine has stopped.
+    pub async fn add_leg(&self, leg: LegId) -> Result<SocketAddr, MediaError> {
+        let sockets = self.ports.open().map_err(MediaError::NoPorts)?;
+        let address = advertised(self.advertise, sockets.port);
+        if self.order(Order::AddLeg { leg, sockets }) { Ok(address) } else { Err(MediaError::Stopped) }
+    }
+
+    /// Closes a leg's sockets; what it was bridged with hears nothing more of it.
+    pub fn remove_leg(&self, leg: LegId) {
+        self.order(Order::RemoveLeg { leg });
+    }
+
+    /// Says what was agreed with a leg's peer; again on every change of the session.
+    pub fn connect(&self, leg: LegId, remote: RemoteMedia) {
+        self.order(Order::Connect { leg, remote });
+    }
+
+    /// Plays to a leg in place of what it hears now. Begins when the leg is connected.
+    pub fn play(&self, leg: LegId, playback: u64, source: Arc<Sound>, repeat: bool) {
+        self.order(Order::Play { leg, playback, source, repeat });
+    }
+
+    /// Ends what is played to a leg.
+    pub fn stop_playing(&self, leg: LegId) {
+        self.order(Order::StopPlaying { leg });
+    }
+
+    /// Lets two legs hear each other, and nobody else.
+    pub fn bridge(&self, a: LegId, b: LegId) {
+        self.order(Order::Bridge { a, b });
+    }
+
+    /// Parts the legs again.
+    pub fn unbridge(&self) {
+        self.order(Order::Unbridge);
+    }
+
+    /// Presses a key towards a leg's peer: as telephone-event where agreed, else as tones.
+    pub fn send_digit(&self, leg: LegId, digit: char) {
+        self.order(Order::SendDigit { leg, digit });
+    }
+
+    /// Listens for digits in a leg's audio. Once telephone-events were seen, tones are ignored.
+    pub fn detect_inband(&self, leg: LegId, on: bool) {
+        self.order(Order::DetectInband { leg, on });
+    }
+
+    /// Records what is received from one leg or two. One recording runs at a time; a second
+    /// one ends the first.
+    pub fn start_recording(&self, spec: RecordingSpec) {
+        self.order(Order::StartRecording { spec });
+    }
+
+    /// Ends the recording; its length and size come as an event when it is on disk.
+    pub fn stop_recording(&self) {
+        self.order(Order::StopRecording);
+    }
+
+    /// How well a leg's audio travels; `None` when there is no such leg.
+    pub async fn quality(&self, leg: LegId) -> Option<LegQuality> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Quality { leg, reply });
+        answer.await.ok()
+    }
+
+    fn order(&self, order: Order) -> bool {
+        self.inbox.send(Command::Call { call: self.id, order })
+    }
+}
+
+impl Drop for CallMedia {
+    fn drop(&mut self) {
+        self.inbox.send(Command::CloseCall { call: self.id });
+    }
+}

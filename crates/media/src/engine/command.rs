@@ -1,0 +1,109 @@
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+};
+
+use mio::{Poll, Token, Waker};
+use model::LegId;
+use tokio::sync::{mpsc, oneshot};
+
+use super::event::{LegQuality, MediaEvent};
+use crate::{Codec, RecordingSpec, Sound, ports::Pair};
+
+/// The token of the waker; sockets count up from 0.
+pub(super) const WAKE: Token = Token(usize::MAX);
+
+/// What was agreed with a leg's peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteMedia {
+    /// Where it wants RTP; its real source replaces this once packets arrive.
+    pub rtp: SocketAddr,
+    /// Where it wants RTCP; absent: the next port.
+    pub rtcp: Option<SocketAddr>,
+    /// How audio is coded both ways.
+    pub codec: Codec,
+    /// The codec's payload type on this leg.
+    pub payload_type: u8,
+    /// The payload type of telephone-events, when agreed.
+    pub telephone_event: Option<u8>,
+    /// Audio per packet that we send.
+    pub ptime_ms: u32,
+    /// Whether we send to it.
+    pub send: bool,
+    /// Whether it sends to us.
+    pub receive: bool,
+}
+
+/// One order to a thread.
+pub(super) enum Command {
+    OpenCall { call: u64, events: mpsc::Sender<MediaEvent> },
+    CloseCall { call: u64 },
+    Call { call: u64, order: Order },
+    Shutdown,
+}
+
+/// One order about a call.
+pub(super) enum Order {
+    AddLeg { leg: LegId, sockets: Pair },
+    RemoveLeg { leg: LegId },
+    Connect { leg: LegId, remote: RemoteMedia },
+    Play { leg: LegId, playback: u64, source: Arc<Sound>, repeat: bool },
+    StopPlaying { leg: LegId },
+    Bridge { a: LegId, b: LegId },
+    Unbridge,
+    SendDigit { leg: LegId, digit: char },
+    DetectInband { leg: LegId, on: bool },
+    StartRecording { spec: RecordingSpec },
+    StopRecording,
+    Quality { leg: LegId, reply: oneshot::Sender<LegQuality> },
+}
+
+/// The sending end of a thread's queue.
+#[derive(Clone, Debug)]
+pub(super) struct Inbox {
+    commands: SyncSender<Command>,
+    waker: Arc<Waker>,
+}
+
+/// The thread's end.
+pub(super) struct Port {
+    pub(super) poll: Poll,
+    pub(super) commands: Receiver<Command>,
+}
+
+impl Port {
+    pub(super) fn new(queue: usize) -> io::Result<(Inbox, Self)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let (sender, commands) = sync_channel(queue);
+        Ok((Inbox { commands: sender, waker }, Self { poll, commands }))
+    }
+}
+
+impl Inbox {
+    /// Hands an order to the thread; `false` when it has ended. A full queue holds the sender
+    /// back for the moment the thread needs to empty it: it never waits for anybody itself, and
+    /// no order may be lost.
+    pub(super) fn send(&self, command: Command) -> bool {
+        let sent = match self.commands.try_send(command) {
+            Ok(()) => true,
+            Err(TrySendError::Disconnected(_)) => false,
+            Err(TrySendError::Full(command)) => {
+                self.wake();
+                self.commands.send(command).is_ok()
+            }
+        };
+        self.wake();
+        sent
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "a media thread could not be woken");
+        }
+    }
+}

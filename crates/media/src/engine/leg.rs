@@ -1,0 +1,471 @@
+use std::{collections::VecDeque, net::SocketAddr};
+
+use model::LegId;
+
+use super::{
+    command::RemoteMedia,
+    event::LegQuality,
+    playing::{EventStep, Playing, Press, event_step},
+    sender::Sender,
+};
+use crate::{
+    Codec, FRAME,
+    dtmf::{Detector, EventReceiver},
+    ports::Pair,
+    rtcp,
+    rtp::{HEADER, Packet, Reception},
+};
+
+/// Packets from one source after which a leg listens to nobody else.
+const LOCK_AFTER: u8 = 5;
+/// Time between reports.
+pub(super) const REPORT_EVERY_US: u64 = 5_000_000;
+/// Time without packets that is called silence.
+const SILENCE_US: u64 = 5_000_000;
+/// Keys that may wait to be pressed.
+const PRESSES: usize = 32;
+/// Longest packet of ours: 60 ms.
+const LONGEST: usize = 480;
+/// A tone and an event of one press come within this time of each other.
+const SAME_PRESS_US: u64 = 600_000;
+
+/// One party's audio: its sockets, what was agreed, and the streams both ways.
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) id: LegId,
+    pub(super) sockets: Pair,
+    pub(super) route: usize,
+    pub(super) remote: Option<RemoteMedia>,
+    pub(super) latch: Latch,
+    pub(super) reception: Reception,
+    pub(super) sender: Sender,
+    pub(super) playing: Option<Playing>,
+    pub(super) inband: Option<Detector>,
+    pub(super) last_heard_us: u64,
+    pub(super) next_report_us: u64,
+    events: EventReceiver,
+    events_seen: bool,
+    last_tone: Option<(char, u64)>,
+    silence_told: bool,
+    presses: VecDeque<char>,
+    press: Option<Press>,
+    pending: [u8; LONGEST],
+    pending_len: usize,
+    report: PeerReport,
+}
+
+/// What the peer said in its reports.
+#[derive(Clone, Copy, Debug, Default)]
+struct PeerReport {
+    /// Its last sender report: the middle of its NTP time, and when it came.
+    sent: Option<(u32, u64)>,
+    loss: Option<f32>,
+    jitter_ms: Option<f32>,
+    round_trip_ms: Option<f32>,
+}
+
+/// Decides whose packets a leg believes (RFC 4961 in practice): the address that was signalled,
+/// or, behind a translator, the first that keeps sending.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Latch {
+    source: Option<SocketAddr>,
+    count: u8,
+    rival: Option<(SocketAddr, u8)>,
+}
+
+impl Latch {
+    /// Whether to believe a packet.
+    pub(super) fn admit(&mut self, from: SocketAddr, signalled: SocketAddr) -> bool {
+        let Some(source) = self.source else {
+            *self = Self { source: Some(from), count: 1, rival: None };
+            return true;
+        };
+        if source == from {
+            self.count = self.count.saturating_add(1).min(LOCK_AFTER);
+            return true;
+        }
+        if self.count >= LOCK_AFTER {
+            return false;
+        }
+        // Before the lock, the signalled address beats a guess; any other must prove itself.
+        let votes = match self.rival {
+            Some((rival, votes)) if rival == from => votes + 1,
+            _ => 1,
+        };
+        if from == signalled || votes >= LOCK_AFTER {
+            *self = Self { source: Some(from), count: votes, rival: None };
+            return true;
+        }
+        self.rival = Some((from, votes));
+        false
+    }
+
+    pub(super) fn source(&self) -> Option<SocketAddr> {
+        self.source
+    }
+}
+
+/// What a payload type stands for on a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Audio(Codec),
+    Event,
+    Other,
+}
+
+impl Leg {
+    pub(super) fn new(id: LegId, sockets: Pair, route: usize) -> Self {
+        Self {
+            id,
+            sockets,
+            route,
+            remote: None,
+            latch: Latch::default(),
+            reception: Reception::default(),
+            sender: Sender::new(),
+            playing: None,
+            inband: None,
+            last_heard_us: 0,
+            next_report_us: 0,
+            events: EventReceiver::default(),
+            events_seen: false,
+            last_tone: None,
+            silence_told: false,
+            presses: VecDeque::with_capacity(PRESSES),
+            press: None,
+            pending: [0; LONGEST],
+            pending_len: 0,
+            report: PeerReport::default(),
+        }
+    }
+
+    pub(super) fn connect(&mut self, remote: RemoteMedia, now_us: u64) {
+        let moved = self.remote.is_none_or(|before| before.rtp != remote.rtp);
+        if moved {
+            // Its packets will come from elsewhere: a re-INVITE is how a lock is opened.
+            self.latch = Latch::default();
+        }
+        let before = self.remote.replace(remote);
+        if before.is_none_or(|before| !before.receive) && remote.receive {
+            (self.last_heard_us, self.silence_told) = (now_us, false);
+        }
+        if before.is_none() {
+            self.next_report_us = now_us + REPORT_EVERY_US;
+        }
+        if before.is_some_and(|before| before.codec != remote.codec) {
+            self.pending_len = 0;
+        }
+    }
+
+    /// Where to send now; `None` when the peer asked for nothing or said no address.
+    pub(super) fn target(&self) -> Option<(SocketAddr, RemoteMedia)> {
+        let remote = self.remote.filter(|remote| remote.send)?;
+        if remote.rtp.ip().is_unspecified() || remote.rtp.port() == 0 {
+            return None;
+        }
+        Some((self.latch.source().unwrap_or(remote.rtp), remote))
+    }
+
+    /// Where reports go: as signalled, unless its RTP turned out to come from elsewhere.
+    fn report_target(&self) -> Option<SocketAddr> {
+        let remote = self.remote?;
+        if remote.rtp.ip().is_unspecified() || remote.rtp.port() == 0 {
+            return None;
+        }
+        let beside = |rtp: SocketAddr| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?));
+        match self.latch.source() {
+            Some(source) if source != remote.rtp => beside(source),
+            _ => remote.rtcp.or_else(|| beside(remote.rtp)),
+        }
+    }
+
+    pub(super) fn kind(&self, payload_type: u8) -> Kind {
+        let Some(remote) = &self.remote else { return Kind::Other };
+        if payload_type == remote.payload_type {
+            Kind::Audio(remote.codec)
+        } else if remote.telephone_event == Some(payload_type) {
+            Kind::Event
+        } else {
+            // Some peers answer with one law and send the other.
+            Codec::of_static(payload_type).map_or(Kind::Other, Kind::Audio)
+        }
+    }
+
+    /// Counts a believed packet; `true` when it is the leg's first.
+    pub(super) fn heard(&mut self, packet: &Packet, now_us: u64) -> bool {
+        let first = self.reception.packets == 0;
+        self.reception.count(packet, now_us);
+        (self.last_heard_us, self.silence_told) = (now_us, false);
+        first
+    }
+
+    /// A digit, when a telephone-event begins a press that was not heard as tones already.
+    pub(super) fn event_digit(&mut self, packet: &Packet, payload: &[u8], now_us: u64) -> Option<char> {
+        let event = crate::dtmf::EventPayload::parse(payload)?;
+        let digit = self.events.receive(packet.ssrc, packet.timestamp, event);
+        self.events_seen = true;
+        let digit = digit?;
+        let told = self.last_tone.take().is_some_and(|(tone, at)| tone == digit && now_us < at + SAME_PRESS_US);
+        (!told).then_some(digit)
+    }
+
+    /// A digit, when tones in the audio make one.
+    pub(super) fn tone_digit(&mut self, codec: Codec, payload: &[u8], now_us: u64) -> Option<char> {
+        if self.events_seen {
+            return None;
+        }
+        let detector = self.inband.as_mut()?;
+        let digit = payload.iter().filter_map(|byte| detector.add(codec.decode(*byte))).last()?;
+        self.last_tone = Some((digit, now_us));
+        Some(digit)
+    }
+
+    /// Whether the peer should send and has been still for too long; tells so once.
+    pub(super) fn fell_silent(&mut self, now_us: u64) -> bool {
+        let expects = self.remote.is_some_and(|remote| remote.receive);
+        let silent = expects && !self.silence_told && now_us > self.last_heard_us + SILENCE_US;
+        self.silence_told |= silent;
+        silent
+    }
+
+    /// Whether something of ours goes to the peer, so that nothing else may.
+    pub(super) fn is_occupied(&self) -> bool {
+        self.playing.is_some() || self.press.is_some()
+    }
+
+    pub(super) fn stop_playing(&mut self) {
+        self.playing = None;
+        self.pending_len = 0;
+        self.sender.switch();
+    }
+
+    pub(super) fn press(&mut self, digit: char) {
+        if self.presses.len() < PRESSES {
+            self.presses.push_back(digit);
+        }
+    }
+
+    /// Sends 20 ms of what is played; the number of a playback that ended.
+    pub(super) fn tick(&mut self, now_us: u64, sent: &mut u64) -> Option<u64> {
+        let remote = self.remote?;
+        if self.press.is_none()
+            && let Some(digit) = self.presses.pop_front()
+        {
+            self.press = match remote.telephone_event {
+                Some(_) => Press::event(digit, self.sender.timestamp_at(now_us)),
+                None => Press::tones(digit),
+            };
+        }
+        if self.press.is_some() {
+            self.step_press(now_us, sent);
+            return None;
+        }
+        let playing = self.playing.as_mut()?;
+        let mut frame = [0; FRAME];
+        let over = playing.fill(&mut frame);
+        let playback = playing.playback;
+        self.send_frame(&frame, now_us, sent);
+        if !over {
+            return None;
+        }
+        self.send_pending(now_us, sent);
+        self.stop_playing();
+        Some(playback)
+    }
+
+    fn step_press(&mut self, now_us: u64, sent: &mut u64) {
+        match self.press.take() {
+            Some(Press::Tones(mut playing)) => {
+                let mut frame = [0; FRAME];
+                let over = playing.fill(&mut frame);
+                self.send_frame(&frame, now_us, sent);
+                if over {
+                    self.send_pending(now_us, sent);
+                    self.sender.switch();
+                } else {
+                    self.press = Some(Press::Tones(playing));
+                }
+            }
+            Some(Press::Event { code, timestamp, step }) => {
+                let Some(packet) = event_step(code, step) else { return };
+                if let Some(packet) = packet {
+                    self.send_event(&packet, timestamp, now_us, sent);
+                }
+                self.press = Some(Press::Event { code, timestamp, step: step + 1 });
+            }
+            None => {}
+        }
+    }
+
+    fn send_event(&mut self, step: &EventStep, timestamp: u32, now_us: u64, sent: &mut u64) {
+        let Some((_, remote)) = self.target() else { return };
+        let Some(payload_type) = remote.telephone_event else { return };
+        let header = self.sender.event(payload_type, step.first, timestamp, now_us);
+        let mut datagram = [0; HEADER + 4];
+        header.write(&mut datagram);
+        datagram[HEADER..].copy_from_slice(&step.payload.bytes());
+        self.send(&datagram, sent);
+    }
+
+    /// Encodes a frame and sends the packets that it fills.
+    fn send_frame(&mut self, frame: &[i16; FRAME], now_us: u64, sent: &mut u64) {
+        let Some((_, remote)) = self.target() else { return };
+        let size = (remote.ptime_ms as usize * 8).clamp(80, LONGEST);
+        for sample in frame {
+            self.pending[self.pending_len] = remote.codec.encode(*sample);
+            self.pending_len += 1;
+            if self.pending_len >= size {
+                self.flush(remote, now_us, sent);
+            }
+        }
+    }
+
+    /// Fills up and sends what is left when a sound ends.
+    fn send_pending(&mut self, now_us: u64, sent: &mut u64) {
+        let Some((_, remote)) = self.target() else { return };
+        if self.pending_len > 0 {
+            let size = (remote.ptime_ms as usize * 8).clamp(80, LONGEST);
+            self.pending[self.pending_len..size.max(self.pending_len)].fill(remote.codec.silence());
+            self.pending_len = size.max(self.pending_len);
+            self.flush(remote, now_us, sent);
+        }
+    }
+
+    fn flush(&mut self, remote: RemoteMedia, now_us: u64, sent: &mut u64) {
+        let length = std::mem::take(&mut self.pending_len);
+        let header = self.sender.generated(remote.payload_type, length, now_us);
+        let mut datagram = [0; HEADER + LONGEST];
+        header.write(&mut datagram);
+        datagram[HEADER..HEADER + length].copy_from_slice(&self.pending[..length]);
+        self.send(&datagram[..HEADER + length], sent);
+    }
+
+    /// Passes on a packet of the bridged leg, rewritten where it lies.
+    pub(super) fn forward(&mut self, packet: &Packet, kind: Kind, datagram: &mut [u8], now_us: u64, sent: &mut u64) {
+        let Some((_, remote)) = self.target() else { return };
+        if self.is_occupied() {
+            return;
+        }
+        let payload_type = match kind {
+            Kind::Audio(codec) => {
+                codec.transcode(remote.codec, &mut datagram[packet.payload.0..packet.payload.1]);
+                remote.payload_type
+            }
+            Kind::Event => match remote.telephone_event {
+                Some(payload_type) => payload_type,
+                None => return self.sender.skip(packet),
+            },
+            Kind::Other => return self.sender.skip(packet),
+        };
+        let Some(header) = self.sender.forwarded(packet, payload_type, kind != Kind::Event, now_us) else { return };
+        // The payload stays where it is; our header, which is never longer, goes right before it.
+        let start = packet.payload.0 - HEADER;
+        header.write(&mut datagram[start..]);
+        self.send(&datagram[start..packet.payload.1], sent);
+    }
+
+    fn send(&mut self, datagram: &[u8], sent: &mut u64) {
+        let Some((target, _)) = self.target() else { return };
+        // A full buffer or an unreachable peer loses a packet, as the network would.
+        if self.sockets.rtp.send_to(datagram, target).is_ok() {
+            self.sender.count(datagram.len());
+            *sent += 1;
+        }
+    }
+
+    /// Sends a report if one is due.
+    pub(super) fn report(&mut self, now_us: u64, ntp: impl FnOnce() -> u64) {
+        if self.remote.is_none() || now_us < self.next_report_us {
+            return;
+        }
+        self.next_report_us = now_us + REPORT_EVERY_US;
+        let Some(target) = self.report_target() else { return };
+        let sent = (self.sender.packets > 0).then(|| rtcp::Sent {
+            ntp: ntp(),
+            timestamp: self.sender.timestamp_at(now_us),
+            packets: self.sender.packets,
+            octets: self.sender.octets,
+        });
+        let block = (self.reception.packets > 0).then(|| rtcp::Block {
+            ssrc: self.reception.ssrc,
+            fraction_lost: self.reception.fraction_lost(),
+            lost: self.reception.lost(),
+            highest: self.reception.extended_highest(),
+            jitter: self.reception.jitter_timestamps(),
+            last_sender_report: self.report.sent.map_or(0, |(ntp, _)| ntp),
+            delay: self.report.sent.map_or(0, |(_, at)| ((now_us - at) * 65_536 / 1_000_000) as u32),
+        });
+        let mut out = [0; rtcp::LONGEST];
+        let length = rtcp::write(&mut out, self.sender.ssrc, sent.as_ref(), block.as_ref());
+        let _ = self.sockets.rtcp.send_to(&out[..length], target);
+    }
+
+    /// Takes a report of the peer; `false` when it is none of its.
+    pub(super) fn take_report(&mut self, datagram: &[u8], from: SocketAddr, now_us: u64, ntp: impl FnOnce() -> u64) -> bool {
+        let Some(remote) = self.remote else { return false };
+        let known = self.latch.source().map_or(remote.rtp.ip(), |source| source.ip());
+        if from.ip() != known && remote.rtcp.is_none_or(|rtcp| rtcp != from) {
+            return false;
+        }
+        let Some(report) = rtcp::parse(datagram, self.sender.ssrc) else { return false };
+        if let Some(sent) = report.sender_report {
+            self.report.sent = Some((sent, now_us));
+        }
+        if let Some(block) = report.block {
+            self.report.loss = Some(f32::from(block.fraction_lost) / 256.0);
+            self.report.jitter_ms = Some(block.jitter as f32 / 8.0);
+            if block.last_sender_report != 0 {
+                let now = (ntp() >> 16) as u32;
+                let trip = now.wrapping_sub(block.last_sender_report).wrapping_sub(block.delay);
+                // What doesn't fit a minute comes from a clock that was set meanwhile.
+                if trip < 60 << 16 {
+                    self.report.round_trip_ms = Some(trip as f32 * 1_000.0 / 65_536.0);
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn quality(&self) -> LegQuality {
+        LegQuality {
+            packets_received: self.reception.packets,
+            packets_lost: self.reception.lost(),
+            jitter_ms: self.reception.jitter_timestamps() as f32 / 8.0,
+            packets_sent: self.sender.packets,
+            peer_loss: self.report.loss,
+            peer_jitter_ms: self.report.jitter_ms,
+            round_trip_ms: self.report.round_trip_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn after_five_packets_no_stranger_is_believed() {
+        let mut latch = Latch::default();
+        for _ in 0..5 {
+            assert!(latch.admit(address(1), address(9)));
+        }
+        for _ in 0..20 {
+            assert!(!latch.admit(address(2), address(9)));
+            assert!(!latch.admit(address(9), address(9)));
+        }
+        assert!(latch.admit(address(1), address(9)));
+    }
+
+    #[test]
+    fn before_the_lock_the_signalled_address_wins() {
+        let mut latch = Latch::default();
+        assert!(latch.admit(address(2), address(9)));
+        assert!(latch.admit(address(9), address(9)));
+        assert!(!latch.admit(address(2), address(9)));
+        assert_eq!(latch.source(), Some(address(9)));
+    }
+}

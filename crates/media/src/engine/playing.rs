@@ -1,0 +1,107 @@
+use std::sync::Arc;
+
+use crate::{FRAME, Sound, dtmf, tone};
+
+/// A sound on its way to a leg.
+#[derive(Debug)]
+pub(super) struct Playing {
+    pub(super) playback: u64,
+    source: Arc<Sound>,
+    position: usize,
+    repeat: bool,
+}
+
+impl Playing {
+    pub(super) fn new(playback: u64, source: Arc<Sound>, repeat: bool) -> Self {
+        Self { playback, source, position: 0, repeat }
+    }
+
+    /// Fills a frame and pads it with silence; `true` when that was the end.
+    pub(super) fn fill(&mut self, frame: &mut [i16; FRAME]) -> bool {
+        let samples = self.source.samples();
+        frame.fill(0);
+        let mut filled = 0;
+        while filled < FRAME && !samples.is_empty() {
+            let take = (samples.len() - self.position).min(FRAME - filled);
+            frame[filled..filled + take].copy_from_slice(&samples[self.position..self.position + take]);
+            filled += take;
+            self.position += take;
+            if self.position == samples.len() {
+                if !self.repeat {
+                    return true;
+                }
+                self.position = 0;
+            }
+        }
+        samples.is_empty() && !self.repeat
+    }
+}
+
+/// A key being pressed towards a peer.
+#[derive(Debug)]
+pub(super) enum Press {
+    /// As telephone-event: the code, its timestamp, and which 20 ms of it comes next.
+    Event { code: u8, timestamp: u32, step: u16 },
+    /// As tones, for a peer that did not agree to events.
+    Tones(Playing),
+}
+
+/// Steps of 20 ms in which a key is down.
+const DOWN: u16 = 5;
+/// The end is said three times, against loss.
+const ENDS: u16 = 3;
+/// Steps between two keys.
+const PAUSE: u16 = 3;
+
+/// One packet of a press.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EventStep {
+    pub(super) payload: dtmf::EventPayload,
+    pub(super) first: bool,
+}
+
+impl Press {
+    pub(super) fn event(digit: char, timestamp: u32) -> Option<Self> {
+        Some(Self::Event { code: dtmf::code_of(digit)?, timestamp, step: 0 })
+    }
+
+    pub(super) fn tones(digit: char) -> Option<Self> {
+        Some(Self::Tones(Playing::new(0, Arc::new(tone::digit(digit, 100, 60)?), false)))
+    }
+}
+
+/// What a press as event does in its n-th step: a packet, a pause (`None` inside), or nothing more.
+pub(super) fn event_step(code: u8, step: u16) -> Option<Option<EventStep>> {
+    if step >= DOWN + ENDS + PAUSE {
+        return None;
+    }
+    if step >= DOWN + ENDS {
+        return Some(None);
+    }
+    let duration = (step + 1).min(DOWN) * FRAME as u16;
+    let payload = dtmf::EventPayload { code, end: step >= DOWN, volume: 10, duration };
+    Some(Some(EventStep { payload, first: step == 0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_sound_has_no_gap_where_it_begins_again() {
+        let source: Vec<i16> = (1..=250).collect();
+        let mut playing = Playing::new(1, Arc::new(Sound::new(source)), true);
+        let mut heard = Vec::new();
+        for _ in 0..25 {
+            let mut frame = [0; FRAME];
+            assert!(!playing.fill(&mut frame));
+            heard.extend(frame);
+        }
+        assert!(heard.iter().enumerate().all(|(i, sample)| *sample == (i % 250) as i16 + 1));
+    }
+
+    #[test]
+    fn an_empty_sound_ends_at_once() {
+        assert!(Playing::new(1, Arc::new(Sound::new(Vec::new())), false).fill(&mut [1; FRAME]));
+    }
+}

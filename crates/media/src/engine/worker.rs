@@ -1,0 +1,409 @@
+use std::{
+    collections::HashMap,
+    io::ErrorKind,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use mio::{Events, Interest, Registry, Token};
+use model::{DigitVia, LegId};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::{
+    Counters,
+    command::{Command, Order, Port, WAKE},
+    event::MediaEvent,
+    leg::{Kind, Leg},
+    playing::Playing,
+    wheel::Wheel,
+};
+use crate::{
+    RecordingSpec,
+    recorder::{Side, Tap},
+    rtp::{HEADER, Packet},
+};
+
+/// Larger than any datagram we could use.
+const DATAGRAM: usize = 2_048;
+/// Packets taken from one socket before the others get their turn.
+const AT_ONCE: usize = 32;
+/// Seconds from 1900, where NTP counts from, to 1970.
+const NTP_OFFSET: u64 = 2_208_988_800;
+/// Why a recording ends when its writer is behind.
+const RING_FULL: &str = "the disk is too slow: the recorder could not keep up";
+
+/// One thread: its calls, their sockets and the wheel.
+pub(super) struct Worker {
+    port: Port,
+    counters: Arc<Counters>,
+    tap: Tap,
+    calls: Vec<Option<Call>>,
+    free_calls: Vec<usize>,
+    by_id: HashMap<u64, usize>,
+    /// Whose a pair of sockets is: tokens are twice the index for RTP, and one more for RTCP.
+    routes: Vec<Option<(usize, LegId)>>,
+    free_routes: Vec<usize>,
+    wheel: Wheel,
+    /// Sockets that had more than their turn's worth.
+    unfinished: Vec<usize>,
+    datagram: Box<[u8; HEADER + DATAGRAM]>,
+    over: bool,
+}
+
+struct Call {
+    events: mpsc::Sender<MediaEvent>,
+    legs: Vec<Leg>,
+    bridge: Option<(LegId, LegId)>,
+    recording: Option<Recording>,
+}
+
+struct Recording {
+    id: u64,
+    left: LegId,
+    right: Option<LegId>,
+}
+
+impl Worker {
+    pub(super) fn new(port: Port, counters: Arc<Counters>, tap: Tap) -> Self {
+        Self {
+            port,
+            counters,
+            tap,
+            calls: Vec::new(),
+            free_calls: Vec::new(),
+            by_id: HashMap::new(),
+            routes: Vec::new(),
+            free_routes: Vec::new(),
+            wheel: Wheel::default(),
+            unfinished: Vec::new(),
+            datagram: Box::new([0; HEADER + DATAGRAM]),
+            over: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(1_024);
+        while !self.over {
+            let timeout = if self.unfinished.is_empty() { self.wheel.timeout(self.tap.now_us()) } else { Some(Duration::ZERO) };
+            match self.port.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    tracing::error!(%error, "a media thread can't poll its sockets and ends");
+                    return;
+                }
+                _ => {}
+            }
+            for token in std::mem::take(&mut self.unfinished) {
+                self.read(token);
+            }
+            for event in &events {
+                if event.token() == WAKE {
+                    self.take_commands();
+                } else {
+                    self.read(event.token().0);
+                }
+            }
+            self.tick();
+        }
+        for call in std::mem::take(&mut self.by_id).into_values() {
+            self.close(call);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now_us = self.tap.now_us();
+        while let Some((slot, calls, late_us)) = self.wheel.take_due(now_us) {
+            // The first millisecond of a slot is its own time, not lateness.
+            self.counters.latest_us.fetch_max(late_us, Ordering::Relaxed);
+            for call in &calls {
+                if let Some(call) = &mut self.calls[*call] {
+                    call.tick(now_us, &self.counters);
+                }
+            }
+            self.wheel.give_back(slot, calls);
+        }
+        self.tap.retry();
+    }
+
+    /// Reads a socket until it is empty, or has had its turn.
+    fn read(&mut self, token: usize) {
+        for _ in 0..AT_ONCE {
+            let Some((call, leg)) = self.routes.get(token / 2).copied().flatten() else { return };
+            let Some(call) = self.calls[call].as_mut() else { return };
+            let Some(index) = call.legs.iter().position(|other| other.id == leg) else { return };
+            let sockets = &call.legs[index].sockets;
+            let socket = if token.is_multiple_of(2) { &sockets.rtp } else { &sockets.rtcp };
+            match socket.recv_from(&mut self.datagram[HEADER..]) {
+                Ok((length, from)) => {
+                    let now_us = self.tap.now_us();
+                    let datagram = &mut self.datagram[HEADER..HEADER + length];
+                    if token.is_multiple_of(2) {
+                        call.rtp(index, datagram, from, now_us, &mut self.tap, &self.counters);
+                    } else if !call.legs[index].take_report(datagram, from, now_us, ntp) {
+                        self.counters.invalid.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // A peer that is gone makes the system report it here; the socket lives on.
+                Err(_) => {}
+            }
+        }
+        self.unfinished.push(token);
+    }
+
+    fn take_commands(&mut self) {
+        while let Ok(command) = self.port.commands.try_recv() {
+            match command {
+                Command::OpenCall { call, events } => self.open(call, events),
+                Command::CloseCall { call } => {
+                    if let Some(index) = self.by_id.remove(&call) {
+                        self.close(index);
+                    }
+                }
+                Command::Call { call, order } => {
+                    if let Some(index) = self.by_id.get(&call).copied() {
+                        self.order(index, order);
+                    }
+                }
+                Command::Shutdown => self.over = true,
+            }
+        }
+    }
+
+    fn open(&mut self, id: u64, events: mpsc::Sender<MediaEvent>) {
+        let index = self.free_calls.pop().unwrap_or_else(|| {
+            self.calls.push(None);
+            self.calls.len() - 1
+        });
+        self.calls[index] = Some(Call { events, legs: Vec::with_capacity(2), bridge: None, recording: None });
+        self.by_id.insert(id, index);
+        self.wheel.insert(index);
+        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn close(&mut self, index: usize) {
+        let Some(mut call) = self.calls[index].take() else { return };
+        call.stop_recording(&mut self.tap);
+        for leg in call.legs.drain(..) {
+            self.free_route(leg);
+        }
+        self.wheel.remove(index);
+        self.free_calls.push(index);
+        self.counters.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn order(&mut self, index: usize, order: Order) {
+        let now_us = self.tap.now_us();
+        if let Order::AddLeg { leg, sockets } = order {
+            return self.add_leg(index, leg, sockets);
+        }
+        let Some(call) = self.calls[index].as_mut() else { return };
+        if let Order::RemoveLeg { leg } = order {
+            if let Some(at) = call.legs.iter().position(|other| other.id == leg) {
+                let leg = call.legs.swap_remove(at);
+                call.release(leg.id);
+                self.free_route(leg);
+            }
+            return;
+        }
+        call.order(order, now_us, &mut self.tap);
+    }
+
+    fn add_leg(&mut self, index: usize, id: LegId, sockets: crate::ports::Pair) {
+        let Some(call) = self.calls[index].as_mut() else { return };
+        if call.legs.iter().any(|leg| leg.id == id) {
+            tracing::warn!(leg.id = id.0, "a leg was added twice; the second is ignored");
+            return;
+        }
+        let route = self.free_routes.pop().unwrap_or_else(|| {
+            self.routes.push(None);
+            self.routes.len() - 1
+        });
+        let mut leg = Leg::new(id, sockets, route);
+        if let Err(error) = register(self.port.poll.registry(), &mut leg) {
+            tracing::error!(%error, leg.id = id.0, "a leg's sockets can't be watched; it stays silent");
+        }
+        self.routes[route] = Some((index, id));
+        call.legs.push(leg);
+    }
+
+    fn free_route(&mut self, mut leg: Leg) {
+        let registry = self.port.poll.registry();
+        // Closing the sockets ends the watch too; an error here changes nothing.
+        let _ = registry.deregister(&mut leg.sockets.rtp);
+        let _ = registry.deregister(&mut leg.sockets.rtcp);
+        self.routes[leg.route] = None;
+        self.free_routes.push(leg.route);
+    }
+}
+
+fn register(registry: &Registry, leg: &mut Leg) -> std::io::Result<()> {
+    registry.register(&mut leg.sockets.rtp, Token(leg.route * 2), Interest::READABLE)?;
+    registry.register(&mut leg.sockets.rtcp, Token(leg.route * 2 + 1), Interest::READABLE)
+}
+
+/// The time of day as RTCP wants it.
+fn ntp() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    ((since.as_secs() + NTP_OFFSET) << 32) | ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
+}
+
+impl Call {
+    fn order(&mut self, order: Order, now_us: u64, tap: &mut Tap) {
+        match order {
+            Order::Bridge { a, b } => self.bridge(Some((a, b))),
+            Order::Unbridge => self.bridge(None),
+            Order::StartRecording { spec } => self.start_recording(spec, tap),
+            Order::StopRecording => self.stop_recording(tap),
+            Order::Connect { leg, remote } => self.with(leg, |leg| leg.connect(remote, now_us)),
+            Order::Play { leg, playback, source, repeat } => self.with(leg, |leg| {
+                leg.stop_playing();
+                leg.playing = Some(Playing::new(playback, source, repeat));
+            }),
+            Order::StopPlaying { leg } => self.with(leg, |leg| {
+                if leg.playing.is_some() {
+                    leg.stop_playing();
+                }
+            }),
+            Order::SendDigit { leg, digit } => self.with(leg, |leg| leg.press(digit)),
+            Order::DetectInband { leg, on } => self.with(leg, |leg| leg.inband = on.then(crate::dtmf::Detector::new)),
+            Order::Quality { leg, reply } => self.with(leg, |leg| {
+                // Nobody waits any more if this fails.
+                let _ = reply.send(leg.quality());
+            }),
+            Order::AddLeg { .. } | Order::RemoveLeg { .. } => {}
+        }
+    }
+
+    fn with(&mut self, leg: LegId, act: impl FnOnce(&mut Leg)) {
+        if let Some(leg) = self.legs.iter_mut().find(|other| other.id == leg) {
+            act(leg);
+        }
+    }
+
+    fn bridge(&mut self, bridge: Option<(LegId, LegId)>) {
+        self.bridge = bridge;
+        for leg in &mut self.legs {
+            if leg.playing.is_none() {
+                leg.sender.switch();
+            }
+        }
+    }
+
+    /// Forgets a leg that was taken out.
+    fn release(&mut self, leg: LegId) {
+        if self.bridge.is_some_and(|(a, b)| a == leg || b == leg) {
+            self.bridge(None);
+        }
+    }
+
+    fn start_recording(&mut self, spec: RecordingSpec, tap: &mut Tap) {
+        self.stop_recording(tap);
+        let (left, right) = (spec.left, spec.right);
+        match tap.begin(spec, self.events.clone()) {
+            Some(id) => self.recording = Some(Recording { id, left, right }),
+            None => {
+                let event = MediaEvent::RecordingFailed { reason: RING_FULL.to_owned(), duration_ms: 0 };
+                let _ = self.events.try_send(event);
+            }
+        }
+    }
+
+    fn stop_recording(&mut self, tap: &mut Tap) {
+        if let Some(recording) = self.recording.take() {
+            tap.end(recording.id, None);
+        }
+    }
+
+    fn tick(&mut self, now_us: u64, counters: &Counters) {
+        let mut sent = 0;
+        for i in 0..self.legs.len() {
+            let leg = &mut self.legs[i];
+            leg.report(now_us, ntp);
+            let finished = leg.tick(now_us, &mut sent);
+            let silent = leg.fell_silent(now_us);
+            let (id, ever_heard) = (leg.id, leg.reception.packets > 0);
+            if let Some(playback) = finished {
+                self.tell(MediaEvent::PlaybackFinished { leg: id, playback }, counters);
+            }
+            if silent {
+                self.tell(MediaEvent::Silence { leg: id, ever_heard }, counters);
+            }
+        }
+        if sent > 0 {
+            counters.packets_out.fetch_add(sent, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a datagram that arrived for a leg.
+    fn rtp(&mut self, index: usize, datagram: &mut [u8], from: std::net::SocketAddr, now_us: u64, tap: &mut Tap, counters: &Counters) {
+        let leg = &mut self.legs[index];
+        let Some(remote) = leg.remote else { return };
+        let packet = Packet::parse(datagram);
+        let Some((packet, kind)) = packet.map(|packet| (packet, leg.kind(packet.payload_type))) else {
+            counters.invalid.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if !leg.latch.admit(from, remote.rtp) {
+            counters.foreign.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        counters.packets_in.fetch_add(1, Ordering::Relaxed);
+        let id = leg.id;
+        let first = leg.heard(&packet, now_us);
+        let payload = &datagram[packet.payload.0..packet.payload.1];
+        let digit = match kind {
+            Kind::Event => leg.event_digit(&packet, payload, now_us).map(|digit| (digit, DigitVia::Rfc4733)),
+            Kind::Audio(codec) => leg.tone_digit(codec, payload, now_us).map(|digit| (digit, DigitVia::Inband)),
+            Kind::Other => None,
+        };
+        if first {
+            self.tell(MediaEvent::FirstPacket { leg: id }, counters);
+        }
+        if let Some((digit, via)) = digit {
+            self.tell(MediaEvent::Digit { leg: id, digit, via }, counters);
+        }
+        if !remote.receive {
+            return;
+        }
+        if let Kind::Audio(codec) = kind {
+            self.record(id, codec, &packet, payload, now_us, tap, counters);
+        }
+        let Some(other) = self.bridged_with(id) else { return };
+        let mut sent = 0;
+        self.legs[other].forward(&packet, kind, datagram, now_us, &mut sent);
+        counters.packets_out.fetch_add(sent, Ordering::Relaxed);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all borrowed from the packet's path, which builds nothing it can do without")]
+    fn record(&mut self, leg: LegId, codec: crate::Codec, packet: &Packet, payload: &[u8], now_us: u64, tap: &mut Tap, counters: &Counters) {
+        let Some(recording) = &self.recording else { return };
+        let side = if leg == recording.left {
+            Side::Left
+        } else if recording.right == Some(leg) {
+            Side::Right
+        } else {
+            return;
+        };
+        if !tap.audio(recording.id, side, codec, packet, payload, now_us) {
+            tap.end(recording.id, Some(RING_FULL));
+            counters.recordings_cut.fetch_add(1, Ordering::Relaxed);
+            self.recording = None;
+        }
+    }
+
+    fn bridged_with(&self, leg: LegId) -> Option<usize> {
+        let (a, b) = self.bridge?;
+        let other = match leg {
+            leg if leg == a => b,
+            leg if leg == b => a,
+            _ => return None,
+        };
+        self.legs.iter().position(|leg| leg.id == other)
+    }
+
+    fn tell(&self, event: MediaEvent, counters: &Counters) {
+        if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
+            counters.events_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

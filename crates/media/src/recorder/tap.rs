@@ -1,0 +1,145 @@
+use std::{
+    io,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{JoinHandle, Thread},
+    time::Instant,
+};
+
+use tokio::sync::mpsc;
+
+use super::{RecordingSpec, writer::Writer};
+use crate::{Codec, MediaEvent, rtp::Packet};
+
+/// Pieces of audio that may wait for the writer: 3 s of a hundred recorded calls.
+const RING: usize = 32_768;
+/// Starts and stops that may wait.
+const ORDERS: usize = 4_096;
+/// Samples in a piece; longer packets become several.
+pub(super) const PIECE: usize = 160;
+
+/// Whose audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Left,
+    Right,
+}
+
+/// A received payload on its way to the writer.
+pub(super) struct Piece {
+    pub(super) recording: u64,
+    pub(super) arrival_us: u64,
+    pub(super) ssrc: u32,
+    pub(super) timestamp: u32,
+    pub(super) side: Side,
+    pub(super) codec: Codec,
+    pub(super) length: u8,
+    pub(super) payload: [u8; PIECE],
+}
+
+pub(super) enum Order {
+    Start { recording: u64, spec: RecordingSpec, at_us: u64, events: mpsc::Sender<MediaEvent> },
+    Stop { recording: u64, at_us: u64, reason: Option<&'static str> },
+    Finish,
+}
+
+/// The writer's ends of the queues.
+pub(super) struct Inlet {
+    pub(super) orders: Receiver<Order>,
+    pub(super) pieces: Receiver<Piece>,
+    pub(super) epoch: Instant,
+}
+
+/// What the packet thread holds: it never waits here.
+pub(crate) struct Tap {
+    orders: SyncSender<Order>,
+    pieces: SyncSender<Piece>,
+    writer: Thread,
+    /// Stops that found the queue full; a stop must not be lost.
+    postponed: Vec<Order>,
+    epoch: Instant,
+    next: u64,
+}
+
+/// The writer thread of one packet thread.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    orders: SyncSender<Order>,
+    thread: JoinHandle<()>,
+}
+
+impl Recorder {
+    pub(crate) fn start(number: usize) -> io::Result<(Self, Tap)> {
+        let (orders, orders_in) = sync_channel(ORDERS);
+        let (pieces, pieces_in) = sync_channel(RING);
+        let epoch = Instant::now();
+        let writer = Writer::new(Inlet { orders: orders_in, pieces: pieces_in, epoch });
+        let thread = std::thread::Builder::new().name(format!("recorder-{number}")).spawn(move || writer.run())?;
+        let tap = Tap { orders: orders.clone(), pieces, writer: thread.thread().clone(), postponed: Vec::new(), epoch, next: 0 };
+        Ok((Self { orders, thread }, tap))
+    }
+
+    /// Closes what is open and waits until it is on disk.
+    pub(crate) fn finish(self) {
+        // The writer always comes back to its queue, so waiting for room ends.
+        let _ = self.orders.send(Order::Finish);
+        self.thread.thread().unpark();
+        if self.thread.join().is_err() {
+            tracing::error!("a recorder thread had panicked");
+        }
+    }
+}
+
+impl Tap {
+    /// Microseconds since the threads started: the clock of arrivals and of recordings.
+    pub(crate) fn now_us(&self) -> u64 {
+        self.epoch.elapsed().as_micros() as u64
+    }
+
+    /// Begins a recording; `None` when the writer is hopelessly behind.
+    pub(crate) fn begin(&mut self, spec: RecordingSpec, events: mpsc::Sender<MediaEvent>) -> Option<u64> {
+        self.next += 1;
+        let order = Order::Start { recording: self.next, spec, at_us: self.now_us(), events };
+        self.orders.try_send(order).ok()?;
+        self.writer.unpark();
+        Some(self.next)
+    }
+
+    /// Hands over a received payload; `false` when there is no room.
+    pub(crate) fn audio(&self, recording: u64, side: Side, codec: Codec, packet: &Packet, payload: &[u8], arrival_us: u64) -> bool {
+        for (i, bytes) in payload.chunks(PIECE).enumerate() {
+            let mut piece = Piece {
+                recording,
+                // What comes first in a packet was also spoken first.
+                arrival_us: arrival_us.saturating_sub((payload.len() - i * PIECE - bytes.len()) as u64 * 125),
+                ssrc: packet.ssrc,
+                timestamp: packet.timestamp.wrapping_add((i * PIECE) as u32),
+                side,
+                codec,
+                length: bytes.len() as u8,
+                payload: [0; PIECE],
+            };
+            piece.payload[..bytes.len()].copy_from_slice(bytes);
+            if self.pieces.try_send(piece).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Ends a recording, because it is over or, with a reason, because it failed.
+    pub(crate) fn end(&mut self, recording: u64, reason: Option<&'static str>) {
+        self.postponed.push(Order::Stop { recording, at_us: self.now_us(), reason });
+        self.retry();
+        self.writer.unpark();
+    }
+
+    /// Tries again to hand over the stops that found no room.
+    pub(crate) fn retry(&mut self) {
+        while let Some(order) = self.postponed.pop() {
+            if let Err(std::sync::mpsc::TrySendError::Full(order)) = self.orders.try_send(order) {
+                self.postponed.push(order);
+                return;
+            }
+        }
+    }
+}

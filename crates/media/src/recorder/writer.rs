@@ -1,0 +1,263 @@
+use std::{
+    collections::HashMap,
+    io,
+    sync::mpsc::{SyncSender, sync_channel},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    RecordingSpec,
+    align::{Arrived, HELD, Track},
+    file::{Growing, in_words},
+    tap::{Inlet, Order, PIECE, Piece, Side},
+};
+use crate::MediaEvent;
+
+/// How often the writer looks into the ring.
+const PACE: Duration = Duration::from_millis(25);
+/// How long a packet may be late and still find its place: 600 ms.
+const LAG: i64 = 4_800;
+/// Samples that are worth a write: 1 s, which is also how often the header is made true.
+const BLOCK: i64 = 8_000;
+/// Writes between two checkpoints that are announced.
+const ANNOUNCE: u8 = 2;
+/// Finished files that may wait to be synced.
+const CLOSING: usize = 1_024;
+
+/// Owns all open recordings of one packet thread.
+pub(super) struct Writer {
+    inlet: Inlet,
+    open: HashMap<u64, Open>,
+    stopping: Vec<(u64, u64, Option<&'static str>)>,
+    finish: bool,
+    /// Syncing waits for the disk, so a thread of its own does it.
+    closer: Option<(SyncSender<Closed>, JoinHandle<()>)>,
+}
+
+/// A recording that grows.
+struct Open {
+    file: Growing,
+    events: mpsc::Sender<MediaEvent>,
+    left: Track,
+    right: Option<Track>,
+    start_us: u64,
+    /// Samples in the file.
+    written: i64,
+    unannounced: u8,
+    block: Vec<u8>,
+}
+
+/// A recording that is complete but for the sync.
+struct Closed {
+    file: Growing,
+    events: mpsc::Sender<MediaEvent>,
+}
+
+impl Writer {
+    pub(super) fn new(inlet: Inlet) -> Self {
+        Self { inlet, open: HashMap::new(), stopping: Vec::new(), finish: false, closer: None }
+    }
+
+    pub(super) fn run(mut self) {
+        let (sender, closed) = sync_channel::<Closed>(CLOSING);
+        match std::thread::Builder::new().name("recorder-close".to_owned()).spawn(move || closed.iter().for_each(Closed::close)) {
+            Ok(thread) => self.closer = Some((sender, thread)),
+            Err(error) => tracing::warn!(%error, "recordings are closed on the thread that writes them"),
+        }
+        while !self.finish {
+            self.turn();
+            if self.open.is_empty() && !self.finish {
+                std::thread::park();
+            } else if !self.finish {
+                std::thread::park_timeout(PACE);
+            }
+        }
+        let now_us = self.now_us();
+        for id in self.open.keys().copied().collect::<Vec<_>>() {
+            self.stop(id, now_us, None);
+        }
+        if let Some((sender, thread)) = self.closer.take() {
+            drop(sender);
+            if thread.join().is_err() {
+                tracing::error!("the thread that closes recordings had panicked");
+            }
+        }
+    }
+
+    /// One round: orders, then all audio that came before them, then what is old enough to write.
+    fn turn(&mut self) {
+        self.take_orders();
+        while let Ok(piece) = self.inlet.pieces.try_recv() {
+            if !self.open.contains_key(&piece.recording) {
+                // Its start may have been ordered since we looked.
+                self.take_orders();
+            }
+            if let Some(open) = self.open.get_mut(&piece.recording)
+                && let Err(error) = open.take(&piece)
+            {
+                self.fail(piece.recording, &in_words(&error));
+            }
+        }
+        for (id, at_us, reason) in std::mem::take(&mut self.stopping) {
+            self.stop(id, at_us, reason);
+        }
+        let now_us = self.now_us();
+        let mut failed = Vec::new();
+        for (id, open) in &mut self.open {
+            let ripe = open.position(now_us) - LAG;
+            if ripe - open.written >= BLOCK
+                && let Err(error) = open.write_to(ripe).and_then(|()| open.checkpoint())
+            {
+                failed.push((*id, in_words(&error)));
+            }
+        }
+        for (id, reason) in failed {
+            self.fail(id, &reason);
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        self.inlet.epoch.elapsed().as_micros() as u64
+    }
+
+    fn take_orders(&mut self) {
+        while let Ok(order) = self.inlet.orders.try_recv() {
+            match order {
+                Order::Start { recording, spec, at_us, events } => self.start(recording, &spec, at_us, events),
+                // Audio that came before the stop is still in the ring.
+                Order::Stop { recording, at_us, reason } => self.stopping.push((recording, at_us, reason)),
+                Order::Finish => self.finish = true,
+            }
+        }
+    }
+
+    fn start(&mut self, id: u64, spec: &RecordingSpec, start_us: u64, events: mpsc::Sender<MediaEvent>) {
+        let channels = if spec.right.is_some() { 2 } else { 1 };
+        match Growing::create(&spec.path, channels) {
+            Ok(file) => {
+                tell(&events, MediaEvent::RecordingStarted);
+                let right = spec.right.map(|_| Track::new());
+                let open = Open { file, events, left: Track::new(), right, start_us, written: 0, unannounced: 0, block: Vec::new() };
+                self.open.insert(id, open);
+            }
+            Err(error) => tell(&events, MediaEvent::RecordingFailed { reason: in_words(&error), duration_ms: 0 }),
+        }
+    }
+
+    fn stop(&mut self, id: u64, at_us: u64, reason: Option<&'static str>) {
+        let Some(mut open) = self.open.remove(&id) else { return };
+        let end = open.position(at_us);
+        let whole = open.write_to(end).and_then(|()| open.file.checkpoint());
+        match (whole, reason) {
+            (Err(error), _) => open.failed(&in_words(&error)),
+            (Ok(()), Some(reason)) => open.failed(reason),
+            (Ok(()), None) => {
+                let closed = Closed { file: open.file, events: open.events };
+                match &self.closer {
+                    Some((closer, _)) => {
+                        if let Err(refused) = closer.send(closed) {
+                            refused.0.close();
+                        }
+                    }
+                    None => closed.close(),
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, id: u64, reason: &str) {
+        if let Some(open) = self.open.remove(&id) {
+            open.failed(reason);
+        }
+    }
+}
+
+impl Open {
+    /// A moment on the recording's clock, in samples.
+    fn position(&self, at_us: u64) -> i64 {
+        (at_us as i64 - self.start_us as i64) / 125
+    }
+
+    fn take(&mut self, piece: &Piece) -> io::Result<()> {
+        let mut samples = [0; PIECE];
+        let length = usize::from(piece.length);
+        for (sample, byte) in samples.iter_mut().zip(&piece.payload[..length]) {
+            *sample = piece.codec.decode(*byte);
+        }
+        let samples = &samples[..length];
+        let arrived = self.position(piece.arrival_us);
+        let arrived = Arrived { ssrc: piece.ssrc, timestamp: piece.timestamp, position: arrived, samples };
+        let track = match (piece.side, &mut self.right) {
+            (Side::Left, _) => &mut self.left,
+            (Side::Right, Some(right)) => right,
+            (Side::Right, None) => return Ok(()),
+        };
+        let position = track.place(&arrived);
+        // Make room when the writer had fallen behind.
+        let oldest = position + length as i64 - HELD as i64;
+        if oldest > self.written {
+            self.write_to(oldest)?;
+        }
+        let track = match (piece.side, &mut self.right) {
+            (Side::Right, Some(right)) => right,
+            _ => &mut self.left,
+        };
+        track.write(position, self.written, samples);
+        Ok(())
+    }
+
+    /// Writes everything before a position.
+    fn write_to(&mut self, position: i64) -> io::Result<()> {
+        while self.written < position {
+            let until = position.min(self.written + BLOCK);
+            self.block.clear();
+            for at in self.written..until {
+                self.block.extend_from_slice(&self.left.take(at).to_le_bytes());
+                if let Some(right) = &mut self.right {
+                    self.block.extend_from_slice(&right.take(at).to_le_bytes());
+                }
+            }
+            self.file.append(&self.block)?;
+            self.written = until;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> io::Result<()> {
+        self.file.checkpoint()?;
+        self.unannounced += 1;
+        if self.unannounced >= ANNOUNCE {
+            self.unannounced = 0;
+            tell(&self.events, MediaEvent::RecordingCheckpoint { duration_ms: self.file.duration_ms() });
+        }
+        Ok(())
+    }
+
+    fn failed(mut self, reason: &str) {
+        // What was written before stays playable, if the disk lets us say so.
+        let _ = self.file.checkpoint();
+        tracing::warn!(reason, "a recording ended early");
+        let event = MediaEvent::RecordingFailed { reason: reason.to_owned(), duration_ms: self.file.duration_ms() };
+        tell(&self.events, event);
+    }
+}
+
+impl Closed {
+    fn close(self) {
+        let event = match self.file.sync() {
+            Ok(()) => MediaEvent::RecordingStopped { duration_ms: self.file.duration_ms(), bytes: self.file.bytes() },
+            Err(error) => MediaEvent::RecordingFailed { reason: in_words(&error), duration_ms: self.file.duration_ms() },
+        };
+        tell(&self.events, event);
+    }
+}
+
+/// Nobody listens when the call is over; a full queue loses the event, as everywhere.
+fn tell(events: &mpsc::Sender<MediaEvent>, event: MediaEvent) {
+    if let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event) {
+        tracing::warn!(?event, "a call does not take its events; one was dropped");
+    }
+}
