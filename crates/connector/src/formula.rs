@@ -422,7 +422,7 @@ impl<F: FnMut(&Locator)> Check<'_, F> {
                 list_argument(name, argument).map(|parts| {
                     parts
                         .iter()
-                        .for_each(|part| self.value(part, depth, in_item))
+                        .for_each(|part| self.value(part, depth, in_item));
                 })
             }
             "$case" => {

@@ -341,7 +341,7 @@ impl Manifest {
             match Schema::compile(&action.input_schema) {
                 Ok(schema) => action.input = Some(schema),
                 Err(reason) => {
-                    problems.push(format!("action {}: inputSchema: {reason}", action.key))
+                    problems.push(format!("action {}: inputSchema: {reason}", action.key));
                 }
             }
         }

@@ -147,10 +147,10 @@ fn auth(option: &AuthOption, place: &str, found: &mut Vec<String>) {
     let apply = &option.apply;
     match (option.kind, &option.oauth2) {
         (AuthKind::ClientCredentials, Some(_)) => {
-            found.push(format!("{place}: oauth2 settings need type oauth2"))
+            found.push(format!("{place}: oauth2 settings need type oauth2"));
         }
         (AuthKind::OAuth2, None) => {
-            found.push(format!("{place}: type oauth2 needs oauth2 settings"))
+            found.push(format!("{place}: type oauth2 needs oauth2 settings"));
         }
         (AuthKind::OAuth2, Some(settings)) => oauth2(settings, place, found),
         (AuthKind::ClientCredentials, None) => {}
