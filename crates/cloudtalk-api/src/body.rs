@@ -178,13 +178,11 @@ impl Fields {
             problems.add(name, REQUIRED);
             return None;
         }
-        match PhoneNumber::parse(&text) {
-            Ok(number) => Some(number),
-            Err(_) => {
-                problems.add(name, bad_number(&text));
-                None
-            }
+        let number = phone_number(&text);
+        if number.is_none() {
+            problems.add(name, bad_number(&text));
         }
+        number
     }
 
     /// A list of objects such as `ContactNumber`. `None` when absent; an empty text, null or an object
@@ -223,6 +221,14 @@ impl Fields {
         let names: Vec<String> = items.iter().map(|item| item.trim().to_owned()).collect();
         (!names.iter().any(String::is_empty)).then_some(names)
     }
+}
+
+/// A phone number in any spelling. A minus in front makes it a negative number, not a spelling.
+pub(crate) fn phone_number(text: &str) -> Option<PhoneNumber> {
+    if text.trim().starts_with('-') {
+        return None;
+    }
+    PhoneNumber::parse(text).ok()
 }
 
 /// Something before and after one `@`, with a dot in what follows. Whether anybody reads it is not asked.

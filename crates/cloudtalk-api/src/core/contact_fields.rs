@@ -7,7 +7,7 @@ use store::directory::{AttributeId, ContactFields, ExternalUrl};
 
 use super::tags;
 use crate::{
-    body::{Fields, is_email},
+    body::{Fields, is_email, phone_number},
     context::Context,
     countries,
     error::{BAD_EMAIL, CoreError, Problems, REQUIRED, bad_number, too_long},
@@ -90,9 +90,9 @@ fn numbers(items: &[Fields], problems: &mut Problems) -> Vec<PhoneNumber> {
     let mut numbers = Vec::new();
     for item in items {
         let text = item.text("public_number").unwrap_or_default();
-        match PhoneNumber::parse(&text) {
-            Ok(number) => numbers.push(number),
-            Err(_) => problems.add("public_number", bad_number(&text)),
+        match phone_number(&text) {
+            Some(number) => numbers.push(number),
+            None => problems.add("public_number", bad_number(&text)),
         }
     }
     numbers
