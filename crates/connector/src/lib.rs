@@ -7,6 +7,8 @@
 //!
 //! Start with [`Manifest::parse`], then [`prepare`], [`proxy`] and [`Index`].
 
+#![warn(missing_docs)]
+
 pub mod builtin;
 pub mod formula;
 pub mod manifest;

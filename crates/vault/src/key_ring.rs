@@ -67,7 +67,7 @@ pub(crate) struct Kek {
 impl Kek {
     pub(crate) fn generate() -> Self {
         Self::new(SecretBox::init_with_mut(|key: &mut [u8; KEY_LEN]| {
-            rand::fill(key)
+            rand::fill(key);
         }))
     }
 
@@ -94,7 +94,7 @@ impl Kek {
             .try_into()
             .map_err(|_| "must be exactly 32 bytes, make one with: openssl rand -base64 32")?;
         let kek = Self::new(SecretBox::init_with_mut(|slot: &mut [u8; KEY_LEN]| {
-            slot.copy_from_slice(&key)
+            slot.copy_from_slice(&key);
         }));
         key.zeroize();
         Ok(kek)
