@@ -270,7 +270,7 @@ fn a_rotated_key_file_holds_both_keys_until_the_old_one_is_retired() {
 
 #[test]
 fn nothing_printed_holds_a_key_or_a_secret() {
-    let ring = ring(&[b'k']);
+    let ring = ring(b"k");
     let (key, wrapped) = ring.new_data_key("ten_1");
     let printed = format!("{ring:?} {key:?} {wrapped:?} {:?} {:?}", secret(), HOME);
     assert!(!printed.contains(CANARY));
