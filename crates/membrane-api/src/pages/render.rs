@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_problem_is_shown_as_text() {
-        let html = Pages::new().templates.get_template("problem.html").expect("template");
+        let pages = Pages::new();
+        let html = pages.templates.get_template("problem.html").expect("template");
         let page = html.render(context! { title => "<b>x</b>", text => "t" }).expect("renders");
         assert!(page.contains("&lt;b&gt;x") && !page.contains("<b>x"), "{page}");
     }
