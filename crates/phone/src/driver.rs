@@ -171,10 +171,20 @@ impl Driver {
             return;
         };
         let input = match event {
-            LegEvent::Ringing | LegEvent::Early { .. } => Input::LegRinging { leg },
+            LegEvent::Ringing => Input::LegRinging { leg },
+            LegEvent::Early { sdp } => {
+                line.early = Some(sdp);
+                Input::LegRinging { leg }
+            }
             LegEvent::Answered { sdp, .. } => {
                 line.stage = Stage::Up;
-                match line.agree(&sdp) {
+                // RFC 3261 §13.2.1: an answer given early need not be repeated in the 200.
+                let answer = if sdp.is_empty() {
+                    line.early.take().unwrap_or_default()
+                } else {
+                    sdp
+                };
+                match line.agree(&answer) {
                     Ok(remote) => {
                         self.media.connect(leg, remote);
                         Input::LegAnswered { leg }
@@ -222,7 +232,7 @@ impl Driver {
                 Input::LegHungUp { leg }
             }
             LegEvent::HungUp {
-                by: sip::HungUpBy::MissingAck,
+                by: sip::HungUpBy::MissingAck | sip::HungUpBy::SessionExpired,
                 ..
             } => {
                 line.stage = Stage::Over;

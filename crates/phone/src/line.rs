@@ -26,6 +26,8 @@ pub(crate) struct Line {
     pub(crate) agent: Option<AgentId>,
     /// What the peer offered when it called us.
     pub(crate) offer: Option<String>,
+    /// The answer a phone gave before it was picked up.
+    pub(crate) early: Option<String>,
     ours: sdp::Ours,
 }
 
@@ -37,6 +39,7 @@ impl Line {
             stage: Stage::Early,
             agent: None,
             offer: None,
+            early: None,
             ours: ours(rtp, session_id),
         }
     }
@@ -94,6 +97,8 @@ fn ours(rtp: SocketAddr, session_id: u64) -> sdp::Ours {
 }
 
 fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
+    // An address of zeros is the old spelling of hold (RFC 2543 §B.5): there is nowhere to send to.
+    let somewhere = !agreed.remote_rtp.ip().is_unspecified();
     RemoteMedia {
         rtp: agreed.remote_rtp,
         rtcp: Some(agreed.remote_rtcp),
@@ -104,10 +109,11 @@ fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
         payload_type: agreed.payload_type,
         telephone_event: agreed.telephone_event,
         ptime_ms: u32::from(agreed.ptime_ms),
-        send: matches!(
-            agreed.direction,
-            sdp::Direction::SendRecv | sdp::Direction::SendOnly
-        ),
+        send: somewhere
+            && matches!(
+                agreed.direction,
+                sdp::Direction::SendRecv | sdp::Direction::SendOnly
+            ),
         receive: matches!(
             agreed.direction,
             sdp::Direction::SendRecv | sdp::Direction::RecvOnly
