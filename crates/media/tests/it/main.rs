@@ -1,0 +1,7 @@
+//! Real sockets on loopback: fake phones on both sides of the engine.
+
+mod audio;
+mod digits;
+mod many;
+mod phone;
+mod recording;
