@@ -87,7 +87,7 @@ export function amplitude(samples, frequency) {
   return (2 * Math.sqrt(Math.max(power, 0))) / samples.length;
 }
 
-/** The first second's worth of samples in which a tone stands for at least `seconds`, or nothing. */
+/** The first `seconds` without a gap in which a tone stands, or nothing. */
 export function stretchOf(samples, frequency, seconds, least = 0.1) {
   const window = RATE / 10;
   let run = 0;

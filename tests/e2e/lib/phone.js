@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { tone, wav } from "./audio.js";
 import { freePort, freeRange } from "./ports.js";
 import { Program } from "./processes.js";
-import { deferred, until } from "./until.js";
+import { until } from "./until.js";
 
 const MODULES = ["/usr/lib/baresip/modules", "/usr/lib64/baresip/modules", "/usr/local/lib/baresip/modules"];
 
@@ -26,7 +26,6 @@ export class Phone {
     phone.folder = path.join(server.folder, `phone-${account.username}-${await freePort()}`);
     phone.heardFile = path.join(phone.folder, "heard.wav");
     phone.events = [];
-    phone.waiting = [];
     await fs.mkdir(phone.folder, { recursive: true });
     await fs.writeFile(path.join(phone.folder, "says.wav"), wav(tone(frequency, SOURCE_SECONDS)));
     const control = await freePort();
@@ -119,5 +118,3 @@ export class Phone {
     await this.program?.stop("SIGTERM", 3000);
   }
 }
-
-export { deferred };

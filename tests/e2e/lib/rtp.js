@@ -1,6 +1,6 @@
 // One end of an audio stream (RFC 3550): sends µ-law frames on time, presses keys (RFC 4733), keeps what it hears.
 
-import { RATE, amplitude, fromUlaw, toUlaw } from "./audio.js";
+import { RATE, fromUlaw, stretchOf, toUlaw } from "./audio.js";
 import { udp } from "./ports.js";
 import { until } from "./until.js";
 
@@ -39,6 +39,12 @@ export class RtpPeer {
   play(samples) {
     this.position = 0;
     this.playing = Uint8Array.from(samples, toUlaw);
+  }
+
+  /** Says these samples over and over, until so many seconds of them are sent. */
+  async says(samples, seconds) {
+    this.play(samples);
+    await until(`${seconds} s to be said`, () => this.position >= seconds * RATE, { within: seconds * 1000 + 10_000 });
   }
 
   /** Presses a key for 100 ms, after those pressed before. */
@@ -96,13 +102,11 @@ export class RtpPeer {
     await until("sound from the other side", () => loud() >= seconds * 0.2, { within });
   }
 
-  /** Until the last stretch of what arrived is this tone. */
+  /** Until this tone has arrived without a gap for so long, from now on. */
   async hearsTone(frequency, seconds = 1, within = 30_000) {
-    const stretch = () => Int16Array.from(this.heard.slice(-seconds * RATE));
-    await until(`a tone of ${frequency} Hz`, () => {
-      const last = stretch();
-      return last.length >= seconds * RATE && amplitude(last, frequency) > 0.1;
-    }, { within });
+    const from = this.heard.length;
+    const heard = () => stretchOf(Int16Array.from(this.heard.slice(from)), frequency, seconds);
+    await until(`${seconds} s of ${frequency} Hz`, heard, { within });
   }
 
   close() {

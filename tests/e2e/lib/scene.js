@@ -1,17 +1,45 @@
 // A server, phones and callers that are all put away when the test is over, whatever happened in it.
 
+import { test } from "node:test";
 import { Caller } from "./caller.js";
 import { Phone } from "./phone.js";
 import { Server } from "./server.js";
 
-export class Scene {
-  /** @param {import("node:test").TestContext} t */
-  static async set(t, serverArgs = []) {
-    const scene = new Scene();
-    scene.parts = [];
-    t.after(() => scene.clear(t));
-    scene.server = await Server.start(serverArgs);
-    return scene;
+/** A test with a server of its own. When it fails, what the programs said is told with it. */
+export function scene(name, play) {
+  test(name, async (t) => {
+    const it = new Scene(t);
+    try {
+      it.server = await Server.start();
+      await play(it);
+    } catch (error) {
+      it.failed = true;
+      throw error;
+    } finally {
+      await it.clear();
+    }
+  });
+}
+
+class Scene {
+  constructor(t) {
+    this.t = t;
+    this.parts = [];
+    this.failed = false;
+  }
+
+  /** A step of the test. Later steps run when it fails, unless they need what it gives back. */
+  async step(name, play) {
+    let gives;
+    await this.t.test(name, async () => {
+      try {
+        gives = await play();
+      } catch (error) {
+        this.failed = true;
+        throw error;
+      }
+    });
+    return gives;
   }
 
   /** Something with a `close`, ended before what came earlier. */
@@ -30,11 +58,10 @@ export class Scene {
     return this.adds(await Caller.dial(this.server, options));
   }
 
-  async clear(t) {
+  async clear() {
+    const programs = [this.server?.program, ...this.parts.map((part) => part.program)].filter(Boolean);
     for (const part of this.parts.reverse()) await part.close();
-    if (!this.server) return;
-    // Seen only when the test failed; the server's own words are then what one wants first.
-    t.diagnostic(this.server.program.tail(process.env.E2E_LOG ? 400 : 15));
-    await this.server.close();
+    await this.server?.close(this.failed);
+    if (this.failed) for (const program of programs) this.t.diagnostic(`\n${program.tail(60)}`);
   }
 }

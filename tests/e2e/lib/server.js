@@ -16,14 +16,13 @@ export const MEMBRANE = process.env.MEMBRANE_BIN ?? path.join(BUILT, "membrane")
 const RTP_PORTS = 60;
 
 export class Server {
-  static async start(extra = []) {
+  static async start() {
     const server = new Server();
     server.folder = await fs.mkdtemp(path.join(os.tmpdir(), "trunkline-e2e-"));
     server.data = path.join(server.folder, "data");
     server.httpPort = await freePort();
     server.sipPort = await freePort();
     server.rtpFirst = await freeRange(RTP_PORTS);
-    server.extra = extra;
     await server.boot();
     return server;
   }
@@ -32,7 +31,7 @@ export class Server {
   async boot() {
     const args = [
       "serve", "--demo", "--data", this.data, "--http", `127.0.0.1:${this.httpPort}`, "--sip", `127.0.0.1:${this.sipPort}`,
-      "--rtp-ports", `${this.rtpFirst}-${this.rtpFirst + RTP_PORTS - 1}`, ...this.extra,
+      "--rtp-ports", `${this.rtpFirst}-${this.rtpFirst + RTP_PORTS - 1}`,
     ];
     this.program = new Program("trunkline", TRUNKLINE, args, { env: { ...process.env, NO_COLOR: "1" } });
     const ready = async () => {
@@ -84,9 +83,9 @@ export class Server {
     return this.cloudtalk("GET", `/calls/recording/${callId}.json`);
   }
 
-  /** In order, and the folder with it. */
-  async close() {
+  /** In order, and the folder with it, unless it is to be looked into. */
+  async close(keep = false) {
     await this.program?.stop("SIGTERM", 15_000);
-    if (!process.env.E2E_KEEP) await fs.rm(this.folder, { recursive: true, force: true });
+    if (!keep && !process.env.E2E_KEEP) await fs.rm(this.folder, { recursive: true, force: true });
   }
 }

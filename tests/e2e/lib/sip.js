@@ -76,14 +76,15 @@ function parse(text) {
   return { status: Number(status[1]), reason: status[2], headers };
 }
 
-/** RFC 2617 digest with the MD5 of the challenge, for REGISTER. */
+/** RFC 8760: a digest with the hash the challenge asks for. */
 export function digest(challenge, username, password, method, uri) {
-  const md5 = (text) => createHash("md5").update(text).digest("hex");
   const value = (name) => challenge.match(new RegExp(`${name}="?([^",]+)`))?.[1];
+  const algorithm = value("algorithm") ?? "MD5";
+  const hash = (text) => createHash(algorithm.replace("-", "").toLowerCase()).update(text).digest("hex");
   const [realm, nonce, qop] = [value("realm"), value("nonce"), value("qop")];
   const [cnonce, nc] = ["e2e", "00000001"];
-  const [a1, a2] = [md5(`${username}:${realm}:${password}`), md5(`${method}:${uri}`)];
-  const response = qop ? md5(`${a1}:${nonce}:${nc}:${cnonce}:auth:${a2}`) : md5(`${a1}:${nonce}:${a2}`);
+  const [a1, a2] = [hash(`${username}:${realm}:${password}`), hash(`${method}:${uri}`)];
+  const response = qop ? hash(`${a1}:${nonce}:${nc}:${cnonce}:auth:${a2}`) : hash(`${a1}:${nonce}:${a2}`);
   const more = qop ? `, qop=auth, nc=${nc}, cnonce="${cnonce}"` : "";
-  return `Digest username="${username}", realm="${realm}", nonce="${nonce}", uri="${uri}", response="${response}", algorithm=MD5${more}`;
+  return `Digest username="${username}", realm="${realm}", nonce="${nonce}", uri="${uri}", response="${response}", algorithm=${algorithm}${more}`;
 }

@@ -1,9 +1,8 @@
 // What happens to a call when the server ends: by force, and in order.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { readWav, stretchOf, tone } from "../lib/audio.js";
-import { Scene } from "../lib/scene.js";
+import { scene } from "../lib/scene.js";
 
 async function talking(scene, from) {
   const phone = await scene.phone("1001");
@@ -16,8 +15,7 @@ async function talking(scene, from) {
   return { phone, caller };
 }
 
-test("killed in mid-call: after restart the call is listed, ended, and its recording plays", async (t) => {
-  const scene = await Scene.set(t);
+scene("killed in mid-call: after restart the call is listed, ended, and its recording plays", async (scene) => {
   const from = "+421900000711";
   const { phone, caller } = await talking(scene, from);
   await scene.server.program.stop("SIGKILL");
@@ -45,8 +43,7 @@ test("killed in mid-call: after restart the call is listed, ended, and its recor
   await scene.server.endedCall("+421900000712");
 });
 
-test("SIGTERM ends in order: both sides are hung up on and the call is complete", async (t) => {
-  const scene = await Scene.set(t);
+scene("SIGTERM ends in order: both sides are hung up on and the call is complete", async (scene) => {
   const from = "+421900000713";
   const { phone, caller } = await talking(scene, from);
   scene.server.program.kill("SIGTERM");
