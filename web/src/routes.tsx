@@ -1,10 +1,6 @@
-import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import type { CallFilters } from "./api/queries";
 import { Shell } from "./layouts/Shell";
-import { AgentsPage } from "./pages/AgentsPage";
-import { CallsPage } from "./pages/CallsPage";
-import { ConnectionsPage } from "./pages/ConnectionsPage";
-import { StartPage } from "./pages/StartPage";
 
 const rootRoute = createRootRoute({ component: Shell });
 
@@ -19,17 +15,17 @@ const indexRoute = createRoute({
 export const callsRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/calls",
-  component: CallsPage,
+  component: lazyRouteComponent(() => import("./pages/CallsPage"), "CallsPage"),
   validateSearch: callFilters,
 });
 
-const agentsRoute = createRoute({ getParentRoute: () => rootRoute, path: "/agents", component: AgentsPage });
+const agentsRoute = createRoute({ getParentRoute: () => rootRoute, path: "/agents", component: lazyRouteComponent(() => import("./pages/AgentsPage"), "AgentsPage") });
 const connectionsRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/connections",
-  component: ConnectionsPage,
+  component: lazyRouteComponent(() => import("./pages/ConnectionsPage"), "ConnectionsPage"),
 });
-const startRoute = createRoute({ getParentRoute: () => rootRoute, path: "/start", component: StartPage });
+const startRoute = createRoute({ getParentRoute: () => rootRoute, path: "/start", component: lazyRouteComponent(() => import("./pages/StartPage"), "StartPage") });
 
 export const router = createRouter({
   routeTree: rootRoute.addChildren([indexRoute, callsRoute, agentsRoute, connectionsRoute, startRoute]),

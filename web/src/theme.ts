@@ -1,4 +1,4 @@
-import { Badge, createTheme } from "@mantine/core";
+import { Badge, type CSSVariablesResolver, createTheme } from "@mantine/core";
 
 // The default theme misses the contrast that WCAG AA asks for; these shades keep it in light and dark.
 export const theme = createTheme({
@@ -8,6 +8,17 @@ export const theme = createTheme({
   primaryShade: { light: 8, dark: 7 },
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
   components: {
-    Badge: Badge.extend({ defaultProps: { variant: "filled", radius: "sm", tt: "none" } }),
+    Badge: Badge.extend({ defaultProps: { variant: "filled", radius: "sm", tt: "none", miw: "max-content" } }),
   },
+});
+
+/** The library's dimmed and red texts miss that contrast as well. */
+export const cssVariables: CSSVariablesResolver = () => ({
+  variables: {},
+  light: {
+    "--mantine-color-dimmed": "var(--mantine-color-gray-7)",
+    "--mantine-color-red-text": "var(--mantine-color-red-9)",
+    "--mantine-color-error": "var(--mantine-color-red-9)",
+  },
+  dark: { "--mantine-color-dimmed": "var(--mantine-color-dark-1)", "--mantine-color-red-text": "var(--mantine-color-red-4)" },
 });

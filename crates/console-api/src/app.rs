@@ -11,7 +11,7 @@ use crate::{Console, error::ConsoleError, session};
 
 /// `web/dist`. May be missing when the server is built without Node; then a page says how to get it.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
+#[folder = "../../web/dist"]
 #[allow_missing = true]
 struct Files;
 

@@ -18,8 +18,6 @@ pub(crate) enum ConsoleError {
     Forbidden,
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    #[error("{0}")]
-    BadRequest(&'static str),
     #[error("this recording was erased")]
     Erased,
     #[error("the database failed")]
@@ -34,7 +32,6 @@ impl IntoResponse for ConsoleError {
             Self::NotSignedIn => (StatusCode::UNAUTHORIZED, "not_signed_in"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
-            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Erased => (StatusCode::GONE, "erased"),
             Self::Store(_) | Self::Gateway(_) => {
                 tracing::error!(

@@ -1,11 +1,12 @@
 import { Badge } from "@mantine/core";
 import type { CallStatus } from "../api/types";
+import { tones } from "../ui/tones";
 
 const LOOKS: Record<CallStatus, { label: string; color: string }> = {
-  running: { label: "In progress", color: "blue.8" },
-  answered: { label: "Answered", color: "green.9" },
-  voicemail: { label: "Voicemail", color: "grape.8" },
-  missed: { label: "Missed", color: "red.8" },
+  running: { label: "In progress", color: tones.active },
+  answered: { label: "Answered", color: tones.good },
+  voicemail: { label: "Voicemail", color: tones.aside },
+  missed: { label: "Missed", color: tones.bad },
 };
 
 export function CallStatusBadge({ status }: { status: CallStatus }) {

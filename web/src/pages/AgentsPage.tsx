@@ -4,11 +4,12 @@ import { useQuery } from "@tanstack/react-query";
 import { agentsQuery } from "../api/queries";
 import type { Agent, AgentState, Availability } from "../api/types";
 import { Empty, ListState } from "../ui/ListState";
+import { tones } from "../ui/tones";
 
 const AVAILABILITIES: Record<Availability, { label: string; color: string }> = {
-  online: { label: "Online", color: "green.9" },
-  idle: { label: "Idle", color: "orange.9" },
-  offline: { label: "Offline", color: "gray.7" },
+  online: { label: "Online", color: tones.good },
+  idle: { label: "Idle", color: tones.attention },
+  offline: { label: "Offline", color: tones.quiet },
 };
 
 const STATES: Record<AgentState, string> = {

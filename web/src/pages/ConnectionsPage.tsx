@@ -4,15 +4,16 @@ import { connectionsQuery, meQuery } from "../api/queries";
 import type { Connection, ConnectionState } from "../api/types";
 import { Command } from "../ui/Command";
 import { Empty, ListState } from "../ui/ListState";
+import { tones } from "../ui/tones";
 import { instant } from "../util/format";
 
 const STATES: Record<ConnectionState, { label: string; color: string }> = {
-  READY: { label: "Ready", color: "green.9" },
-  CLIENT_ACTION_REQUIRED: { label: "Needs you", color: "orange.9" },
-  BUILDING: { label: "Being built", color: "blue.8" },
-  DISCONNECTING: { label: "Disconnecting", color: "gray.7" },
-  CONFIGURATION_ERROR: { label: "Configuration error", color: "red.8" },
-  SETUP_FAILED: { label: "Set-up failed", color: "red.8" },
+  READY: { label: "Ready", color: tones.good },
+  CLIENT_ACTION_REQUIRED: { label: "Needs you", color: tones.attention },
+  BUILDING: { label: "Being built", color: tones.active },
+  DISCONNECTING: { label: "Disconnecting", color: tones.quiet },
+  CONFIGURATION_ERROR: { label: "Configuration error", color: tones.bad },
+  SETUP_FAILED: { label: "Set-up failed", color: tones.bad },
 };
 
 export function ConnectionsPage() {
