@@ -2,7 +2,10 @@
 
 use axum::response::Response;
 use http::StatusCode;
-use model::{CallId, CallRecord, CallStep, OfferEnd, OfferResult, OfferStep, QueueOutcome, QueueStep, RingStrategy, TenantId};
+use model::{
+    CallId, CallRecord, CallStep, OfferEnd, OfferResult, OfferStep, QueueOutcome, QueueStep,
+    RingStrategy, TenantId,
+};
 use serde_json::{Value, json};
 use store::StoreError;
 
@@ -17,14 +20,20 @@ use crate::{
 pub(crate) async fn detail(state: &CloudTalk, tenant: TenantId, id: &str) -> Response {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
         let message = ["callId must be a number conforming to the specified constraints"];
-        return json(StatusCode::BAD_REQUEST, &json!({"statusCode": 400, "message": message, "error": "Bad Request"}));
+        return json(
+            StatusCode::BAD_REQUEST,
+            &json!({"statusCode": 400, "message": message, "error": "Bad Request"}),
+        );
     }
     // Too many digits are a number that no call has.
     match read(state, tenant, CallId(id.parse().unwrap_or(-1))).await {
         Ok(Some(body)) => json(StatusCode::OK, &body),
         Ok(None) => {
             let message = format!("Call with id '{id}' doesn't exist on company '{tenant}'");
-            json(StatusCode::NOT_FOUND, &json!({"statusCode": 404, "message": message, "error": "Not Found"}))
+            json(
+                StatusCode::NOT_FOUND,
+                &json!({"statusCode": 404, "message": message, "error": "Not Found"}),
+            )
         }
         Err(error) => failed(&error),
     }
@@ -32,19 +41,43 @@ pub(crate) async fn detail(state: &CloudTalk, tenant: TenantId, id: &str) -> Res
 
 pub(crate) fn failed(error: &StoreError) -> Response {
     tracing::error!(error = error as &dyn std::error::Error, "request failed");
-    json(StatusCode::INTERNAL_SERVER_ERROR, &json!({"statusCode": 500, "message": "Internal server error"}))
+    json(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        &json!({"statusCode": 500, "message": "Internal server error"}),
+    )
 }
 
-async fn read(state: &CloudTalk, tenant: TenantId, id: CallId) -> Result<Option<Value>, StoreError> {
-    let Some(call) = state.db.call(tenant, id).await? else { return Ok(None) };
+async fn read(
+    state: &CloudTalk,
+    tenant: TenantId,
+    id: CallId,
+) -> Result<Option<Value>, StoreError> {
+    let Some(call) = state.db.call(tenant, id).await? else {
+        return Ok(None);
+    };
     let around = Surroundings::of(state, tenant, std::slice::from_ref(&call)).await?;
-    let resolved = if call.is_answered() { None } else { state.db.call_resolving(&call).await? };
+    let resolved = if call.is_answered() {
+        None
+    } else {
+        state.db.call_resolving(&call).await?
+    };
     let resolver = match resolved.as_ref().and_then(|resolved| resolved.agent) {
-        Some(agent) => state.db.agent(tenant, agent).await?.map(|agent| agent.full_name()),
+        Some(agent) => state
+            .db
+            .agent(tenant, agent)
+            .await?
+            .map(|agent| agent.full_name()),
         None => None,
     };
     let resolution = Resolution::of(resolved.as_ref(), resolver);
-    Ok(Some(Detail { call: &call, around: &around, resolution }.json()))
+    Ok(Some(
+        Detail {
+            call: &call,
+            around: &around,
+            resolution,
+        }
+        .json(),
+    ))
 }
 
 /// The later call that made good for a missed one.
@@ -60,7 +93,10 @@ impl Resolution {
             "date": call.map(|call| dates::utc(call.started_at)),
             "agent": {"id": call.and_then(|call| call.agent).map(|agent| agent.0), "name": agent_name},
         });
-        Self { by: call.map(|call| call.id.0), call: call_json }
+        Self {
+            by: call.map(|call| call.id.0),
+            call: call_json,
+        }
     }
 
     fn none() -> Self {
@@ -79,13 +115,24 @@ impl Detail<'_> {
         let Self { call, around, .. } = self;
         let contact = call.contact.and_then(|id| around.contacts.get(&id));
         let number = call.number.and_then(|id| around.numbers.get(&id));
-        let country = call.external.as_ref().and_then(countries::by_number).map(|country| country.alpha2);
+        let country = call
+            .external
+            .as_ref()
+            .and_then(countries::by_number)
+            .map(|country| country.alpha2);
         let labels = around.labels.get(&call.id);
         let tags: Vec<Value> = labels
-            .map(|labels| labels.tags.iter().map(|tag| json!({"id": tag.id.0, "label": tag.name})).collect())
+            .map(|labels| {
+                labels
+                    .tags
+                    .iter()
+                    .map(|tag| json!({"id": tag.id.0, "label": tag.name}))
+                    .collect()
+            })
             .unwrap_or_default();
-        let notes: Vec<&str> =
-            labels.map(|labels| labels.notes.iter().map(|note| note.note.as_str()).collect()).unwrap_or_default();
+        let notes: Vec<&str> = labels
+            .map(|labels| labels.notes.iter().map(|note| note.note.as_str()).collect())
+            .unwrap_or_default();
         json!({
             "cdr_id": call.id.0,
             "uuid": call.uuid,
@@ -128,7 +175,9 @@ impl Detail<'_> {
             CallStep::Playback { name, at, total_ms } => {
                 json!({"type": "playback", "id": null, "date": dates::utc(*at), "file": name, "total_time": seconds(*total_ms)})
             }
-            CallStep::Menu { at, total_ms, key, .. } => json!({
+            CallStep::Menu {
+                at, total_ms, key, ..
+            } => json!({
                 "type": "ivr",
                 "id": null,
                 "date": dates::utc(*at),
@@ -136,7 +185,9 @@ impl Detail<'_> {
                 "option": key.map(String::from),
             }),
             CallStep::Queue(queue) => self.queue(queue),
-            CallStep::Voicemail { at, total_ms, kept, .. } => json!({
+            CallStep::Voicemail {
+                at, total_ms, kept, ..
+            } => json!({
                 "type": "voicemail",
                 "date": dates::utc(*at),
                 "status": if *kept { "SUCCESS" } else { "FAILED" },
@@ -193,10 +244,19 @@ impl Detail<'_> {
             OfferResult::Missed(OfferEnd::Unavailable) => Some("unavailable"),
             OfferResult::Missed(OfferEnd::Canceled) => Some("canceled"),
         });
-        let groups: Vec<i64> =
-            self.around.groups.get(&offer.agent).map_or_else(Vec::new, |groups| groups.iter().map(|(id, _)| id.0).collect());
+        let groups: Vec<i64> = self
+            .around
+            .groups
+            .get(&offer.agent)
+            .map_or_else(Vec::new, |groups| {
+                groups.iter().map(|(id, _)| id.0).collect()
+            });
         let none = Resolution::none();
-        let resolution = if answered || self.call.is_answered() { &none } else { &self.resolution };
+        let resolution = if answered || self.call.is_answered() {
+            &none
+        } else {
+            &self.resolution
+        };
         json!({
             "type": "agent",
             "id": offer.agent.0,

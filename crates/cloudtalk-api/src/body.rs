@@ -25,24 +25,39 @@ pub(crate) struct Fields {
 
 /// Reads the body of a write, also of a DELETE. None at all is the same as `{}`.
 pub(crate) async fn read(request: Request<Body>) -> Result<Fields, CoreError> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("").to_ascii_lowercase();
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("")
+        .to_ascii_lowercase();
     if kind.starts_with("multipart/form-data") {
         return multipart(request).await;
     }
-    let bytes = axum::body::to_bytes(request.into_body(), MAX_BYTES).await.map_err(|_| CoreError::Malformed)?;
+    let bytes = axum::body::to_bytes(request.into_body(), MAX_BYTES)
+        .await
+        .map_err(|_| CoreError::Malformed)?;
     let text = bytes.trim_ascii();
     if text.is_empty() {
-        return Ok(Fields { root: Map::new(), has_files: false });
+        return Ok(Fields {
+            root: Map::new(),
+            has_files: false,
+        });
     }
     let is_form = kind.starts_with("application/x-www-form-urlencoded");
     // Command line clients call JSON a form when nobody stops them.
-    let tree = if is_form && !text.starts_with(b"{") || !is_form && !kind.contains("json") && !text.starts_with(b"{") {
+    let tree = if is_form && !text.starts_with(b"{")
+        || !is_form && !kind.contains("json") && !text.starts_with(b"{")
+    {
         form::parse(text).map_err(|_| CoreError::Malformed)?
     } else {
         serde_json::from_slice(text).map_err(|_| CoreError::Malformed)?
     };
     match tree {
-        Value::Object(root) => Ok(Fields { root, has_files: false }),
+        Value::Object(root) => Ok(Fields {
+            root,
+            has_files: false,
+        }),
         _ => Err(CoreError::Malformed),
     }
 }
@@ -50,7 +65,9 @@ pub(crate) async fn read(request: Request<Body>) -> Result<Fields, CoreError> {
 async fn multipart(request: Request<Body>) -> Result<Fields, CoreError> {
     let (parts, body) = request.into_parts();
     let body = Body::new(http_body_util::Limited::new(body, MAX_BYTES));
-    let mut parts = Multipart::from_request(Request::from_parts(parts, body), &()).await.map_err(|_| CoreError::Malformed)?;
+    let mut parts = Multipart::from_request(Request::from_parts(parts, body), &())
+        .await
+        .map_err(|_| CoreError::Malformed)?;
     let mut tree = form::Tree::default();
     let mut has_files = false;
     while let Some(field) = parts.next_field().await.map_err(|_| CoreError::Malformed)? {
@@ -82,13 +99,21 @@ fn scalar(value: &Value) -> Option<String> {
 impl Fields {
     #[cfg(test)]
     pub(crate) fn of(value: Value) -> Self {
-        let Value::Object(root) = value else { panic!("not an object") };
-        Self { root, has_files: false }
+        let Value::Object(root) = value else {
+            panic!("not an object")
+        };
+        Self {
+            root,
+            has_files: false,
+        }
     }
 
     /// A sub-object of a list, read the same way.
     fn nested(root: Map<String, Value>) -> Self {
-        Self { root, has_files: false }
+        Self {
+            root,
+            has_files: false,
+        }
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -112,7 +137,12 @@ impl Fields {
     }
 
     /// The field without outer blanks, at most `limit` characters.
-    pub(crate) fn limited(&self, name: &str, limit: usize, problems: &mut Problems) -> Option<String> {
+    pub(crate) fn limited(
+        &self,
+        name: &str,
+        limit: usize,
+        problems: &mut Problems,
+    ) -> Option<String> {
         let text = self.text(name)?.trim().to_owned();
         if text.chars().count() > limit {
             problems.add(name, too_long(limit));
@@ -130,7 +160,12 @@ impl Fields {
     }
 
     /// A field that may be absent, but not empty.
-    pub(crate) fn not_empty(&self, name: &str, limit: usize, problems: &mut Problems) -> Option<String> {
+    pub(crate) fn not_empty(
+        &self,
+        name: &str,
+        limit: usize,
+        problems: &mut Problems,
+    ) -> Option<String> {
         self.has(name).then(|| self.required(name, limit, problems))
     }
 
@@ -192,7 +227,13 @@ impl Fields {
             Value::Null => Vec::new(),
             Value::String(text) if text.trim().is_empty() => Vec::new(),
             Value::Array(items) => items.clone(),
-            Value::Object(map) if map.keys().all(|key| key.bytes().all(|byte| byte.is_ascii_digit())) => map.values().cloned().collect(),
+            Value::Object(map)
+                if map
+                    .keys()
+                    .all(|key| key.bytes().all(|byte| byte.is_ascii_digit())) =>
+            {
+                map.values().cloned().collect()
+            }
             object @ Value::Object(_) => vec![object.clone()],
             _ => {
                 problems.add(name, "Please supply a valid list.");
@@ -202,7 +243,10 @@ impl Fields {
         let mut list = Vec::new();
         for item in items {
             match item {
-                Value::Object(map) if map.values().all(|value| scalar(value).is_some_and(|text| text.trim().is_empty())) => {}
+                Value::Object(map)
+                    if map
+                        .values()
+                        .all(|value| scalar(value).is_some_and(|text| text.trim().is_empty())) => {}
                 Value::Object(map) => list.push(Fields::nested(map)),
                 Value::Null => {}
                 Value::String(text) if text.trim().is_empty() => {}
@@ -233,16 +277,23 @@ pub(crate) fn phone_number(text: &str) -> Option<PhoneNumber> {
 
 /// Something before and after one `@`, with a dot in what follows. Whether anybody reads it is not asked.
 pub(crate) fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
     let labels_fit = domain.split('.').all(|label| {
-        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
     });
     let local_fits = !local.is_empty()
         && local.len() <= 64
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..")
-        && local.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c));
+        && local
+            .chars()
+            .all(|c| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c));
     local_fits && text.len() <= 254 && domain.contains('.') && labels_fit
 }
 
@@ -254,21 +305,39 @@ mod tests {
 
     #[test]
     fn addresses_are_told_from_other_texts() {
-        for good in ["a@b.sk", "first.last+tag@sub.example.test", "žofia@příklad.test"] {
+        for good in [
+            "a@b.sk",
+            "first.last+tag@sub.example.test",
+            "žofia@příklad.test",
+        ] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "a", "a@b", "@b.sk", "a@", "a b@c.sk", "a@@b.sk", "a@b..sk", "a@-b.sk", ".a@b.sk", "a@b.sk\n"] {
+        for bad in [
+            "", "a", "a@b", "@b.sk", "a@", "a b@c.sk", "a@@b.sk", "a@b..sk", "a@-b.sk", ".a@b.sk",
+            "a@b.sk\n",
+        ] {
             assert!(!is_email(bad), "{bad:?}");
         }
     }
 
     #[test]
     fn scalars_are_taken_in_any_dress() {
-        let fields = Fields::of(json!({"a": "1", "b": true, "c": "false", "d": 0, "e": "", "f": "maybe", "n": "12", "m": 12}));
+        let fields = Fields::of(
+            json!({"a": "1", "b": true, "c": "false", "d": 0, "e": "", "f": "maybe", "n": "12", "m": 12}),
+        );
         let mut problems = Problems::default();
-        let flags: Vec<Option<bool>> = ["a", "b", "c", "d", "e", "x"].iter().map(|name| fields.flag(name, &mut problems)).collect();
-        assert_eq!(flags, [Some(true), Some(true), Some(false), Some(false), None, None]);
-        assert_eq!(fields.integer("n", &mut problems), fields.integer("m", &mut problems));
+        let flags: Vec<Option<bool>> = ["a", "b", "c", "d", "e", "x"]
+            .iter()
+            .map(|name| fields.flag(name, &mut problems))
+            .collect();
+        assert_eq!(
+            flags,
+            [Some(true), Some(true), Some(false), Some(false), None, None]
+        );
+        assert_eq!(
+            fields.integer("n", &mut problems),
+            fields.integer("m", &mut problems)
+        );
         assert_eq!(fields.integer("e", &mut problems), Some(None));
         problems.finish().expect("no problem so far");
         let mut problems = Problems::default();
@@ -278,24 +347,53 @@ mod tests {
 
     #[test]
     fn a_set_is_cleared_in_each_spelling() {
-        for spelling in [json!(""), json!(null), json!([]), json!([{"public_number": ""}]), json!({"public_number": ""})] {
+        for spelling in [
+            json!(""),
+            json!(null),
+            json!([]),
+            json!([{"public_number": ""}]),
+            json!({"public_number": ""}),
+        ] {
             let mut problems = Problems::default();
-            let list = Fields::of(json!({"ContactNumber": spelling})).objects("ContactNumber", &mut problems).expect("present");
+            let list = Fields::of(json!({"ContactNumber": spelling}))
+                .objects("ContactNumber", &mut problems)
+                .expect("present");
             assert!(list.is_empty());
             problems.finish().expect("no problem");
         }
-        assert!(Fields::of(json!({})).objects("ContactNumber", &mut Problems::default()).is_none());
+        assert!(
+            Fields::of(json!({}))
+                .objects("ContactNumber", &mut Problems::default())
+                .is_none()
+        );
     }
 
     #[test]
     fn phone_numbers_come_as_text_or_number() {
-        for value in [json!("+421 900 111 222"), json!("421900111222"), json!(421_900_111_222_u64)] {
-            let number = Fields::of(json!({"n": value})).phone("n", &mut Problems::default()).expect("valid");
+        for value in [
+            json!("+421 900 111 222"),
+            json!("421900111222"),
+            json!(421_900_111_222_u64),
+        ] {
+            let number = Fields::of(json!({"n": value}))
+                .phone("n", &mut Problems::default())
+                .expect("valid");
             assert_eq!(number.as_str(), "+421900111222");
         }
-        for value in [json!("-421900111222"), json!("abc"), json!(12), json!(""), json!(null), json!([])] {
+        for value in [
+            json!("-421900111222"),
+            json!("abc"),
+            json!(12),
+            json!(""),
+            json!(null),
+            json!([]),
+        ] {
             let mut problems = Problems::default();
-            assert!(Fields::of(json!({"n": value})).phone("n", &mut problems).is_none());
+            assert!(
+                Fields::of(json!({"n": value}))
+                    .phone("n", &mut problems)
+                    .is_none()
+            );
             assert!(problems.finish().is_err());
         }
     }

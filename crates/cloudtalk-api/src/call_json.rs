@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use model::{AgentId, CallId, CallRecord, ContactId, Direction, GroupId, NumberId, RecordingState, TenantId};
+use model::{
+    AgentId, CallId, CallRecord, ContactId, Direction, GroupId, NumberId, RecordingState, TenantId,
+};
 use serde_json::{Map, Value, json};
 use store::{
     StoreError,
@@ -27,14 +29,29 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    pub(crate) async fn of(state: &CloudTalk, tenant: TenantId, calls: &[CallRecord]) -> Result<Self, StoreError> {
+    pub(crate) async fn of(
+        state: &CloudTalk,
+        tenant: TenantId,
+        calls: &[CallRecord],
+    ) -> Result<Self, StoreError> {
         let db = &state.db;
         let contacts: HashSet<ContactId> = calls.iter().filter_map(|call| call.contact).collect();
-        let contacts = db.contacts_by_ids(tenant, &contacts.into_iter().collect::<Vec<_>>()).await?;
+        let contacts = db
+            .contacts_by_ids(tenant, &contacts.into_iter().collect::<Vec<_>>())
+            .await?;
         let mut agents: HashSet<AgentId> = calls.iter().filter_map(|call| call.agent).collect();
-        agents.extend(contacts.iter().filter_map(|contact| contact.fields.favorite_agent));
-        let agents = db.agents_by_ids(tenant, &agents.into_iter().collect::<Vec<_>>()).await?;
-        let numbers = db.numbers(tenant, &NumberFilter::default(), Page::ALL).await?.rows;
+        agents.extend(
+            contacts
+                .iter()
+                .filter_map(|contact| contact.fields.favorite_agent),
+        );
+        let agents = db
+            .agents_by_ids(tenant, &agents.into_iter().collect::<Vec<_>>())
+            .await?;
+        let numbers = db
+            .numbers(tenant, &NumberFilter::default(), Page::ALL)
+            .await?
+            .rows;
         let names: HashMap<GroupId, String> = db
             .groups(tenant, &GroupFilter::default(), Page::ALL)
             .await?
@@ -50,10 +67,19 @@ impl Surroundings {
         }
         let ids: Vec<CallId> = calls.iter().map(|call| call.id).collect();
         Ok(Self {
-            e164: numbers.iter().map(|number| (number.id, number.e164.clone())).collect(),
-            numbers: numbers.into_iter().map(|number| (number.id, number)).collect(),
+            e164: numbers
+                .iter()
+                .map(|number| (number.id, number.e164.clone()))
+                .collect(),
+            numbers: numbers
+                .into_iter()
+                .map(|number| (number.id, number))
+                .collect(),
             agents: agents.into_iter().map(|agent| (agent.id, agent)).collect(),
-            contacts: contacts.into_iter().map(|contact| (contact.id, contact)).collect(),
+            contacts: contacts
+                .into_iter()
+                .map(|contact| (contact.id, contact))
+                .collect(),
             groups,
             labels: db.call_labels(tenant, &ids).await?,
             erased: db.calls_with_erased_audio(tenant, &ids).await?,
@@ -68,11 +94,13 @@ impl Surroundings {
 
 /// Whether a call's record promises audio. What became of the file later is not in it.
 pub(crate) fn has_audio(call: &CallRecord) -> bool {
-    call.recording.as_ref().is_some_and(|recording| match recording.state {
-        RecordingState::Kept => true,
-        RecordingState::Failed { .. } => recording.duration_ms > 0,
-        RecordingState::Running | RecordingState::Dropped => false,
-    })
+    call.recording
+        .as_ref()
+        .is_some_and(|recording| match recording.state {
+            RecordingState::Kept => true,
+            RecordingState::Failed { .. } => recording.duration_ms > 0,
+            RecordingState::Running | RecordingState::Dropped => false,
+        })
 }
 
 /// Seconds as people count them. Talk that took place is never 0: that would mean a missed call.
@@ -82,7 +110,11 @@ pub(crate) fn seconds(ms: u64) -> u64 {
 
 pub(crate) fn talking_seconds(call: &CallRecord) -> u64 {
     let seconds = seconds(call.talking_ms);
-    if call.is_answered() { seconds.max(1) } else { 0 }
+    if call.is_answered() {
+        seconds.max(1)
+    } else {
+        0
+    }
 }
 
 pub(crate) fn direction(direction: Direction) -> &'static str {
@@ -114,9 +146,17 @@ pub(crate) fn item(context: &Context, call: &CallRecord, around: &Surroundings) 
     item.insert("Ratings".into(), ratings.into());
     // Calls over an operator's own trunk cost nothing here.
     item.insert("BillingCall".into(), json!({"price": "0.000000"}));
-    let notes: Vec<Value> = labels.notes.iter().map(|note| json!({"id": note.id.to_string(), "note": note.note})).collect();
+    let notes: Vec<Value> = labels
+        .notes
+        .iter()
+        .map(|note| json!({"id": note.id.to_string(), "note": note.note}))
+        .collect();
     item.insert("Notes".into(), notes.into());
-    let tags: Vec<Value> = labels.tags.iter().map(|tag| json!({"id": tag.id.to_string(), "name": tag.name})).collect();
+    let tags: Vec<Value> = labels
+        .tags
+        .iter()
+        .map(|tag| json!({"id": tag.id.to_string(), "name": tag.name}))
+        .collect();
     item.insert("Tags".into(), tags.into());
     Value::Object(item)
 }
@@ -175,8 +215,12 @@ fn call_number(number: &Number) -> Value {
 }
 
 fn agent_block(context: &Context, agent: &Agent, around: &Surroundings) -> Value {
-    let groups: Vec<&str> =
-        around.groups.get(&agent.id).map_or_else(Vec::new, |groups| groups.iter().map(|(_, name)| name.as_str()).collect());
+    let groups: Vec<&str> = around
+        .groups
+        .get(&agent.id)
+        .map_or_else(Vec::new, |groups| {
+            groups.iter().map(|(_, name)| name.as_str()).collect()
+        });
     json!({
         "id": agent.id.to_string(),
         "firstname": agent.first_name,
@@ -194,8 +238,16 @@ fn agent_block(context: &Context, agent: &Agent, around: &Surroundings) -> Value
 
 fn contact_block(context: &Context, contact: &Contact, around: &Surroundings) -> Value {
     let fields = &contact.fields;
-    let tags: Vec<Value> = contact.tags.iter().map(|tag| json!({"id": tag.id.to_string(), "name": tag.name})).collect();
-    let urls: Vec<Value> = contact.urls.iter().map(|url| json!({"name": url.name, "url": url.url})).collect();
+    let tags: Vec<Value> = contact
+        .tags
+        .iter()
+        .map(|tag| json!({"id": tag.id.to_string(), "name": tag.name}))
+        .collect();
+    let urls: Vec<Value> = contact
+        .urls
+        .iter()
+        .map(|url| json!({"name": url.name, "url": url.url}))
+        .collect();
     let favorite = fields.favorite_agent.and_then(|id| around.agents.get(&id));
     let mut block = json!({
         "id": contact.id.to_string(),
@@ -217,8 +269,11 @@ fn contact_block(context: &Context, contact: &Contact, around: &Surroundings) ->
     if let Some(block) = block.as_object_mut()
         && !contact.attributes.is_empty()
     {
-        let custom: Vec<Value> =
-            contact.attributes.iter().map(|value| json!({"key": value.title, "value": value.value})).collect();
+        let custom: Vec<Value> = contact
+            .attributes
+            .iter()
+            .map(|value| json!({"key": value.title, "value": value.value}))
+            .collect();
         block.insert("custom_fields".into(), custom.into());
     }
     block

@@ -18,12 +18,29 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(state: CloudTalk, company: &Tenant, now: Timestamp, query: QueryString, headers: HeaderMap) -> Self {
+    pub(crate) fn new(
+        state: CloudTalk,
+        company: &Tenant,
+        now: Timestamp,
+        query: QueryString,
+        headers: HeaderMap,
+    ) -> Self {
         let zone = TimeZone::get(&company.time_zone).unwrap_or_else(|_| {
-            tracing::warn!(tenant.id = company.id.0, zone = company.time_zone, "unknown time zone, UTC is used");
+            tracing::warn!(
+                tenant.id = company.id.0,
+                zone = company.time_zone,
+                "unknown time zone, UTC is used"
+            );
             TimeZone::UTC
         });
-        Self { state, tenant: company.id, zone, now, query, headers }
+        Self {
+            state,
+            tenant: company.id,
+            zone,
+            now,
+            query,
+            headers,
+        }
     }
 
     pub(crate) fn db(&self) -> &Db {
@@ -38,5 +55,8 @@ impl Context {
 
 /// Numbers in answers: with `+`.
 pub(crate) fn shown(number: Option<&PhoneNumber>) -> String {
-    number.map_or_else(|| "anonymous".to_owned(), |number| number.as_str().to_owned())
+    number.map_or_else(
+        || "anonymous".to_owned(),
+        |number| number.as_str().to_owned(),
+    )
 }

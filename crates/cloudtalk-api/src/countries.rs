@@ -14,7 +14,10 @@ pub(crate) struct Country {
 /// The id of a country by its ISO 3166 two-letter code, such as `SK`.
 #[must_use]
 pub fn country_id(alpha2: &str) -> Option<u16> {
-    COUNTRIES.iter().find(|country| country.alpha2.eq_ignore_ascii_case(alpha2)).map(|country| country.id)
+    COUNTRIES
+        .iter()
+        .find(|country| country.alpha2.eq_ignore_ascii_case(alpha2))
+        .map(|country| country.id)
 }
 
 pub(crate) fn by_id(id: i64) -> Option<&'static Country> {
@@ -36,13 +39,29 @@ pub(crate) fn by_number(number: &model::PhoneNumber) -> Option<&'static Country>
         "358" => "FI",
         "590" => "GP",
         "599" => "CW",
-        _ => return COUNTRIES.iter().find(|country| country.calling_code == code),
+        _ => {
+            return COUNTRIES
+                .iter()
+                .find(|country| country.calling_code == code);
+        }
     };
     COUNTRIES.iter().find(|country| country.alpha2 == main)
 }
 
-const fn country(id: u16, name: &'static str, alpha2: &'static str, alpha3: &'static str, calling_code: &'static str) -> Country {
-    Country { id, name, alpha2, alpha3, calling_code }
+const fn country(
+    id: u16,
+    name: &'static str,
+    alpha2: &'static str,
+    alpha3: &'static str,
+    calling_code: &'static str,
+) -> Country {
+    Country {
+        id,
+        name,
+        alpha2,
+        alpha3,
+        calling_code,
+    }
 }
 
 // 61, 109 and 235 are the ids that clients are known to have stored; the rest follow the alphabet.
@@ -315,7 +334,8 @@ mod tests {
         for pair in COUNTRIES.windows(2) {
             assert!(pair[0].id < pair[1].id, "{pair:?}");
         }
-        let codes: std::collections::HashSet<_> = COUNTRIES.iter().map(|country| country.alpha2).collect();
+        let codes: std::collections::HashSet<_> =
+            COUNTRIES.iter().map(|country| country.alpha2).collect();
         assert_eq!(codes.len(), COUNTRIES.len());
     }
 

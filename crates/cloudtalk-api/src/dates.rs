@@ -15,12 +15,16 @@ pub(crate) enum Bound {
 
 /// `2024-01-10T09:42:11+01:00`.
 pub(crate) fn company(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    at.to_zoned_datetime(zone.clone())
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string()
 }
 
 /// `2024-01-10T08:42:11.123Z`.
 pub(crate) fn utc(at: Timestamp) -> String {
-    at.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    at.to_zoned_datetime(TimeZone::UTC)
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
 }
 
 /// Reads a date, a date with a time, or an instant with an offset. As an upper bound a date reaches to
@@ -37,10 +41,19 @@ pub(crate) fn parse(text: &str, zone: &TimeZone, bound: Bound) -> Option<Timesta
             };
             time.to_zoned_datetime(zone.clone()).ok()?.timestamp()
         }
-        None => text.parse::<DateTime>().ok()?.to_zoned_datetime(zone.clone()).ok()?.timestamp(),
+        None => text
+            .parse::<DateTime>()
+            .ok()?
+            .to_zoned_datetime(zone.clone())
+            .ok()?
+            .timestamp(),
     };
     let whole_second = at.subsec_nanosecond() == 0;
-    Some(if bound == Bound::To && whole_second { at + jiff::SignedDuration::from_millis(999) } else { at })
+    Some(if bound == Bound::To && whole_second {
+        at + jiff::SignedDuration::from_millis(999)
+    } else {
+        at
+    })
 }
 
 /// With `Z` or an offset. A `+` that nobody escaped has become a space.
@@ -74,14 +87,27 @@ mod tests {
 
     #[test]
     fn three_spellings_are_read() {
-        for text in ["2024-01-10 09:42:11", "2024-01-10T09:42:11", "2024-01-10T08:42:11Z", "2024-01-10T09:42:11+01:00", "2024-01-10T09:42:11.000 01:00"] {
-            assert_eq!(shown(text, Bound::From), "2024-01-10T09:42:11+01:00", "{text}");
+        for text in [
+            "2024-01-10 09:42:11",
+            "2024-01-10T09:42:11",
+            "2024-01-10T08:42:11Z",
+            "2024-01-10T09:42:11+01:00",
+            "2024-01-10T09:42:11.000 01:00",
+        ] {
+            assert_eq!(
+                shown(text, Bound::From),
+                "2024-01-10T09:42:11+01:00",
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_day_is_a_whole_day() {
-        assert_eq!(shown("2024-07-01", Bound::From), "2024-07-01T00:00:00+02:00");
+        assert_eq!(
+            shown("2024-07-01", Bound::From),
+            "2024-07-01T00:00:00+02:00"
+        );
         assert_eq!(shown("2024-07-01", Bound::To), "2024-07-01T23:59:59+02:00");
         let end = parse("2024-07-01", &zone(), Bound::To).expect("a day");
         assert_eq!(end.subsec_millisecond(), 999);
@@ -89,13 +115,23 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_date() {
-        for text in ["", "yesterday", "2024-13-01", "2024-01-10 25:00:00", "10.1.2024", "éééééééé"] {
+        for text in [
+            "",
+            "yesterday",
+            "2024-13-01",
+            "2024-01-10 25:00:00",
+            "10.1.2024",
+            "éééééééé",
+        ] {
             assert_eq!(parse(text, &zone(), Bound::From), None, "{text}");
         }
     }
 
     #[test]
     fn analytics_speaks_utc() {
-        assert_eq!(utc(Timestamp::from_millisecond(1_704_876_131_007).expect("in range")), "2024-01-10T08:42:11.007Z");
+        assert_eq!(
+            utc(Timestamp::from_millisecond(1_704_876_131_007).expect("in range")),
+            "2024-01-10T08:42:11.007Z"
+        );
     }
 }

@@ -53,7 +53,9 @@ impl Space {
         match path.strip_prefix("/api/") {
             Some("cuecards") => Self::CueCards,
             Some(rest) => match rest.strip_prefix("calls/") {
-                Some(id) if !id.is_empty() && !id.contains('/') && !rest.ends_with(".json") => Self::Analytics(id.to_owned()),
+                Some(id) if !id.is_empty() && !id.contains('/') && !rest.ends_with(".json") => {
+                    Self::Analytics(id.to_owned())
+                }
                 _ => Self::Core,
             },
             None => Self::Core,
@@ -77,7 +79,9 @@ async fn dispatch(State(state): State<CloudTalk>, request: Request) -> Response 
     if let Some(length) = body.size_hint().exact()
         && !parts.headers.contains_key(http::header::CONTENT_LENGTH)
     {
-        parts.headers.insert(http::header::CONTENT_LENGTH, length.into());
+        parts
+            .headers
+            .insert(http::header::CONTENT_LENGTH, length.into());
     }
     Response::from_parts(parts, Body::empty())
 }
@@ -85,33 +89,45 @@ async fn dispatch(State(state): State<CloudTalk>, request: Request) -> Response 
 async fn core_space(state: CloudTalk, request: Request) -> Response {
     let now = store::now();
     let untouched = state.limiter.untouched(now);
-    let (mut response, standing) = match admit_core(&state, request.method(), request.uri(), request.headers()).await {
-        Err(error) => (error.respond(), untouched),
-        Ok((tenant, operation)) => {
-            let standing = state.limiter.take(tenant, now);
-            if standing.allowed {
-                let answered = core_operation(state, tenant, operation, request, now).await;
-                (answered.unwrap_or_else(CoreError::respond), standing)
-            } else {
-                (CoreError::TooManyRequests.respond(), standing)
+    let (mut response, standing) =
+        match admit_core(&state, request.method(), request.uri(), request.headers()).await {
+            Err(error) => (error.respond(), untouched),
+            Ok((tenant, operation)) => {
+                let standing = state.limiter.take(tenant, now);
+                if standing.allowed {
+                    let answered = core_operation(state, tenant, operation, request, now).await;
+                    (answered.unwrap_or_else(CoreError::respond), standing)
+                } else {
+                    (CoreError::TooManyRequests.respond(), standing)
+                }
             }
-        }
-    };
+        };
     standing.write(response.headers_mut(), now);
     response
 }
 
 type Found = Option<(Operation, Option<String>)>;
 
-async fn admit_core(state: &CloudTalk, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(model::TenantId, Found), CoreError> {
+async fn admit_core(
+    state: &CloudTalk,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(model::TenantId, Found), CoreError> {
     let found = core::find(uri.path());
-    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
     if let Some((operation, _)) = &found
         && operation.method() != *method
     {
         return Err(CoreError::MethodNotAllowed);
     }
-    let tenant = auth::tenant_of(&state.db, headers).await?.map_err(|_| CoreError::Unauthorized)?;
+    let tenant = auth::tenant_of(&state.db, headers)
+        .await?
+        .map_err(|_| CoreError::Unauthorized)?;
     Ok((tenant, found))
 }
 
@@ -123,9 +139,15 @@ async fn core_operation(
     now: model::Timestamp,
 ) -> Result<Response, CoreError> {
     let Some((operation, id)) = found else {
-        return Err(CoreError::NoRoute { path: request.uri().path().to_owned() });
+        return Err(CoreError::NoRoute {
+            path: request.uri().path().to_owned(),
+        });
     };
-    let company = state.db.tenant(tenant).await?.ok_or(CoreError::Unauthorized)?;
+    let company = state
+        .db
+        .tenant(tenant)
+        .await?
+        .ok_or(CoreError::Unauthorized)?;
     let query = QueryString::parse(request.uri().query());
     let context = Context::new(state, &company, now, query, request.headers().clone());
     // Ids are decimal; anything else is an id that nobody has.
@@ -145,7 +167,10 @@ async fn analytics_space(state: CloudTalk, request: Request, id: &str) -> Respon
     let now = store::now();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let message = format!("Cannot {} {}", request.method(), request.uri().path());
-        return json(StatusCode::NOT_FOUND, &json!({"message": message, "error": "Not Found", "statusCode": 404}));
+        return json(
+            StatusCode::NOT_FOUND,
+            &json!({"message": message, "error": "Not Found", "statusCode": 404}),
+        );
     }
     let mut standing = state.limiter.untouched(now);
     let headers = request.into_parts().0.headers;
@@ -155,16 +180,24 @@ async fn analytics_space(state: CloudTalk, request: Request, id: &str) -> Respon
             let message = match denied {
                 Denied::NoHeader => "Authorization header is missing".to_owned(),
                 Denied::UnknownKey => "Company API key doesn't exist.".to_owned(),
-                Denied::Unreadable { scheme } => format!("Invalid Authorization header - {scheme}").trim_end().to_owned(),
+                Denied::Unreadable { scheme } => format!("Invalid Authorization header - {scheme}")
+                    .trim_end()
+                    .to_owned(),
             };
-            json(StatusCode::UNAUTHORIZED, &json!({"statusCode": 401, "message": message}))
+            json(
+                StatusCode::UNAUTHORIZED,
+                &json!({"statusCode": 401, "message": message}),
+            )
         }
         Ok(Ok(tenant)) => {
             standing = state.limiter.take(tenant, now);
             if standing.allowed {
                 analytics::detail(&state, tenant, id).await
             } else {
-                json(StatusCode::TOO_MANY_REQUESTS, &json!({"statusCode": 429, "message": "Too Many Requests"}))
+                json(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    &json!({"statusCode": 429, "message": "Too Many Requests"}),
+                )
             }
         }
     };

@@ -48,10 +48,14 @@ impl CoreError {
             Self::NoSeat => (StatusCode::FORBIDDEN, "Max. number of agents reached."),
             Self::NotFound | Self::NoRoute { .. } => (StatusCode::NOT_FOUND, "Not found."),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
-            Self::Invalid(_) | Self::Malformed => (StatusCode::NOT_ACCEPTABLE, "Invalid input data."),
+            Self::Invalid(_) | Self::Malformed => {
+                (StatusCode::NOT_ACCEPTABLE, "Invalid input data.")
+            }
             Self::Gone(message) => (StatusCode::GONE, *message),
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
-            Self::Store(_) | Self::Phone(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong."),
+            Self::Store(_) | Self::Phone(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong.")
+            }
         };
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = &self as &dyn std::error::Error, "request failed");
@@ -62,7 +66,9 @@ impl CoreError {
                 json!({"responseData": {"status": status.as_u16(), "message": message, "data": problems.fields}})
             }
             // Seen in the wild without the envelope; with both, either reader is content.
-            Self::NoRoute { path } => json!({"name": "Not Found", "message": "Not Found", "url": path, "responseData": envelope}),
+            Self::NoRoute { path } => {
+                json!({"name": "Not Found", "message": "Not Found", "url": path, "responseData": envelope})
+            }
             _ => json!({"responseData": envelope}),
         };
         json(status, &body)
@@ -88,7 +94,10 @@ impl Problems {
     }
 
     pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
-        let list = self.fields.entry(field).or_insert_with(|| Value::Array(Vec::new()));
+        let list = self
+            .fields
+            .entry(field)
+            .or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(list) = list {
             list.push(Value::String(message.into()));
         }
@@ -96,7 +105,11 @@ impl Problems {
 
     /// Fine, or all that is wrong at once.
     pub(crate) fn finish(self) -> Result<(), CoreError> {
-        if self.fields.is_empty() { Ok(()) } else { Err(CoreError::Invalid(self)) }
+        if self.fields.is_empty() {
+            Ok(())
+        } else {
+            Err(CoreError::Invalid(self))
+        }
     }
 }
 

@@ -21,7 +21,10 @@ pub(crate) enum FormError {
 /// Reads `application/x-www-form-urlencoded`.
 pub(crate) fn parse(body: &[u8]) -> Result<Value, FormError> {
     let mut tree = Tree::default();
-    for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+    for pair in body
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+    {
         let split = pair.iter().position(|byte| *byte == b'=');
         let (key, value) = match split {
             Some(place) => (&pair[..place], &pair[place + 1..]),
@@ -34,7 +37,10 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, FormError> {
 
 /// `+` is a space here, and bytes that are no UTF-8 become replacement characters.
 pub(crate) fn decode(text: &[u8]) -> String {
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
     percent_decode(&spaced).decode_utf8_lossy().into_owned()
 }
 
@@ -59,15 +65,21 @@ impl Tree {
             return Err(FormError::TooDeep);
         }
         let mut node = &mut self.root;
-        let Some((last, parents)) = path.split_last() else { return Ok(()) };
+        let Some((last, parents)) = path.split_last() else {
+            return Ok(());
+        };
         for segment in parents {
             let name = name_in(node, segment);
-            let child = node.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            let child = node
+                .entry(name)
+                .or_insert_with(|| Value::Object(Map::new()));
             if !child.is_object() {
                 // `a=1&a[b]=2`: the later one wins, as in PHP.
                 *child = Value::Object(Map::new());
             }
-            let Value::Object(map) = child else { return Ok(()) };
+            let Value::Object(map) = child else {
+                return Ok(());
+            };
             node = map;
         }
         let name = name_in(node, last);
@@ -82,15 +94,21 @@ impl Tree {
 
 /// `a[b][]` is `a`, `b` and an empty segment. A key whose brackets don't close is one name.
 fn segments(key: &str) -> Vec<&str> {
-    let Some(open) = key.find('[') else { return vec![key] };
+    let Some(open) = key.find('[') else {
+        return vec![key];
+    };
     let (head, mut rest) = key.split_at(open);
     if head.is_empty() {
         return vec![key];
     }
     let mut path = vec![head];
     while !rest.is_empty() {
-        let Some(inner) = rest.strip_prefix('[') else { return vec![key] };
-        let Some(close) = inner.find(']') else { return vec![key] };
+        let Some(inner) = rest.strip_prefix('[') else {
+            return vec![key];
+        };
+        let Some(close) = inner.find(']') else {
+            return vec![key];
+        };
         path.push(&inner[..close]);
         rest = &inner[close + 1..];
     }
@@ -103,18 +121,31 @@ fn name_in(node: &Map<String, Value>, segment: &str) -> String {
         return segment.to_owned();
     }
     let highest = node.keys().filter_map(|key| key.parse::<u64>().ok()).max();
-    highest.map_or(0, |highest| highest.saturating_add(1)).to_string()
+    highest
+        .map_or(0, |highest| highest.saturating_add(1))
+        .to_string()
 }
 
 /// Objects whose keys are 0, 1, 2… become arrays.
 fn arrays(value: Value) -> Value {
-    let Value::Object(map) = value else { return value };
-    let numbered = !map.is_empty() && (0..map.len()).all(|place| map.contains_key(&place.to_string()));
+    let Value::Object(map) = value else {
+        return value;
+    };
+    let numbered =
+        !map.is_empty() && (0..map.len()).all(|place| map.contains_key(&place.to_string()));
     if !numbered {
-        return Value::Object(map.into_iter().map(|(key, value)| (key, arrays(value))).collect());
+        return Value::Object(
+            map.into_iter()
+                .map(|(key, value)| (key, arrays(value)))
+                .collect(),
+        );
     }
     let mut map = map;
-    Value::Array((0..map.len()).filter_map(|place| map.swap_remove(&place.to_string()).map(arrays)).collect())
+    Value::Array(
+        (0..map.len())
+            .filter_map(|place| map.swap_remove(&place.to_string()).map(arrays))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -131,7 +162,9 @@ mod tests {
     #[test]
     fn brackets_make_the_tree_that_json_would() {
         assert_eq!(
-            tree("name=Ann+Ray&ContactNumber[0][public_number]=%2B421900111222&ContactsTag[0][name]=vip&ContactsTag[1][name]=new"),
+            tree(
+                "name=Ann+Ray&ContactNumber[0][public_number]=%2B421900111222&ContactsTag[0][name]=vip&ContactsTag[1][name]=new"
+            ),
             json!({
                 "name": "Ann Ray",
                 "ContactNumber": [{"public_number": "+421900111222"}],
@@ -166,17 +199,26 @@ mod tests {
     fn odd_keys_do_no_harm() {
         assert_eq!(tree(""), json!({}));
         assert_eq!(tree("&&a&=b&"), json!({"a": ""}));
-        assert_eq!(tree("a[=1&a]=2&a[b]c=3&[x]=4"), json!({"a[": "1", "a]": "2", "a[b]c": "3", "[x]": "4"}));
+        assert_eq!(
+            tree("a[=1&a]=2&a[b]c=3&[x]=4"),
+            json!({"a[": "1", "a]": "2", "a[b]c": "3", "[x]": "4"})
+        );
         assert_eq!(tree("a=1&a[b]=2"), json!({"a": {"b": "2"}}));
         assert_eq!(tree("a[b]=2&a=1"), json!({"a": "1"}));
-        assert_eq!(tree("a[18446744073709551615]=x&a[]=y"), json!({"a": {"18446744073709551615": "y"}}));
+        assert_eq!(
+            tree("a[18446744073709551615]=x&a[]=y"),
+            json!({"a": {"18446744073709551615": "y"}})
+        );
     }
 
     #[test]
     fn depth_and_size_have_an_end() {
         let deep = format!("a{}=1", "[b]".repeat(MAX_DEPTH));
         assert_eq!(parse(deep.as_bytes()), Err(FormError::TooDeep));
-        assert_eq!(parse("a=1&".repeat(MAX_PAIRS + 1).as_bytes()), Err(FormError::TooMany));
+        assert_eq!(
+            parse("a=1&".repeat(MAX_PAIRS + 1).as_bytes()),
+            Err(FormError::TooMany)
+        );
     }
 
     proptest! {

@@ -18,13 +18,18 @@ pub(crate) async fn hash(password: String) -> String {
             .expect("the default parameters and a password under 4 GiB are valid")
             .to_string()
     };
-    tokio::task::spawn_blocking(work).await.expect("hashing does not panic")
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("hashing does not panic")
 }
 
 /// RFC 8760: `H(username:realm:password)`.
 pub(crate) fn sip_secrets(username: &str, realm: &str, password: &str) -> SipSecrets {
     let text = format!("{username}:{realm}:{password}");
-    SipSecrets { ha1_md5: hex::encode(Md5::digest(text.as_bytes())), ha1_sha256: hex::encode(Sha256::digest(text.as_bytes())) }
+    SipSecrets {
+        ha1_md5: hex::encode(Md5::digest(text.as_bytes())),
+        ha1_sha256: hex::encode(Sha256::digest(text.as_bytes())),
+    }
 }
 
 #[cfg(test)]

@@ -34,16 +34,25 @@ pub(crate) struct RateLimiter {
 
 impl RateLimiter {
     pub(crate) fn new(limit: u32) -> Self {
-        Self { limit, windows: Mutex::default() }
+        Self {
+            limit,
+            windows: Mutex::default(),
+        }
     }
 
     /// Counts a request. Refused ones are not counted: they would only push the window's end away.
     pub(crate) fn take(&self, tenant: TenantId, now: Timestamp) -> Standing {
         let now = now.as_second();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = windows.entry(tenant).or_insert(Window { since: now, used: 0 });
+        let window = windows.entry(tenant).or_insert(Window {
+            since: now,
+            used: 0,
+        });
         if now >= window.since + WINDOW_SECONDS || now < window.since {
-            *window = Window { since: now, used: 0 };
+            *window = Window {
+                since: now,
+                used: 0,
+            };
         }
         let allowed = self.limit == 0 || window.used < self.limit;
         if allowed {
@@ -59,7 +68,12 @@ impl RateLimiter {
 
     /// What an unknown caller is told: a window that has not begun.
     pub(crate) fn untouched(&self, now: Timestamp) -> Standing {
-        Standing { limit: self.limit, remaining: self.limit, resets_at: now.as_second() + WINDOW_SECONDS, allowed: true }
+        Standing {
+            limit: self.limit,
+            remaining: self.limit,
+            resets_at: now.as_second() + WINDOW_SECONDS,
+            allowed: true,
+        }
     }
 }
 
@@ -69,7 +83,10 @@ impl Standing {
         headers.insert("x-cloudtalkapi-remaining", self.remaining.into());
         headers.insert("x-cloudtalkapi-resettime", self.resets_at.into());
         if !self.allowed {
-            headers.insert(http::header::RETRY_AFTER, (self.resets_at - now.as_second()).max(1).into());
+            headers.insert(
+                http::header::RETRY_AFTER,
+                (self.resets_at - now.as_second()).max(1).into(),
+            );
         }
     }
 }
@@ -86,7 +103,15 @@ mod tests {
     fn a_window_begins_with_the_first_request_and_lasts_a_minute() {
         let limiter = RateLimiter::new(2);
         let first = limiter.take(TenantId(1), at(100));
-        assert_eq!(first, Standing { limit: 2, remaining: 1, resets_at: 160, allowed: true });
+        assert_eq!(
+            first,
+            Standing {
+                limit: 2,
+                remaining: 1,
+                resets_at: 160,
+                allowed: true
+            }
+        );
         assert!(limiter.take(TenantId(1), at(130)).allowed);
         assert!(!limiter.take(TenantId(1), at(159)).allowed);
         assert_eq!(limiter.take(TenantId(1), at(160)).resets_at, 220);
@@ -110,7 +135,9 @@ mod tests {
         let limiter = RateLimiter::new(1);
         limiter.take(TenantId(1), at(100));
         let mut headers = HeaderMap::new();
-        limiter.take(TenantId(1), at(118)).write(&mut headers, at(118));
+        limiter
+            .take(TenantId(1), at(118))
+            .write(&mut headers, at(118));
         assert_eq!(headers["retry-after"], "42");
         assert_eq!(headers["x-cloudtalkapi-remaining"], "0");
     }

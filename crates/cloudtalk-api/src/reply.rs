@@ -9,7 +9,10 @@ use store::directory::{Listed, Page};
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json; charset=UTF-8"),
+    );
     response
 }
 
@@ -34,7 +37,10 @@ pub(crate) fn list<T>(listed: Listed<T>, page: Page, item: impl FnMut(T) -> Valu
 
 /// Something was made. Ids are integers here and strings everywhere else.
 pub(crate) fn created(id: i64) -> Response {
-    json(StatusCode::CREATED, &json!({"responseData": {"status": 201, "data": {"id": id}}}))
+    json(
+        StatusCode::CREATED,
+        &json!({"responseData": {"status": 201, "data": {"id": id}}}),
+    )
 }
 
 /// It is done.

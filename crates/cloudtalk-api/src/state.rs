@@ -76,10 +76,15 @@ pub trait PhoneHooks: Send + Sync {
     fn directory_changed(&self, tenant: TenantId);
 
     /// Sends a text message.
-    async fn send_sms(&self, tenant: TenantId, message: SmsRequest) -> Result<SmsOutcome, PhoneFailed>;
+    async fn send_sms(
+        &self,
+        tenant: TenantId,
+        message: SmsRequest,
+    ) -> Result<SmsOutcome, PhoneFailed>;
 
     /// Where a call's recording lies.
-    async fn recording(&self, tenant: TenantId, call: CallId) -> Result<RecordingFile, PhoneFailed>;
+    async fn recording(&self, tenant: TenantId, call: CallId)
+    -> Result<RecordingFile, PhoneFailed>;
 
     /// Erases a call's recording for good; `false` when there was none.
     async fn erase_recording(&self, tenant: TenantId, call: CallId) -> Result<bool, PhoneFailed>;
@@ -99,6 +104,11 @@ impl CloudTalk {
     #[must_use]
     pub fn new(db: Db, hooks: Arc<dyn PhoneHooks>, config: CloudTalkConfig) -> Self {
         let limiter = Arc::new(RateLimiter::new(config.requests_per_minute));
-        Self { db, hooks, config: Arc::new(config), limiter }
+        Self {
+            db,
+            hooks,
+            config: Arc::new(config),
+            limiter,
+        }
     }
 }

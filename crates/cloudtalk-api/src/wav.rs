@@ -16,15 +16,23 @@ pub(crate) enum Wanted {
 
 /// RFC 9110 §14.2. A header that is not understood, or asks for several ranges, is ignored.
 pub(crate) fn wanted(header: Option<&HeaderValue>, length: u64) -> Wanted {
-    let spec = header.and_then(|value| value.to_str().ok()).and_then(|text| text.trim().strip_prefix("bytes="));
-    let Some((first, last)) = spec.and_then(|spec| spec.trim().split_once('-')) else { return Wanted::All };
+    let spec = header
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.trim().strip_prefix("bytes="));
+    let Some((first, last)) = spec.and_then(|spec| spec.trim().split_once('-')) else {
+        return Wanted::All;
+    };
     let range = match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(length),
         (Ok(first), Err(_)) if last.is_empty() => first..length,
         (Err(_), Ok(count)) if first.is_empty() => length.saturating_sub(count)..length,
         _ => return Wanted::All,
     };
-    if range.is_empty() { Wanted::Impossible } else { Wanted::Part(range) }
+    if range.is_empty() {
+        Wanted::Impossible
+    } else {
+        Wanted::Part(range)
+    }
 }
 
 /// Where the samples of a file lie, and how many channels they are.
@@ -66,7 +74,12 @@ pub(crate) async fn layout(path: &Path) -> std::io::Result<Option<Layout>> {
             b"data" => {
                 let left = length.saturating_sub(at + 8);
                 let data_bytes = if size == 0 || size > left { left } else { size };
-                return Ok(format.map(|(channels, sample_rate)| Layout { channels, sample_rate, data_at: at + 8, data_bytes }));
+                return Ok(format.map(|(channels, sample_rate)| Layout {
+                    channels,
+                    sample_rate,
+                    data_at: at + 8,
+                    data_bytes,
+                }));
             }
             _ => {}
         }
@@ -128,7 +141,13 @@ mod tests {
         assert_eq!(ask("bytes=-10"), Wanted::Part(90..100));
         assert_eq!(ask("bytes=-1000"), Wanted::Part(0..100));
         assert_eq!(ask("bytes=50-1000"), Wanted::Part(50..100));
-        for ignored in ["bytes=0-1,4-5", "bytes=9-1", "lines=0-1", "bytes=a-b", "bytes=-"] {
+        for ignored in [
+            "bytes=0-1,4-5",
+            "bytes=9-1",
+            "lines=0-1",
+            "bytes=a-b",
+            "bytes=-",
+        ] {
             assert_eq!(ask(ignored), Wanted::All, "{ignored}");
         }
         for impossible in ["bytes=100-", "bytes=200-300", "bytes=-0"] {

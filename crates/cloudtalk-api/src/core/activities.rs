@@ -29,7 +29,10 @@ pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
         to: super::calls::bound(context, "date_to", Bound::To, &mut problems),
     };
     problems.finish()?;
-    let activities = context.db().activities(context.tenant, &filter, page).await?;
+    let activities = context
+        .db()
+        .activities(context.tenant, &filter, page)
+        .await?;
     Ok(reply::list(activities, page, |activity| {
         json!({"ContactActivity": {
             "id": activity.id.0.to_string(),
@@ -66,7 +69,10 @@ pub(super) async fn add(asked: Asked<'_>) -> Result<Response, CoreError> {
         external_url: sent.external_url.unwrap_or_default(),
         activity_at: sent.activity_at.unwrap_or(context.now),
     };
-    let id = context.db().add_activity(context.tenant, contact, new, context.now).await?;
+    let id = context
+        .db()
+        .add_activity(context.tenant, contact, new, context.now)
+        .await?;
     Ok(reply::created(id.0))
 }
 
@@ -74,29 +80,46 @@ pub(super) async fn edit(asked: Asked<'_>) -> Result<Response, CoreError> {
     let context = asked.context;
     let mut problems = Problems::default();
     let mut patch = read(&asked, &mut problems);
-    patch.contact = asked.fields.integer("contact_id", &mut problems).flatten().map(ContactId);
+    patch.contact = asked
+        .fields
+        .integer("contact_id", &mut problems)
+        .flatten()
+        .map(ContactId);
     problems.finish()?;
     if let Some(contact) = patch.contact {
         known_contact(context, contact).await?;
     }
-    found(context.db().edit_activity(context.tenant, ActivityId(asked.id), patch).await?)?;
+    found(
+        context
+            .db()
+            .edit_activity(context.tenant, ActivityId(asked.id), patch)
+            .await?,
+    )?;
     Ok(reply::done())
 }
 
 pub(super) async fn delete(asked: Asked<'_>) -> Result<Response, CoreError> {
-    found(asked.context.db().delete_activity(asked.context.tenant, ActivityId(asked.id)).await?)?;
+    found(
+        asked
+            .context
+            .db()
+            .delete_activity(asked.context.tenant, ActivityId(asked.id))
+            .await?,
+    )?;
     Ok(reply::done())
 }
 
 fn read(asked: &Asked<'_>, problems: &mut Problems) -> ActivityPatch {
     let fields = &asked.fields;
-    let kind = fields.not_empty("type", TEXT_LIMIT, problems).and_then(|word| {
-        let kind = ActivityKind::parse(&word);
-        if kind.is_none() && !word.is_empty() {
-            problems.add("type", BAD_TYPE);
-        }
-        kind
-    });
+    let kind = fields
+        .not_empty("type", TEXT_LIMIT, problems)
+        .and_then(|word| {
+            let kind = ActivityKind::parse(&word);
+            if kind.is_none() && !word.is_empty() {
+                problems.add("type", BAD_TYPE);
+            }
+            kind
+        });
     ActivityPatch {
         contact: None,
         kind,

@@ -39,9 +39,18 @@ pub(crate) fn status(state: &CloudTalk, agent: &Agent) -> &'static str {
 }
 
 /// The E.164 of all numbers of a company.
-pub(crate) async fn numbers_of(db: &Db, tenant: TenantId) -> Result<HashMap<NumberId, String>, StoreError> {
-    let numbers = db.numbers(tenant, &NumberFilter::default(), Page::ALL).await?;
-    Ok(numbers.rows.into_iter().map(|number| (number.id, number.e164)).collect())
+pub(crate) async fn numbers_of(
+    db: &Db,
+    tenant: TenantId,
+) -> Result<HashMap<NumberId, String>, StoreError> {
+    let numbers = db
+        .numbers(tenant, &NumberFilter::default(), Page::ALL)
+        .await?;
+    Ok(numbers
+        .rows
+        .into_iter()
+        .map(|number| (number.id, number.e164))
+        .collect())
 }
 
 pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
@@ -55,7 +64,11 @@ pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
     let page = query.page();
     let agents = db.agents(*tenant, &filter, page).await?;
     let numbers = numbers_of(db, *tenant).await?;
-    Ok(reply::list(agents, page, |agent| json!({"Agent": item(&asked.context.state, &agent, &numbers)})))
+    Ok(reply::list(
+        agents,
+        page,
+        |agent| json!({"Agent": item(&asked.context.state, &agent, &numbers)}),
+    ))
 }
 
 fn item(state: &CloudTalk, agent: &Agent, numbers: &HashMap<NumberId, String>) -> Value {
@@ -76,16 +89,32 @@ fn item(state: &CloudTalk, agent: &Agent, numbers: &HashMap<NumberId, String>) -
     })
 }
 
-pub(crate) fn default_number<'a>(agent: &Agent, numbers: &'a HashMap<NumberId, String>) -> Option<&'a str> {
-    agent.default_number.and_then(|id| numbers.get(&id)).map(String::as_str)
+pub(crate) fn default_number<'a>(
+    agent: &Agent,
+    numbers: &'a HashMap<NumberId, String>,
+) -> Option<&'a str> {
+    agent
+        .default_number
+        .and_then(|id| numbers.get(&id))
+        .map(String::as_str)
 }
 
-pub(crate) fn associated_numbers<'a>(agent: &Agent, numbers: &'a HashMap<NumberId, String>) -> Vec<&'a str> {
-    agent.associated_numbers.iter().filter_map(|id| numbers.get(id)).map(String::as_str).collect()
+pub(crate) fn associated_numbers<'a>(
+    agent: &Agent,
+    numbers: &'a HashMap<NumberId, String>,
+) -> Vec<&'a str> {
+    agent
+        .associated_numbers
+        .iter()
+        .filter_map(|id| numbers.get(id))
+        .map(String::as_str)
+        .collect()
 }
 
 pub(super) async fn add(asked: Asked<'_>) -> Result<Response, CoreError> {
-    let Asked { context, fields, .. } = asked;
+    let Asked {
+        context, fields, ..
+    } = asked;
     let (db, tenant) = (context.db(), context.tenant);
     let mut problems = Problems::default();
     let email = fields.email("email", &mut problems);
@@ -127,44 +156,72 @@ pub(super) async fn add(asked: Asked<'_>) -> Result<Response, CoreError> {
 }
 
 /// Finds the extension and the device's name while others may be doing the same.
-async fn insert(context: &Context, mut new: NewAgent, wanted: Option<u16>, secret: &str) -> Result<AgentId, CoreError> {
+async fn insert(
+    context: &Context,
+    mut new: NewAgent,
+    wanted: Option<u16>,
+    secret: &str,
+) -> Result<AgentId, CoreError> {
     let (db, tenant) = (context.db(), context.tenant);
     let realm = &context.state.config.sip_realm;
     let mut in_full = false;
     for _ in 0..8 {
         new.extension = match wanted {
             Some(extension) => extension,
-            None => db.next_free_extension(tenant).await?.ok_or(CoreError::NoSeat)?,
+            None => db
+                .next_free_extension(tenant)
+                .await?
+                .ok_or(CoreError::NoSeat)?,
         };
         // The extension alone, unless another company's agent has it.
-        new.sip_username = if in_full { format!("{tenant}{}", new.extension) } else { new.extension.to_string() };
+        new.sip_username = if in_full {
+            format!("{tenant}{}", new.extension)
+        } else {
+            new.extension.to_string()
+        };
         new.sip = password::sip_secrets(&new.sip_username, realm, secret);
         match db.add_agent(tenant, new.clone(), context.now).await {
             Ok(id) => return Ok(id),
-            Err(StoreError::Duplicate { what: "sip_username" }) => in_full = true,
+            Err(StoreError::Duplicate {
+                what: "sip_username",
+            }) => in_full = true,
             Err(StoreError::Duplicate { what: "extension" }) if wanted.is_none() => {}
             Err(StoreError::Duplicate { what: "extension" }) => {
-                return Err(Problems::one("extension", "Extension has already been used. Please select different one."));
+                return Err(Problems::one(
+                    "extension",
+                    "Extension has already been used. Please select different one.",
+                ));
             }
             Err(error) => return Err(taken_email(error)),
         }
     }
-    Err(CoreError::Store(StoreError::Duplicate { what: "extension" }))
+    Err(CoreError::Store(StoreError::Duplicate {
+        what: "extension",
+    }))
 }
 
 fn taken_email(error: StoreError) -> CoreError {
     match error {
-        StoreError::Duplicate { what: "email" } => {
-            Problems::one("email", "Email has already been used. Please select different one.")
-        }
+        StoreError::Duplicate { what: "email" } => Problems::one(
+            "email",
+            "Email has already been used. Please select different one.",
+        ),
         other => other.into(),
     }
 }
 
 pub(super) async fn edit(asked: Asked<'_>) -> Result<Response, CoreError> {
-    let Asked { context, fields, id } = asked;
+    let Asked {
+        context,
+        fields,
+        id,
+    } = asked;
     let (db, tenant, id) = (context.db(), context.tenant, AgentId(id));
-    if db.agent(tenant, id).await?.is_none_or(|agent| agent.deleted_at.is_some()) {
+    if db
+        .agent(tenant, id)
+        .await?
+        .is_none_or(|agent| agent.deleted_at.is_some())
+    {
         return Err(CoreError::NotFound);
     }
     let mut problems = Problems::default();
@@ -185,14 +242,23 @@ pub(super) async fn edit(asked: Asked<'_>) -> Result<Response, CoreError> {
         default_number: common.default_number,
         ..Default::default()
     };
-    found(db.edit_agent(tenant, id, patch).await.map_err(taken_email)?)?;
+    found(
+        db.edit_agent(tenant, id, patch)
+            .await
+            .map_err(taken_email)?,
+    )?;
     context.state.hooks.directory_changed(tenant);
     Ok(reply::done())
 }
 
 pub(super) async fn delete(asked: Asked<'_>) -> Result<Response, CoreError> {
     let context = asked.context;
-    found(context.db().delete_agent(context.tenant, AgentId(asked.id), context.now).await?)?;
+    found(
+        context
+            .db()
+            .delete_agent(context.tenant, AgentId(asked.id), context.now)
+            .await?,
+    )?;
     context.state.hooks.directory_changed(context.tenant);
     Ok(reply::done())
 }
@@ -204,8 +270,14 @@ struct Common {
     default_number: Option<Option<NumberId>>,
 }
 
-async fn common(context: &Context, fields: &Fields, problems: &mut Problems) -> Result<Common, CoreError> {
-    let default_number = fields.integer("call_number_id", problems).map(|id| id.map(NumberId));
+async fn common(
+    context: &Context,
+    fields: &Fields,
+    problems: &mut Problems,
+) -> Result<Common, CoreError> {
+    let default_number = fields
+        .integer("call_number_id", problems)
+        .map(|id| id.map(NumberId));
     if let Some(Some(number)) = default_number
         && context.db().number(context.tenant, number).await?.is_none()
     {
@@ -218,13 +290,30 @@ async fn common(context: &Context, fields: &Fields, problems: &mut Problems) -> 
     })
 }
 
-fn bounded(fields: &Fields, name: &str, bounds: std::ops::RangeInclusive<u16>, problems: &mut Problems) -> Option<Option<u16>> {
+fn bounded(
+    fields: &Fields,
+    name: &str,
+    bounds: std::ops::RangeInclusive<u16>,
+    problems: &mut Problems,
+) -> Option<Option<u16>> {
     let value = fields.integer(name, problems)?;
-    let Some(value) = value else { return Some(None) };
-    match u16::try_from(value).ok().filter(|value| bounds.contains(value)) {
+    let Some(value) = value else {
+        return Some(None);
+    };
+    match u16::try_from(value)
+        .ok()
+        .filter(|value| bounds.contains(value))
+    {
         Some(value) => Some(Some(value)),
         None => {
-            problems.add(name, format!("Please supply a number from {} to {}.", bounds.start(), bounds.end()));
+            problems.add(
+                name,
+                format!(
+                    "Please supply a number from {} to {}.",
+                    bounds.start(),
+                    bounds.end()
+                ),
+            );
             None
         }
     }

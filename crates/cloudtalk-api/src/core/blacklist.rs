@@ -20,11 +20,16 @@ pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
     let page = query.page();
     let filter = BlacklistFilter {
         id: query.id("id").map(BlacklistId),
-        country_code: query.get("country_code").map(|code| code.trim_start_matches('+').to_owned()),
+        country_code: query
+            .get("country_code")
+            .map(|code| code.trim_start_matches('+').to_owned()),
         kind: query.get("type").map(str::to_owned),
         number: query.number("public_number"),
     };
-    let entries = context.db().blacklist(context.tenant, &filter, page).await?;
+    let entries = context
+        .db()
+        .blacklist(context.tenant, &filter, page)
+        .await?;
     Ok(reply::list(entries, page, |entry| {
         json!({"Blacklist": {
             "id": entry.id.0.to_string(),
@@ -39,20 +44,39 @@ pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
 pub(super) async fn add(asked: Asked<'_>) -> Result<Response, CoreError> {
     let (kind, number) = read(&asked)?;
     let context = asked.context;
-    let id = context.db().add_blacklisted(context.tenant, kind, &number, context.now).await.map_err(taken)?;
+    let id = context
+        .db()
+        .add_blacklisted(context.tenant, kind, &number, context.now)
+        .await
+        .map_err(taken)?;
     Ok(reply::created(id.0))
 }
 
 pub(super) async fn edit(asked: Asked<'_>) -> Result<Response, CoreError> {
     let (kind, number) = read(&asked)?;
     let context = asked.context;
-    let changed = context.db().edit_blacklisted(context.tenant, BlacklistId(asked.id), kind, &number, context.now).await;
+    let changed = context
+        .db()
+        .edit_blacklisted(
+            context.tenant,
+            BlacklistId(asked.id),
+            kind,
+            &number,
+            context.now,
+        )
+        .await;
     found(changed.map_err(taken)?)?;
     Ok(reply::done())
 }
 
 pub(super) async fn delete(asked: Asked<'_>) -> Result<Response, CoreError> {
-    found(asked.context.db().delete_blacklisted(asked.context.tenant, BlacklistId(asked.id)).await?)?;
+    found(
+        asked
+            .context
+            .db()
+            .delete_blacklisted(asked.context.tenant, BlacklistId(asked.id))
+            .await?,
+    )?;
     Ok(reply::done())
 }
 
@@ -75,9 +99,10 @@ fn read(asked: &Asked<'_>) -> Result<(BlacklistKind, PhoneNumber), CoreError> {
 
 fn taken(error: StoreError) -> CoreError {
     match error {
-        StoreError::Duplicate { .. } => {
-            Problems::one("public_number", "Number has already been used. Please select different one.")
-        }
+        StoreError::Duplicate { .. } => Problems::one(
+            "public_number",
+            "Number has already been used. Please select different one.",
+        ),
         other => other.into(),
     }
 }

@@ -20,10 +20,18 @@ pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
     let context = asked.context;
     let page = context.query.page();
     let query = query(context).await?;
-    let found = context.db().calls(context.tenant, &query, page.limit, page.number).await?;
+    let found = context
+        .db()
+        .calls(context.tenant, &query, page.limit, page.number)
+        .await?;
     let around = Surroundings::of(&context.state, context.tenant, &found.calls).await?;
-    let listed = Listed { rows: found.calls, total: found.total };
-    Ok(reply::list(listed, page, |call| item(context, &call, &around)))
+    let listed = Listed {
+        rows: found.calls,
+        total: found.total,
+    };
+    Ok(reply::list(listed, page, |call| {
+        item(context, &call, &around)
+    }))
 }
 
 async fn query(context: &Context) -> Result<CallQuery, CoreError> {
@@ -73,15 +81,37 @@ async fn query(context: &Context) -> Result<CallQuery, CoreError> {
 async fn agent(context: &Context) -> Result<Option<AgentId>, CoreError> {
     const NOBODY: AgentId = AgentId(-1);
     let by_id = context.query.id("user_id").map(AgentId);
-    let Some(extension) = context.query.get("agent_extension") else { return Ok(by_id) };
-    let Ok(extension) = extension.parse() else { return Ok(Some(NOBODY)) };
-    let filter = AgentFilter { extension: Some(extension), ..Default::default() };
-    let holder = context.db().agents(context.tenant, &filter, Page::ALL).await?.rows.pop().map_or(NOBODY, |agent| agent.id);
-    Ok(Some(if by_id.is_none_or(|id| id == holder) { holder } else { NOBODY }))
+    let Some(extension) = context.query.get("agent_extension") else {
+        return Ok(by_id);
+    };
+    let Ok(extension) = extension.parse() else {
+        return Ok(Some(NOBODY));
+    };
+    let filter = AgentFilter {
+        extension: Some(extension),
+        ..Default::default()
+    };
+    let holder = context
+        .db()
+        .agents(context.tenant, &filter, Page::ALL)
+        .await?
+        .rows
+        .pop()
+        .map_or(NOBODY, |agent| agent.id);
+    Ok(Some(if by_id.is_none_or(|id| id == holder) {
+        holder
+    } else {
+        NOBODY
+    }))
 }
 
 /// One end of a range of time, in company time unless it says otherwise.
-pub(super) fn bound(context: &Context, name: &str, bound: Bound, problems: &mut Problems) -> Option<Timestamp> {
+pub(super) fn bound(
+    context: &Context,
+    name: &str,
+    bound: Bound,
+    problems: &mut Problems,
+) -> Option<Timestamp> {
     let text = context.query.get(name)?;
     let at = dates::parse(text, &context.zone, bound);
     if at.is_none() {

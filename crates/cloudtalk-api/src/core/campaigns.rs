@@ -12,16 +12,32 @@ use crate::{error::CoreError, reply};
 pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
     let context = asked.context;
     let (db, tenant, page) = (context.db(), context.tenant, context.query.page());
-    let campaigns = db.campaigns(tenant, context.query.id("id").map(CampaignId), page).await?;
+    let campaigns = db
+        .campaigns(tenant, context.query.id("id").map(CampaignId), page)
+        .await?;
     let tags = db.tags(tenant, None, Page::ALL).await?.rows;
-    let agents = db.agents(tenant, &AgentFilter::default(), Page::ALL).await?.rows;
-    let groups = db.groups(tenant, &GroupFilter::default(), Page::ALL).await?.rows;
+    let agents = db
+        .agents(tenant, &AgentFilter::default(), Page::ALL)
+        .await?
+        .rows;
+    let groups = db
+        .groups(tenant, &GroupFilter::default(), Page::ALL)
+        .await?
+        .rows;
     let names = Names {
         tags: tags.into_iter().map(|tag| (tag.id.0, tag.name)).collect(),
-        agents: agents.into_iter().map(|agent| (agent.id.0, agent.full_name())).collect(),
-        groups: groups.into_iter().map(|group| (group.id.0, group.internal_name)).collect(),
+        agents: agents
+            .into_iter()
+            .map(|agent| (agent.id.0, agent.full_name()))
+            .collect(),
+        groups: groups
+            .into_iter()
+            .map(|group| (group.id.0, group.internal_name))
+            .collect(),
     };
-    Ok(reply::list(campaigns, page, |campaign| item(&campaign, &names)))
+    Ok(reply::list(campaigns, page, |campaign| {
+        item(&campaign, &names)
+    }))
 }
 
 struct Names {
@@ -32,10 +48,16 @@ struct Names {
 
 fn item(campaign: &Campaign, names: &Names) -> Value {
     let settings = &campaign.settings;
-    let named = |ids: &mut dyn Iterator<Item = i64>, of: &HashMap<i64, String>, key: &str| -> Vec<Value> {
-        ids.filter_map(|id| Some(json!({"id": id.to_string(), key: of.get(&id)?}))).collect()
-    };
-    let tags = named(&mut campaign.tags.iter().map(|id| id.0), &names.tags, "name");
+    let named =
+        |ids: &mut dyn Iterator<Item = i64>, of: &HashMap<i64, String>, key: &str| -> Vec<Value> {
+            ids.filter_map(|id| Some(json!({"id": id.to_string(), key: of.get(&id)?})))
+                .collect()
+        };
+    let tags = named(
+        &mut campaign.tags.iter().map(|id| id.0),
+        &names.tags,
+        "name",
+    );
     let buttons: Vec<Value> = campaign
         .buttons
         .iter()
@@ -73,6 +95,12 @@ fn item(campaign: &Campaign, names: &Names) -> Value {
 }
 
 pub(super) async fn delete(asked: Asked<'_>) -> Result<Response, CoreError> {
-    found(asked.context.db().delete_campaign(asked.context.tenant, CampaignId(asked.id)).await?)?;
+    found(
+        asked
+            .context
+            .db()
+            .delete_campaign(asked.context.tenant, CampaignId(asked.id))
+            .await?,
+    )?;
     Ok(reply::done())
 }

@@ -62,7 +62,11 @@ pub(super) async fn fixed(
     if let Some(id) = fields.integer("favorite_agent", problems) {
         let id = id.map(AgentId);
         if let Some(id) = id
-            && context.db().agent(context.tenant, id).await?.is_none_or(|agent| agent.deleted_at.is_some())
+            && context
+                .db()
+                .agent(context.tenant, id)
+                .await?
+                .is_none_or(|agent| agent.deleted_at.is_some())
         {
             problems.add("favorite_agent", UNKNOWN);
         }
@@ -72,18 +76,37 @@ pub(super) async fn fixed(
 }
 
 /// The sets of a body. A set is all or nothing: one bad item and nothing is stored.
-pub(super) async fn sets(context: &Context, fields: &Fields, problems: &mut Problems) -> Result<Sets, CoreError> {
-    let numbers = fields.objects("ContactNumber", problems).map(|items| numbers(&items, problems));
-    let emails = fields.objects("ContactEmail", problems).map(|items| emails(&items, problems));
+pub(super) async fn sets(
+    context: &Context,
+    fields: &Fields,
+    problems: &mut Problems,
+) -> Result<Sets, CoreError> {
+    let numbers = fields
+        .objects("ContactNumber", problems)
+        .map(|items| numbers(&items, problems));
+    let emails = fields
+        .objects("ContactEmail", problems)
+        .map(|items| emails(&items, problems));
     let tags = fields.objects("ContactsTag", problems).map(|items| {
-        items.iter().map(|item| item.required("name", tags::NAME_LIMIT, problems)).collect()
+        items
+            .iter()
+            .map(|item| item.required("name", tags::NAME_LIMIT, problems))
+            .collect()
     });
     let attributes = match fields.objects("ContactAttribute", problems) {
         Some(items) => Some(attributes(context, &items, problems).await?),
         None => None,
     };
-    let urls = fields.objects("ExternalUrl", problems).map(|items| urls(&items, problems));
-    Ok(Sets { numbers, emails, tags, attributes, urls })
+    let urls = fields
+        .objects("ExternalUrl", problems)
+        .map(|items| urls(&items, problems));
+    Ok(Sets {
+        numbers,
+        emails,
+        tags,
+        attributes,
+        urls,
+    })
 }
 
 fn numbers(items: &[Fields], problems: &mut Problems) -> Vec<PhoneNumber> {
@@ -112,12 +135,25 @@ fn emails(items: &[Fields], problems: &mut Problems) -> Vec<String> {
 }
 
 /// The document says `attribute_id`, the PHP client's comments say `id`. An empty value is no value.
-async fn attributes(context: &Context, items: &[Fields], problems: &mut Problems) -> Result<Vec<(AttributeId, String)>, CoreError> {
-    let known: HashSet<AttributeId> =
-        context.db().attributes(context.tenant).await?.into_iter().map(|attribute| attribute.id).collect();
+async fn attributes(
+    context: &Context,
+    items: &[Fields],
+    problems: &mut Problems,
+) -> Result<Vec<(AttributeId, String)>, CoreError> {
+    let known: HashSet<AttributeId> = context
+        .db()
+        .attributes(context.tenant)
+        .await?
+        .into_iter()
+        .map(|attribute| attribute.id)
+        .collect();
     let mut values = Vec::new();
     for item in items {
-        let name = if item.has("attribute_id") { "attribute_id" } else { "id" };
+        let name = if item.has("attribute_id") {
+            "attribute_id"
+        } else {
+            "id"
+        };
         let Some(id) = item.integer(name, problems).flatten().map(AttributeId) else {
             problems.add("attribute_id", REQUIRED);
             continue;

@@ -51,16 +51,40 @@ fn item(contact: &Contact) -> Value {
 
 pub(super) async fn show(asked: Asked<'_>) -> Result<Response, CoreError> {
     let context = asked.context;
-    let contact = context.db().contact(context.tenant, ContactId(asked.id)).await?.ok_or(CoreError::NotFound)?;
+    let contact = context
+        .db()
+        .contact(context.tenant, ContactId(asked.id))
+        .await?
+        .ok_or(CoreError::NotFound)?;
     Ok(reply::data(whole(context, &contact)))
 }
 
 fn whole(context: &Context, contact: &Contact) -> Value {
     let id = contact.id.to_string();
-    let ContactFields { name, title, company, industry, website, address, city, zip, state, country_id, favorite_agent, kind } =
-        &contact.fields;
-    let tags: Vec<Value> = contact.tags.iter().map(|tag| json!({"name": tag.name})).collect();
-    let urls: Vec<Value> = contact.urls.iter().map(|url| json!({"name": url.name, "url": url.url})).collect();
+    let ContactFields {
+        name,
+        title,
+        company,
+        industry,
+        website,
+        address,
+        city,
+        zip,
+        state,
+        country_id,
+        favorite_agent,
+        kind,
+    } = &contact.fields;
+    let tags: Vec<Value> = contact
+        .tags
+        .iter()
+        .map(|tag| json!({"name": tag.name}))
+        .collect();
+    let urls: Vec<Value> = contact
+        .urls
+        .iter()
+        .map(|url| json!({"name": url.name, "url": url.url}))
+        .collect();
     let attributes: Vec<Value> = contact
         .attributes
         .iter()
@@ -95,7 +119,9 @@ fn whole(context: &Context, contact: &Contact) -> Value {
 }
 
 pub(super) async fn add(asked: Asked<'_>) -> Result<Response, CoreError> {
-    let Asked { context, fields, .. } = asked;
+    let Asked {
+        context, fields, ..
+    } = asked;
     let mut problems = Problems::default();
     if !fields.has("name") {
         problems.add("name", REQUIRED);
@@ -112,14 +138,25 @@ pub(super) async fn add(asked: Asked<'_>) -> Result<Response, CoreError> {
         attributes: sets.attributes.unwrap_or_default(),
         urls: sets.urls.unwrap_or_default(),
     };
-    let id = context.db().add_contact(context.tenant, new, context.now).await?;
+    let id = context
+        .db()
+        .add_contact(context.tenant, new, context.now)
+        .await?;
     Ok(reply::created(id.0))
 }
 
 pub(super) async fn edit(asked: Asked<'_>) -> Result<Response, CoreError> {
-    let Asked { context, fields, id } = asked;
+    let Asked {
+        context,
+        fields,
+        id,
+    } = asked;
     let (db, tenant, id) = (context.db(), context.tenant, ContactId(id));
-    let mut own = db.contact(tenant, id).await?.ok_or(CoreError::NotFound)?.fields;
+    let mut own = db
+        .contact(tenant, id)
+        .await?
+        .ok_or(CoreError::NotFound)?
+        .fields;
     let mut problems = Problems::default();
     fixed(context, &fields, &mut own, &mut problems).await?;
     let sets = sets(context, &fields, &mut problems).await?;
@@ -137,15 +174,19 @@ pub(super) async fn edit(asked: Asked<'_>) -> Result<Response, CoreError> {
 }
 
 pub(super) async fn delete(asked: Asked<'_>) -> Result<Response, CoreError> {
-    found(asked.context.db().delete_contact(asked.context.tenant, ContactId(asked.id)).await?)?;
+    found(
+        asked
+            .context
+            .db()
+            .delete_contact(asked.context.tenant, ContactId(asked.id))
+            .await?,
+    )?;
     Ok(reply::done())
 }
 
 pub(super) async fn attributes(asked: Asked<'_>) -> Result<Response, CoreError> {
     let attributes = asked.context.db().attributes(asked.context.tenant).await?;
-    let item = |attribute: &store::directory::Attribute| {
-        json!({"ContactAttribute": {"id": attribute.id.0.to_string(), "title": attribute.title}})
-    };
+    let item = |attribute: &store::directory::Attribute| json!({"ContactAttribute": {"id": attribute.id.0.to_string(), "title": attribute.title}});
     Ok(reply::data(attributes.iter().map(item).collect()))
 }
 
@@ -154,7 +195,11 @@ pub(super) async fn add_tags(asked: Asked<'_>) -> Result<Response, CoreError> {
     let names = names(&asked, Vec::new());
     // Of two mistakes the contact's comes first: only then the tags are his.
     let id = super::notes::known_contact(context, ContactId(asked.id)).await?;
-    let tags = context.db().add_tags_to_contact(context.tenant, id, &names?, context.now).await?.ok_or(CoreError::NotFound)?;
+    let tags = context
+        .db()
+        .add_tags_to_contact(context.tenant, id, &names?, context.now)
+        .await?
+        .ok_or(CoreError::NotFound)?;
     // The spelling is part of the contract.
     Ok(tagged("Tags were sucessfully added.", &tags, id))
 }
@@ -163,21 +208,47 @@ pub(super) async fn remove_tags(asked: Asked<'_>) -> Result<Response, CoreError>
     let context = asked.context;
     let names = names(&asked, context.query.names("tags"));
     let id = super::notes::known_contact(context, ContactId(asked.id)).await?;
-    let removed = context.db().remove_tags_from_contact(context.tenant, id, &names?, context.now).await?;
-    Ok(tagged("Tags were successfully removed.", &removed.ok_or(CoreError::NotFound)?, id))
+    let removed = context
+        .db()
+        .remove_tags_from_contact(context.tenant, id, &names?, context.now)
+        .await?;
+    Ok(tagged(
+        "Tags were successfully removed.",
+        &removed.ok_or(CoreError::NotFound)?,
+        id,
+    ))
 }
 
 /// Tag names of the body, else those given instead.
 fn names(asked: &Asked<'_>, otherwise: Vec<String>) -> Result<Vec<String>, CoreError> {
-    let names = if asked.fields.has("tags") { asked.fields.names("tags") } else { Some(otherwise) };
+    let names = if asked.fields.has("tags") {
+        asked.fields.names("tags")
+    } else {
+        Some(otherwise)
+    };
     match names {
-        Some(names) if !names.is_empty() && names.iter().all(|name| name.chars().count() <= tags::NAME_LIMIT) => Ok(names),
-        Some(names) if !names.is_empty() => Err(Problems::one("tags", crate::error::too_long(tags::NAME_LIMIT))),
+        Some(names)
+            if !names.is_empty()
+                && names
+                    .iter()
+                    .all(|name| name.chars().count() <= tags::NAME_LIMIT) =>
+        {
+            Ok(names)
+        }
+        Some(names) if !names.is_empty() => Err(Problems::one(
+            "tags",
+            crate::error::too_long(tags::NAME_LIMIT),
+        )),
         _ => Err(Problems::one("tags", REQUIRED)),
     }
 }
 
 fn tagged(message: &str, tags: &[Tag], contact: ContactId) -> Response {
-    let tags: Vec<Value> = tags.iter().map(|tag| json!({"id": tag.id.to_string(), "name": tag.name})).collect();
-    reply::data(json!({"status": 200, "message": message, "data": {"tags": tags, "contact_id": contact.to_string()}}))
+    let tags: Vec<Value> = tags
+        .iter()
+        .map(|tag| json!({"id": tag.id.to_string(), "name": tag.name}))
+        .collect();
+    reply::data(
+        json!({"status": 200, "message": message, "data": {"tags": tags, "contact_id": contact.to_string()}}),
+    )
 }

@@ -8,11 +8,20 @@ use super::Asked;
 use crate::{SmsOutcome, SmsRequest, error::CoreError, reply};
 
 pub(super) async fn send(asked: Asked<'_>) -> Result<Response, CoreError> {
-    let Asked { context, fields, .. } = asked;
+    let Asked {
+        context, fields, ..
+    } = asked;
     let text_of = |name: &str| fields.text(name).unwrap_or_default();
-    let (sender, recipient, message) = (text_of("sender"), text_of("recipient"), text_of("message"));
-    let has_media = fields.has_files || ["images", "images_by_url", "file", "file_by_url"].iter().any(|name| fields.says_something(name));
-    if sender.trim().is_empty() || recipient.trim().is_empty() || message.trim().is_empty() && !has_media {
+    let (sender, recipient, message) =
+        (text_of("sender"), text_of("recipient"), text_of("message"));
+    let has_media = fields.has_files
+        || ["images", "images_by_url", "file", "file_by_url"]
+            .iter()
+            .any(|name| fields.says_something(name));
+    if sender.trim().is_empty()
+        || recipient.trim().is_empty()
+        || message.trim().is_empty() && !has_media
+    {
         return Err(CoreError::BadRequest);
     }
     // Pictures and WhatsApp need a carrier that has them: a feature that is not enabled.
@@ -27,8 +36,17 @@ pub(super) async fn send(asked: Asked<'_>) -> Result<Response, CoreError> {
         .filter(|code| !code.is_empty())
         .or_else(|| recipient.calling_code().map(|code| code.to_string()))
         .unwrap_or_default();
-    let request = SmsRequest { sender: sender.clone(), recipient: recipient.clone(), text: message.clone() };
-    match context.state.hooks.send_sms(context.tenant, request).await? {
+    let request = SmsRequest {
+        sender: sender.clone(),
+        recipient: recipient.clone(),
+        text: message.clone(),
+    };
+    match context
+        .state
+        .hooks
+        .send_sms(context.tenant, request)
+        .await?
+    {
         SmsOutcome::Accepted => Ok(reply::data(json!({"success": true, "data": {
             "recipient": recipient.as_str(),
             "message": message,

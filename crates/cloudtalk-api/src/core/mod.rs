@@ -101,7 +101,9 @@ pub(crate) fn find(path: &str) -> Option<(Operation, Option<String>)> {
         match pattern.strip_suffix("{}") {
             None if *pattern == path => return Some((*operation, None)),
             Some(prefix) => match path.strip_prefix(prefix) {
-                Some(id) if !id.is_empty() && !id.contains('/') => return Some((*operation, Some(id.to_owned()))),
+                Some(id) if !id.is_empty() && !id.contains('/') => {
+                    return Some((*operation, Some(id.to_owned())));
+                }
                 _ => {}
             },
             None => {}
@@ -120,12 +122,18 @@ async fn countries_index(_: Asked<'_>) -> Result<Response, CoreError> {
             "calling_code": country.calling_code,
         }})
     };
-    Ok(reply::data(Value::Array(COUNTRIES.iter().map(country).collect())))
+    Ok(reply::data(Value::Array(
+        COUNTRIES.iter().map(country).collect(),
+    )))
 }
 
 /// A change that found nothing to change.
 fn found(changed: bool) -> Result<(), CoreError> {
-    if changed { Ok(()) } else { Err(CoreError::NotFound) }
+    if changed {
+        Ok(())
+    } else {
+        Err(CoreError::NotFound)
+    }
 }
 
 #[cfg(test)]
@@ -134,10 +142,27 @@ mod tests {
 
     #[test]
     fn paths_are_matched_to_the_letter() {
-        assert_eq!(find("/api/agents/index.json"), Some((Operation::AgentsIndex, None)));
-        assert_eq!(find("/api/contacts/addTags/7.json"), Some((Operation::ContactsAddTags, Some("7".into()))));
-        assert_eq!(find("/api/agents/edit/x.json"), Some((Operation::AgentsEdit, Some("x".into()))));
-        for unknown in ["/api/agents/index", "/api/agents/index.json/", "/api/agents/edit/.json", "/api/agents/edit/1/2.json", "/api/Agents/index.json", "/api/.json", "/agents/index.json"] {
+        assert_eq!(
+            find("/api/agents/index.json"),
+            Some((Operation::AgentsIndex, None))
+        );
+        assert_eq!(
+            find("/api/contacts/addTags/7.json"),
+            Some((Operation::ContactsAddTags, Some("7".into())))
+        );
+        assert_eq!(
+            find("/api/agents/edit/x.json"),
+            Some((Operation::AgentsEdit, Some("x".into())))
+        );
+        for unknown in [
+            "/api/agents/index",
+            "/api/agents/index.json/",
+            "/api/agents/edit/.json",
+            "/api/agents/edit/1/2.json",
+            "/api/Agents/index.json",
+            "/api/.json",
+            "/agents/index.json",
+        ] {
             assert_eq!(find(unknown), None, "{unknown}");
         }
     }

@@ -19,10 +19,16 @@ pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
     let page = query.page();
     let filter = NumberFilter {
         id: query.id("id").map(NumberId),
-        country_code: query.get("country_code").map(|code| code.trim_start_matches('+').to_owned()),
-        area_code: query.get("area_code").map(|code| code.trim_start_matches('0').to_owned()),
+        country_code: query
+            .get("country_code")
+            .map(|code| code.trim_start_matches('+').to_owned()),
+        area_code: query
+            .get("area_code")
+            .map(|code| code.trim_start_matches('0').to_owned()),
         connected_to: query.id("connected_to"),
-        is_free: query.get("is_free").map(|flag| matches!(flag, "1" | "true")),
+        is_free: query
+            .get("is_free")
+            .map(|flag| matches!(flag, "1" | "true")),
     };
     let numbers = asked.context.db().numbers(*tenant, &filter, page).await?;
     Ok(reply::list(numbers, page, |number| {
@@ -41,32 +47,60 @@ pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
 }
 
 pub(super) async fn edit(asked: Asked<'_>) -> Result<Response, CoreError> {
-    let Asked { context, fields, id } = &asked;
-    let number = context.db().number(context.tenant, NumberId(*id)).await?.ok_or(CoreError::NotFound)?;
+    let Asked {
+        context,
+        fields,
+        id,
+    } = &asked;
+    let number = context
+        .db()
+        .number(context.tenant, NumberId(*id))
+        .await?
+        .ok_or(CoreError::NotFound)?;
     let mut problems = Problems::default();
     let internal_name = fields.limited("internal_name", NAME_LIMIT, &mut problems);
     let route = route(&asked, &number, &mut problems).await?;
     problems.finish()?;
-    let patch = NumberPatch { internal_name, route: route.map(Some), ..Default::default() };
-    found(context.db().edit_number(context.tenant, number.id, patch).await?)?;
+    let patch = NumberPatch {
+        internal_name,
+        route: route.map(Some),
+        ..Default::default()
+    };
+    found(
+        context
+            .db()
+            .edit_number(context.tenant, number.id, patch)
+            .await?,
+    )?;
     context.state.hooks.directory_changed(context.tenant);
     Ok(reply::done())
 }
 
 /// Kind and target may come alone: the other half stays as it is.
-async fn route(asked: &Asked<'_>, number: &Number, problems: &mut Problems) -> Result<Option<Route>, CoreError> {
+async fn route(
+    asked: &Asked<'_>,
+    number: &Number,
+    problems: &mut Problems,
+) -> Result<Option<Route>, CoreError> {
     let fields = &asked.fields;
-    let kind = fields.text("connected_to").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let kind = fields
+        .text("connected_to")
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty());
     let source = fields.integer("source_id", problems).flatten();
     let former = number.route.map(Route::code);
     if kind.is_none() && source.is_none() {
         return Ok(None);
     }
-    let Some(kind) = kind.map_or(former.map(|(code, _)| i64::from(code)), |text| Some(text.parse().unwrap_or(-1))) else {
+    let Some(kind) = kind.map_or(former.map(|(code, _)| i64::from(code)), |text| {
+        Some(text.parse().unwrap_or(-1))
+    }) else {
         problems.add("connected_to", REQUIRED);
         return Ok(None);
     };
-    let kept = former.filter(|(code, _)| i64::from(*code) == kind).map(|(_, source)| source);
+    let kept = former
+        .filter(|(code, _)| i64::from(*code) == kind)
+        .map(|(_, source)| source);
     let Some(route) = Route::from_code(kind, source.or(kept).unwrap_or_default()) else {
         problems.add("type", BAD_TYPE);
         return Ok(None);
@@ -82,7 +116,10 @@ async fn exists(context: &Context, route: Route) -> Result<bool, CoreError> {
     let (db, tenant) = (context.db(), context.tenant);
     Ok(match route {
         Route::Group(id) => db.group(tenant, id).await?.is_some(),
-        Route::Agent(id) => db.agent(tenant, id).await?.is_some_and(|agent| agent.deleted_at.is_none()),
+        Route::Agent(id) => db
+            .agent(tenant, id)
+            .await?
+            .is_some_and(|agent| agent.deleted_at.is_none()),
         Route::Flow(id) => db.flow(tenant, id).await?.is_some(),
         Route::Conference(_) | Route::Fax(_) => false,
     })
@@ -90,8 +127,16 @@ async fn exists(context: &Context, route: Route) -> Result<bool, CoreError> {
 
 pub(super) async fn clear(asked: Asked<'_>) -> Result<Response, CoreError> {
     let context = asked.context;
-    let patch = NumberPatch { route: Some(None), ..Default::default() };
-    found(context.db().edit_number(context.tenant, NumberId(asked.id), patch).await?)?;
+    let patch = NumberPatch {
+        route: Some(None),
+        ..Default::default()
+    };
+    found(
+        context
+            .db()
+            .edit_number(context.tenant, NumberId(asked.id), patch)
+            .await?,
+    )?;
     context.state.hooks.directory_changed(context.tenant);
     Ok(reply::done())
 }

@@ -16,24 +16,50 @@ pub(super) const NAME_LIMIT: usize = 1000;
 pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
     let query = &asked.context.query;
     let page = query.page();
-    let tags = asked.context.db().tags(asked.context.tenant, query.id("id").map(TagId), page).await?;
-    Ok(reply::list(tags, page, |tag| json!({"Tag": {"id": tag.id.to_string(), "name": tag.name}})))
+    let tags = asked
+        .context
+        .db()
+        .tags(asked.context.tenant, query.id("id").map(TagId), page)
+        .await?;
+    Ok(reply::list(
+        tags,
+        page,
+        |tag| json!({"Tag": {"id": tag.id.to_string(), "name": tag.name}}),
+    ))
 }
 
 pub(super) async fn add(asked: Asked<'_>) -> Result<Response, CoreError> {
     let name = name(&asked)?;
-    let id = asked.context.db().add_tag(asked.context.tenant, &name).await.map_err(taken)?;
+    let id = asked
+        .context
+        .db()
+        .add_tag(asked.context.tenant, &name)
+        .await
+        .map_err(taken)?;
     Ok(reply::created(id.0))
 }
 
 pub(super) async fn edit(asked: Asked<'_>) -> Result<Response, CoreError> {
     let name = name(&asked)?;
-    found(asked.context.db().edit_tag(asked.context.tenant, TagId(asked.id), &name).await.map_err(taken)?)?;
+    found(
+        asked
+            .context
+            .db()
+            .edit_tag(asked.context.tenant, TagId(asked.id), &name)
+            .await
+            .map_err(taken)?,
+    )?;
     Ok(reply::done())
 }
 
 pub(super) async fn delete(asked: Asked<'_>) -> Result<Response, CoreError> {
-    found(asked.context.db().delete_tag(asked.context.tenant, TagId(asked.id)).await?)?;
+    found(
+        asked
+            .context
+            .db()
+            .delete_tag(asked.context.tenant, TagId(asked.id))
+            .await?,
+    )?;
     Ok(reply::done())
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use axum::{Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use cloudtalk_api::{CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome, SmsRequest, router};
+use cloudtalk_api::{
+    CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome, SmsRequest,
+    router,
+};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use model::{AgentId, CallId, RingStrategy, TenantId};
 use serde_json::Value;
@@ -42,7 +45,9 @@ impl PhoneHooks for Phone {
 
     async fn send_sms(&self, _: TenantId, message: SmsRequest) -> Result<SmsOutcome, PhoneFailed> {
         let outcome = match message.sender.as_str() {
-            "+421200000001" if message.recipient.as_str() == "+421900000000" => SmsOutcome::Refused("Unknown number".into()),
+            "+421200000001" if message.recipient.as_str() == "+421900000000" => {
+                SmsOutcome::Refused("Unknown number".into())
+            }
             "+421200000001" => SmsOutcome::Accepted,
             _ => SmsOutcome::SenderNotAllowed,
         };
@@ -52,7 +57,11 @@ impl PhoneHooks for Phone {
 
     async fn recording(&self, _: TenantId, call: CallId) -> Result<RecordingFile, PhoneFailed> {
         let path = self.recordings.join(format!("{call}.wav"));
-        Ok(if path.exists() { RecordingFile::File(path) } else { RecordingFile::Erased })
+        Ok(if path.exists() {
+            RecordingFile::File(path)
+        } else {
+            RecordingFile::Erased
+        })
     }
 
     async fn erase_recording(&self, _: TenantId, call: CallId) -> Result<bool, PhoneFailed> {
@@ -90,35 +99,88 @@ impl App {
         let dir = tempfile::tempdir().expect("temp dir");
         let db = Db::open_file(&dir.path().join("t.db")).await.expect("open");
         let (ledger, _) = Ledger::start(db.clone()).await.expect("ledger");
-        let company = |name: &str| NewTenant { name: name.into(), time_zone: "Europe/Bratislava".into(), country_code: "SK".into() };
-        let acme = db.create_tenant(company("Acme"), now()).await.expect("tenant").id;
-        let rival = db.create_tenant(company("Rival"), now()).await.expect("tenant").id;
+        let company = |name: &str| NewTenant {
+            name: name.into(),
+            time_zone: "Europe/Bratislava".into(),
+            country_code: "SK".into(),
+        };
+        let acme = db
+            .create_tenant(company("Acme"), now())
+            .await
+            .expect("tenant")
+            .id;
+        let rival = db
+            .create_tenant(company("Rival"), now())
+            .await
+            .expect("tenant")
+            .id;
         for (tenant, (id, secret)) in [(acme, ACME), (rival, RIVAL)] {
-            let key = NewApiKey { key_id: id.into(), secret_sha256: hex::encode(Sha256::digest(secret)), name: "test".into() };
+            let key = NewApiKey {
+                key_id: id.into(),
+                secret_sha256: hex::encode(Sha256::digest(secret)),
+                name: "test".into(),
+            };
             db.add_api_key(tenant, key, now()).await.expect("key");
         }
-        let phone = Arc::new(Phone { recordings: dir.path().to_owned(), ..Default::default() });
-        let config = CloudTalkConfig { requests_per_minute, sip_realm: "test".into(), ..Default::default() };
+        let phone = Arc::new(Phone {
+            recordings: dir.path().to_owned(),
+            ..Default::default()
+        });
+        let config = CloudTalkConfig {
+            requests_per_minute,
+            sip_realm: "test".into(),
+            ..Default::default()
+        };
         let router = router(CloudTalk::new(db.clone(), phone.clone(), config));
-        Self { db, phone, acme, rival, ledger, dir, router }
+        Self {
+            db,
+            phone,
+            acme,
+            rival,
+            ledger,
+            dir,
+            router,
+        }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("infallible");
         let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body").to_vec();
-        Reply { status: parts.status, headers: parts.headers, bytes }
+        let bytes = axum::body::to_bytes(body, usize::MAX)
+            .await
+            .expect("a body")
+            .to_vec();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
     }
 
     pub async fn ask(&self, actor: Actor, method: &str, path: &str, body: Value) -> Reply {
-        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let request = self.request(actor, method, path).header(header::CONTENT_TYPE, "application/json").body(body);
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            Body::from(body.to_string())
+        };
+        let request = self
+            .request(actor, method, path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
         self.send(request.expect("a request")).await
     }
 
     pub async fn form(&self, actor: Actor, method: &str, path: &str, body: &str) -> Reply {
         let kind = "application/x-www-form-urlencoded";
-        let request = self.request(actor, method, path).header(header::CONTENT_TYPE, kind).body(Body::from(body.to_owned()));
+        let request = self
+            .request(actor, method, path)
+            .header(header::CONTENT_TYPE, kind)
+            .body(Body::from(body.to_owned()));
         self.send(request.expect("a request")).await
     }
 
@@ -127,13 +189,18 @@ impl App {
     }
 
     pub fn request(&self, actor: Actor, method: &str, path: &str) -> http::request::Builder {
-        let request = Request::builder().method(Method::from_bytes(method.as_bytes()).expect("a verb")).uri(path);
+        let request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).expect("a verb"))
+            .uri(path);
         let (id, secret) = match actor {
             Actor::Nobody => return request,
             Actor::Acme => ACME,
             Actor::Rival => RIVAL,
         };
-        request.header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))))
+        request.header(
+            header::AUTHORIZATION,
+            format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))),
+        )
     }
 
     pub async fn group(&self, name: &str) -> i64 {
@@ -145,7 +212,11 @@ impl App {
             wrap_up_seconds: None,
             rings_idle: false,
         };
-        self.db.add_group(self.acme, new, now()).await.expect("group").0
+        self.db
+            .add_group(self.acme, new, now())
+            .await
+            .expect("group")
+            .0
     }
 }
 
@@ -173,7 +244,12 @@ impl Reply {
     }
 
     pub fn is(&self, status: u16) -> &Self {
-        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        assert_eq!(
+            self.status,
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.bytes)
+        );
         self
     }
 
@@ -181,6 +257,9 @@ impl Reply {
     pub fn invalid(&self, field: &str) -> String {
         let data = self.is(406).data();
         assert_eq!(data["message"], "Invalid input data.");
-        data["data"][field][0].as_str().unwrap_or_else(|| panic!("no text for {field} in {data}")).to_owned()
+        data["data"][field][0]
+            .as_str()
+            .unwrap_or_else(|| panic!("no text for {field} in {data}"))
+            .to_owned()
     }
 }

@@ -1,4 +1,7 @@
-use model::{AgentId, CallFact, CallId, Direction, GroupId, HangupCause, LegId, PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, StepKind, Timestamp};
+use model::{
+    AgentId, CallFact, CallId, Direction, GroupId, HangupCause, LegId, PhoneNumber, QueueOutcome,
+    RecordingId, RecordingKind, RingStrategy, StepKind, Timestamp,
+};
 use serde_json::{Value, json};
 use store::directory::{AgentRole, ContactFields, NewAgent, NewContact, NewNumber, SipSecrets};
 
@@ -24,7 +27,10 @@ async fn agent(app: &App) -> AgentId {
         extension: 1001,
         sip_username: "1001".into(),
         password_hash: String::new(),
-        sip: SipSecrets { ha1_md5: String::new(), ha1_sha256: String::new() },
+        sip: SipSecrets {
+            ha1_md5: String::new(),
+            ha1_sha256: String::new(),
+        },
         language: "en".into(),
         role: AgentRole::Agent,
         availability: model::Availability::Online,
@@ -33,7 +39,10 @@ async fn agent(app: &App) -> AgentId {
         default_number: None,
         wrap_up_seconds: 0,
     };
-    app.db.add_agent(app.acme, new, store::now()).await.expect("agent")
+    app.db
+        .add_agent(app.acme, new, store::now())
+        .await
+        .expect("agent")
 }
 
 /// A call that rang at once, was answered after 9 s and lasted 36.
@@ -47,44 +56,134 @@ async fn answered(app: &App) -> Answered {
         route: None,
         trunk: None,
     };
-    let main = app.db.add_number(app.acme, main, store::now()).await.expect("number");
+    let main = app
+        .db
+        .add_number(app.acme, main, store::now())
+        .await
+        .expect("number");
     let (agent, group) = (agent(app).await, GroupId(app.group("Sales").await));
-    app.db.add_member(app.acme, group, agent).await.expect("member");
-    let fields = ContactFields { name: "Jan Vzor".into(), favorite_agent: Some(agent), ..Default::default() };
-    let contact = NewContact { fields, numbers: vec![number("+421900111222")], ..Default::default() };
-    let contact = app.db.add_contact(app.acme, contact, store::now()).await.expect("contact");
+    app.db
+        .add_member(app.acme, group, agent)
+        .await
+        .expect("member");
+    let fields = ContactFields {
+        name: "Jan Vzor".into(),
+        favorite_agent: Some(agent),
+        ..Default::default()
+    };
+    let contact = NewContact {
+        fields,
+        numbers: vec![number("+421900111222")],
+        ..Default::default()
+    };
+    let contact = app
+        .db
+        .add_contact(app.acme, contact, store::now())
+        .await
+        .expect("contact");
     let start: Timestamp = START.parse().expect("a time");
     let call = app.ledger.new_call_id();
     let recording = RecordingId(call.0);
     let leg = LegId(2);
     let facts = [
-        (0, CallFact::Started {
-            uuid: "u-1".into(),
-            direction: Direction::Incoming,
-            external: Some(number("+421900111222")),
-            internal: Some(number("+421200000001")),
-            number: Some(main),
-            contact: Some(contact),
-            trunk: None,
-            node: "test".into(),
-        }),
+        (
+            0,
+            CallFact::Started {
+                uuid: "u-1".into(),
+                direction: Direction::Incoming,
+                external: Some(number("+421900111222")),
+                internal: Some(number("+421200000001")),
+                number: Some(main),
+                contact: Some(contact),
+                trunk: None,
+                node: "test".into(),
+            },
+        ),
         (0, CallFact::CallerConnected),
-        (0, CallFact::StepEntered { step: "q".into(), kind: StepKind::Queue, name: "Sales".into() }),
-        (0, CallFact::QueueJoined { group, name: "Sales".into(), strategy: RingStrategy::LongestIdle }),
-        (0, CallFact::OfferMade { leg, agent, agent_name: "Ann Ray".into(), group, why: "longest idle".into() }),
+        (
+            0,
+            CallFact::StepEntered {
+                step: "q".into(),
+                kind: StepKind::Queue,
+                name: "Sales".into(),
+            },
+        ),
+        (
+            0,
+            CallFact::QueueJoined {
+                group,
+                name: "Sales".into(),
+                strategy: RingStrategy::LongestIdle,
+            },
+        ),
+        (
+            0,
+            CallFact::OfferMade {
+                leg,
+                agent,
+                agent_name: "Ann Ray".into(),
+                group,
+                why: "longest idle".into(),
+            },
+        ),
         (1, CallFact::LegRinging { leg }),
         (9, CallFact::OfferAnswered { leg, agent }),
-        (9, CallFact::QueueLeft { group, outcome: QueueOutcome::Answered }),
-        (9, CallFact::Bridged { a: LegId::FIRST, b: leg }),
-        (9, CallFact::RecordingStarted { recording, kind: RecordingKind::Conversation }),
-        (36, CallFact::LegEnded { leg, cause: HangupCause::AgentHangup }),
-        (36, CallFact::RecordingStopped { recording, duration_ms: 27_000, bytes: 8 }),
-        (36, CallFact::LegEnded { leg: LegId::FIRST, cause: HangupCause::AgentHangup }),
-        (36, CallFact::Ended { cause: HangupCause::AgentHangup }),
+        (
+            9,
+            CallFact::QueueLeft {
+                group,
+                outcome: QueueOutcome::Answered,
+            },
+        ),
+        (
+            9,
+            CallFact::Bridged {
+                a: LegId::FIRST,
+                b: leg,
+            },
+        ),
+        (
+            9,
+            CallFact::RecordingStarted {
+                recording,
+                kind: RecordingKind::Conversation,
+            },
+        ),
+        (
+            36,
+            CallFact::LegEnded {
+                leg,
+                cause: HangupCause::AgentHangup,
+            },
+        ),
+        (
+            36,
+            CallFact::RecordingStopped {
+                recording,
+                duration_ms: 27_000,
+                bytes: 8,
+            },
+        ),
+        (
+            36,
+            CallFact::LegEnded {
+                leg: LegId::FIRST,
+                cause: HangupCause::AgentHangup,
+            },
+        ),
+        (
+            36,
+            CallFact::Ended {
+                cause: HangupCause::AgentHangup,
+            },
+        ),
     ];
     for (second, fact) in facts {
         let at = start + jiff::SignedDuration::from_secs(second);
-        app.ledger.append(app.acme, call, at, vec![fact]).await.expect("append");
+        app.ledger
+            .append(app.acme, call, at, vec![fact])
+            .await
+            .expect("append");
     }
     Answered { call, agent, group }
 }
@@ -103,12 +202,39 @@ async fn an_answered_call_is_listed_with_all_who_took_part() {
     let app = App::new().await;
     let Answered { call, agent, .. } = answered(&app).await;
     let tag = app.db.add_tag(app.acme, "sale").await.expect("tag");
-    app.db.tag_call(app.acme, call, tag).await.expect("tag call");
-    app.db.add_call_note(app.acme, call, "Call later", store::now()).await.expect("note");
-    let data = app.get(&format!("/api/calls/index.json?call_id={call}")).await.is(200).data();
+    app.db
+        .tag_call(app.acme, call, tag)
+        .await
+        .expect("tag call");
+    app.db
+        .add_call_note(app.acme, call, "Call later", store::now())
+        .await
+        .expect("note");
+    let data = app
+        .get(&format!("/api/calls/index.json?call_id={call}"))
+        .await
+        .is(200)
+        .data();
     let item = &data["data"][0];
-    let keys: Vec<&str> = item.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(keys, ["Cdr", "CallNumber", "Agent", "Contact", "Ratings", "BillingCall", "Notes", "Tags"]);
+    let keys: Vec<&str> = item
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "Cdr",
+            "CallNumber",
+            "Agent",
+            "Contact",
+            "Ratings",
+            "BillingCall",
+            "Notes",
+            "Tags"
+        ]
+    );
     let cdr = &item["Cdr"];
     for (key, value) in [
         ("id", json!(call.to_string())),
@@ -124,13 +250,22 @@ async fn an_answered_call_is_listed_with_all_who_took_part() {
         ("started_at", json!("2024-01-10T09:42:11+01:00")),
         ("answered_at", json!("2024-01-10T09:42:20+01:00")),
         ("ended_at", json!("2024-01-10T09:42:47+01:00")),
-        ("recording_link", json!(format!("http://127.0.0.1:8080/r/play/{call}"))),
+        (
+            "recording_link",
+            json!(format!("http://127.0.0.1:8080/r/play/{call}")),
+        ),
     ] {
         assert_eq!(cdr[key], value, "{key}");
     }
     assert_eq!(item["Agent"]["groups"], json!(["Sales"]));
     assert_eq!(item["Contact"]["favorite_agent"]["fullname"], "Ann Ray");
-    assert_eq!((item["Notes"][0]["note"].clone(), item["Tags"][0]["name"].clone()), (json!("Call later"), json!("sale")));
+    assert_eq!(
+        (
+            item["Notes"][0]["note"].clone(),
+            item["Tags"][0]["name"].clone()
+        ),
+        (json!("Call later"), json!("sale"))
+    );
 }
 
 #[tokio::test]
@@ -143,7 +278,10 @@ async fn filters_choose_calls() {
         ("public_external=421900000000".into(), 0),
         ("date_from=2024-01-10&date_to=2024-01-10".into(), 1),
         ("date_from=2024-01-11".into(), 0),
-        ("date_from=2024-01-10 09:42:11&date_to=2024-01-10%2009:42:11".replace(' ', "+"), 1),
+        (
+            "date_from=2024-01-10 09:42:11&date_to=2024-01-10%2009:42:11".replace(' ', "+"),
+            1,
+        ),
         ("date_to=2024-01-10T08:42:10Z".into(), 0),
         (format!("user_id={agent}"), 1),
         ("user_id=x".into(), 0),
@@ -155,10 +293,16 @@ async fn filters_choose_calls() {
         (format!("call_id={call}&per_page=5"), 1),
         ("call_id=1".into(), 0),
     ] {
-        let data = app.get(&format!("/api/calls/index.json?{query}")).await.is(200).data();
+        let data = app
+            .get(&format!("/api/calls/index.json?{query}"))
+            .await
+            .is(200)
+            .data();
         assert_eq!(data["itemsCount"], count, "{query}");
     }
-    app.get("/api/calls/index.json?type=sideways").await.invalid("type");
+    app.get("/api/calls/index.json?type=sideways")
+        .await
+        .invalid("type");
 }
 
 #[tokio::test]
@@ -166,16 +310,40 @@ async fn analytics_tells_the_steps() {
     let app = App::new().await;
     let Answered { call, agent, group } = answered(&app).await;
     let detail = app.get(&format!("/api/calls/{call}")).await.is(200).json();
-    assert_eq!((detail["cdr_id"].clone(), detail["status"].clone()), (json!(call.0), json!("answered")));
+    assert_eq!(
+        (detail["cdr_id"].clone(), detail["status"].clone()),
+        (json!(call.0), json!("answered"))
+    );
     assert_eq!(detail["date"], "2024-01-10T08:42:11.000Z");
     assert_eq!(detail["contact"]["country"], "SK");
     assert_eq!(detail["call_times"]["talking_time"], 27);
     let queue = &detail["call_steps"][0];
-    assert_eq!((queue["type"].clone(), queue["id"].clone(), queue["strategy"].clone()), (json!("queue"), json!(group.0), json!("rrmemory")));
+    assert_eq!(
+        (
+            queue["type"].clone(),
+            queue["id"].clone(),
+            queue["strategy"].clone()
+        ),
+        (json!("queue"), json!(group.0), json!("rrmemory"))
+    );
     let ring = &queue["agent_calls"][0];
-    assert_eq!((ring["id"].clone(), ring["status"].clone(), ring["reason"].clone()), (json!(agent.0), json!("answered"), Value::Null));
+    assert_eq!(
+        (
+            ring["id"].clone(),
+            ring["status"].clone(),
+            ring["reason"].clone()
+        ),
+        (json!(agent.0), json!("answered"), Value::Null)
+    );
     assert_eq!(ring["group_ids"], json!([group.0]));
-    app.ask(Actor::Rival, "GET", &format!("/api/calls/{call}"), Value::Null).await.is(404);
+    app.ask(
+        Actor::Rival,
+        "GET",
+        &format!("/api/calls/{call}"),
+        Value::Null,
+    )
+    .await
+    .is(404);
 }
 
 #[tokio::test]
@@ -185,18 +353,51 @@ async fn a_recording_is_downloaded_whole_in_part_and_mixed() {
     std::fs::write(app.dir.path().join(format!("{call}.wav")), wav()).expect("write");
     let path = format!("/api/calls/recording/{call}.json");
     let whole = app.get(&path).await;
-    assert_eq!((whole.is(200).bytes.clone(), whole.headers["content-length"].clone()), (wav(), "52".parse().expect("a length")));
+    assert_eq!(
+        (
+            whole.is(200).bytes.clone(),
+            whole.headers["content-length"].clone()
+        ),
+        (wav(), "52".parse().expect("a length"))
+    );
     assert_eq!(whole.headers["content-type"], "audio/x-wav");
-    assert_eq!(whole.headers["content-disposition"], format!("attachment; filename=\"{call}.wav\""));
-    let request = app.request(Actor::Acme, "GET", &path).header("range", "bytes=44-47");
-    let part = app.send(request.body(axum::body::Body::empty()).expect("a request")).await;
-    assert_eq!((part.is(206).bytes.clone(), part.headers["content-range"].clone()), (vec![100, 0, 11, 0], "bytes 44-47/52".parse().expect("a range")));
+    assert_eq!(
+        whole.headers["content-disposition"],
+        format!("attachment; filename=\"{call}.wav\"")
+    );
+    let request = app
+        .request(Actor::Acme, "GET", &path)
+        .header("range", "bytes=44-47");
+    let part = app
+        .send(request.body(axum::body::Body::empty()).expect("a request"))
+        .await;
+    assert_eq!(
+        (
+            part.is(206).bytes.clone(),
+            part.headers["content-range"].clone()
+        ),
+        (
+            vec![100, 0, 11, 0],
+            "bytes 44-47/52".parse().expect("a range")
+        )
+    );
     let mono = app.get(&format!("{path}?channels=1")).await;
     assert_eq!(mono.is(200).bytes.len(), 48);
-    assert_eq!(mono.bytes[44..], [111i16.to_le_bytes(), (-78i16).to_le_bytes()].concat());
+    assert_eq!(
+        mono.bytes[44..],
+        [111i16.to_le_bytes(), (-78i16).to_le_bytes()].concat()
+    );
     let head = app.ask(Actor::Acme, "HEAD", &path, Value::Null).await;
-    assert_eq!((head.is(200).bytes.len(), head.headers["content-length"].clone()), (0, "52".parse().expect("a length")));
-    app.ask(Actor::Rival, "GET", &path, Value::Null).await.is(404);
+    assert_eq!(
+        (
+            head.is(200).bytes.len(),
+            head.headers["content-length"].clone()
+        ),
+        (0, "52".parse().expect("a length"))
+    );
+    app.ask(Actor::Rival, "GET", &path, Value::Null)
+        .await
+        .is(404);
 }
 
 #[tokio::test]
@@ -205,10 +406,17 @@ async fn an_erased_recording_is_gone() {
     let Answered { call, .. } = answered(&app).await;
     std::fs::write(app.dir.path().join(format!("{call}.wav")), wav()).expect("write");
     let delete = format!("/api/recordings/delete/{call}.json");
-    app.ask(Actor::Rival, "DELETE", &delete, Value::Null).await.is(404);
-    app.ask(Actor::Acme, "DELETE", &delete, Value::Null).await.is(200);
+    app.ask(Actor::Rival, "DELETE", &delete, Value::Null)
+        .await
+        .is(404);
+    app.ask(Actor::Acme, "DELETE", &delete, Value::Null)
+        .await
+        .is(200);
     let again = app.ask(Actor::Acme, "DELETE", &delete, Value::Null).await;
-    assert_eq!(again.is(410).data(), json!({"status": 410, "message": "Recording not found."}));
+    assert_eq!(
+        again.is(410).data(),
+        json!({"status": 410, "message": "Recording not found."})
+    );
     let get = app.get(&format!("/api/calls/recording/{call}.json")).await;
     assert_eq!(get.is(410).data()["message"], "Recording expired.");
     app.get("/api/calls/recording/1.json").await.is(404);
