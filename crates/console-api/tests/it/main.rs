@@ -1,0 +1,207 @@
+//! The console's JSON and pages over HTTP in memory, on a real database and a real, idle phone system.
+
+mod app;
+
+use app::{Answer, App, OWNER};
+use http::{StatusCode, header};
+use serde_json::Value;
+
+fn items(answer: &Answer) -> Vec<Value> {
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    answer.json()["items"].as_array().expect("items").clone()
+}
+
+#[tokio::test]
+async fn strangers_see_the_sign_in_page_and_no_data() {
+    let app = App::new().await;
+    let page = app.get("", "/calls?status=missed").await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        page.header(header::LOCATION),
+        "/sign-in?return_to=%2Fcalls%3Fstatus%3Dmissed"
+    );
+    for path in [
+        "/me",
+        "/calls",
+        "/calls/1/recording",
+        "/agents",
+        "/numbers",
+        "/connections",
+    ] {
+        let answer = app
+            .get("trunkline_session=guess", &format!("/console/api{path}"))
+            .await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(answer.json()["error"]["code"], "not_signed_in", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_learns_who_he_is_and_where_things_are() {
+    let app = App::new().await;
+    let me = app.get(&app.owner, "/console/api/me").await.json();
+    assert_eq!(
+        (&me["email"], &me["role"], &me["company"]),
+        (&OWNER.into(), &"owner".into(), &"Acme".into())
+    );
+    assert_eq!(
+        me["addresses"]["membraneApi"],
+        "http://phone.example.test/membrane"
+    );
+    assert!(me["csrf"].as_str().is_some_and(|token| token.len() == 64));
+    let page = app.get(&app.owner, "/calls").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(
+        page.header(header::CONTENT_SECURITY_POLICY)
+            .contains("frame-ancestors 'none'")
+    );
+}
+
+#[tokio::test]
+async fn the_owner_sees_all_calls_newest_first_and_can_narrow_them() {
+    let app = App::new().await;
+    let calls = items(&app.get(&app.owner, "/console/api/calls").await);
+    let seen: Vec<(&str, &Value)> = calls
+        .iter()
+        .map(|call| (call["status"].as_str().expect("text"), &call["agent"]))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("missed", &Value::Null),
+            ("answered", &"Agent Two".into()),
+            ("answered", &"Agent One".into())
+        ]
+    );
+    assert_eq!(calls[2]["external"], "+421900000001");
+    assert_eq!(
+        (&calls[2]["talkingMs"], &calls[2]["recording"]["state"]),
+        (&30_000.into(), &"kept".into())
+    );
+
+    assert_eq!(
+        items(
+            &app.get(&app.owner, "/console/api/calls?status=missed")
+                .await
+        )
+        .len(),
+        1
+    );
+    assert_eq!(
+        items(
+            &app.get(&app.owner, "/console/api/calls?direction=outgoing")
+                .await
+        )
+        .len(),
+        0
+    );
+    assert_eq!(
+        app.get(&app.owner, "/console/api/calls?status=odd")
+            .await
+            .status,
+        StatusCode::BAD_REQUEST
+    );
+    let beyond = app
+        .get(&app.owner, "/console/api/calls?page=9")
+        .await
+        .json();
+    assert_eq!(
+        (&beyond["items"], &beyond["total"], &beyond["pages"]),
+        (&Value::Array(Vec::new()), &3.into(), &1.into())
+    );
+}
+
+#[tokio::test]
+async fn an_agent_sees_and_hears_his_own_calls_only() {
+    let app = App::new().await;
+    let calls = items(&app.get(&app.agent_one, "/console/api/calls").await);
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0]["id"], app.calls[0].0);
+    assert_eq!(
+        app.recording(&app.agent_one, 0).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        app.recording(&app.agent_one, 1).await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        app.get(&app.agent_one, "/console/api/connections")
+            .await
+            .status,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[tokio::test]
+async fn another_company_sees_nothing_of_it() {
+    let app = App::new().await;
+    for path in ["calls", "agents", "numbers", "connections"] {
+        let answer = app
+            .get(&app.stranger, &format!("/console/api/{path}"))
+            .await;
+        assert_eq!(items(&answer), Vec::<Value>::new(), "{path}");
+    }
+    assert_eq!(
+        app.recording(&app.stranger, 0).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn recordings_come_whole_or_in_ranges() {
+    let app = App::new().await;
+    let whole = app.recording(&app.owner, 0).await;
+    assert_eq!(
+        (whole.status, whole.header(header::CONTENT_TYPE)),
+        (StatusCode::OK, "audio/wav")
+    );
+    assert_eq!(whole.body, app::SOUND);
+    assert_eq!(whole.header(header::CACHE_CONTROL), "private, no-store");
+    let path = format!("/console/api/calls/{}/recording", app.calls[0]);
+    let part = app.get_range(&app.owner, &path, "bytes=4-7").await;
+    assert_eq!(
+        (part.status, &*part.body),
+        (StatusCode::PARTIAL_CONTENT, &app::SOUND[4..8])
+    );
+    for id in ["0", "-1", "x", "..%2f..%2fetc%2fpasswd"] {
+        let answer = app
+            .get(&app.owner, &format!("/console/api/calls/{id}/recording"))
+            .await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn agents_and_numbers_are_listed_with_what_belongs_to_them() {
+    let app = App::new().await;
+    let agents = items(&app.get(&app.owner, "/console/api/agents").await);
+    assert_eq!(agents.len(), 2);
+    assert_eq!(
+        (&agents[0]["name"], &agents[0]["groups"][0]),
+        (&"Agent One".into(), &"Sales".into())
+    );
+    assert_eq!(
+        (&agents[0]["devices"], &agents[0]["availability"]),
+        (&0.into(), &"online".into())
+    );
+    let numbers = items(&app.get(&app.owner, "/console/api/numbers").await);
+    assert_eq!(
+        (&numbers[0]["e164"], &numbers[0]["route"]["name"]),
+        (&"+421200000001".into(), &"Sales".into())
+    );
+}
+
+#[tokio::test]
+async fn unknown_paths_are_not_found_as_json() {
+    let app = App::new().await;
+    let answer = app.get(&app.owner, "/console/api/nothing").await;
+    assert_eq!(
+        (answer.status, answer.json()["error"]["code"].as_str()),
+        (StatusCode::NOT_FOUND, Some("not_found"))
+    );
+    assert_eq!(
+        app.get("", "/assets/..%2f..%2fCargo.toml").await.status,
+        StatusCode::NOT_FOUND
+    );
+}
