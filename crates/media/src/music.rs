@@ -41,12 +41,22 @@ pub fn on_hold() -> Sound {
         let chord = CHORDS[bar % CHORDS.len()];
         for (voice, &note) in chord.iter().enumerate() {
             // Broken upwards, as a harp would.
-            pluck(&mut mix, bar * 4 * EIGHTH + voice * EIGHTH / 2, note, 0.28, 1.8);
+            pluck(
+                &mut mix,
+                bar * 4 * EIGHTH + voice * EIGHTH / 2,
+                note,
+                0.28,
+                1.8,
+            );
         }
     }
     let power = mix.iter().map(|s| s * s).sum::<f32>() / length as f32;
     let gain = LEVEL / power.sqrt().max(f32::EPSILON);
-    Sound::new(mix.iter().map(|s| ((s * gain).clamp(-0.9, 0.9) * 32_767.0) as i16).collect())
+    Sound::new(
+        mix.iter()
+            .map(|s| ((s * gain).clamp(-0.9, 0.9) * 32_767.0) as i16)
+            .collect(),
+    )
 }
 
 /// Adds a soft plucked note; its tail wraps round to the start, which makes the loop seamless.
@@ -59,7 +69,9 @@ fn pluck(mix: &mut [f32], start: usize, note: u8, level: f32, seconds: f32) {
         let attack = (i as f32 / 80.0).min(1.0);
         let release = ((length - i) as f32 / 400.0).min(1.0);
         let phase = TAU * hertz * time;
-        let wave = phase.sin() + 0.35 * (2.0 * phase).sin() * (-4.0 * time).exp() + 0.12 * (3.0 * phase).sin() * (-7.0 * time).exp();
+        let wave = phase.sin()
+            + 0.35 * (2.0 * phase).sin() * (-4.0 * time).exp()
+            + 0.12 * (3.0 * phase).sin() * (-7.0 * time).exp();
         mix[(start + i) % all] += wave * level * attack * release * (-2.6 * time / seconds).exp();
     }
 }
@@ -72,7 +84,8 @@ mod tests {
     fn music_is_neither_loud_nor_clipped_and_joins_its_own_start() {
         let music = on_hold();
         let samples = music.samples();
-        let power = samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len() as f64;
+        let power =
+            samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len() as f64;
         let dbfs = 10.0 * (power / 32_767f64.powi(2)).log10();
         assert!((-21.5..=-18.5).contains(&dbfs), "{dbfs} dBFS");
         assert!(samples.iter().all(|s| s.abs() < 29_500));

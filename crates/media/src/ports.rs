@@ -42,7 +42,11 @@ struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).pairs.remove(&self.pair);
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pairs
+            .remove(&self.pair);
     }
 }
 
@@ -54,7 +58,12 @@ impl Ports {
         if pairs == 0 || first == 0 {
             return None;
         }
-        Some(Self { bind, first, pairs: pairs as u16, taken: Arc::default() })
+        Some(Self {
+            bind,
+            first,
+            pairs: pairs as u16,
+            taken: Arc::default(),
+        })
     }
 
     /// Binds the next free pair, going round the range so that a port rests before it is used
@@ -68,7 +77,14 @@ impl Ports {
             let Some(claim) = self.claim() else { break };
             let port = self.first + claim.pair * 2;
             match (bind(self.bind, port), bind(self.bind, port + 1)) {
-                (Ok(rtp), Ok(rtcp)) => return Ok(Pair { rtp, rtcp, port, _claim: claim }),
+                (Ok(rtp), Ok(rtcp)) => {
+                    return Ok(Pair {
+                        rtp,
+                        rtcp,
+                        port,
+                        _claim: claim,
+                    });
+                }
                 (Err(error), _) | (_, Err(error)) => last = error,
             }
         }
@@ -81,7 +97,10 @@ impl Ports {
             let pair = taken.next;
             taken.next = (taken.next + 1) % self.pairs;
             if taken.pairs.insert(pair) {
-                return Some(Claim { pair, taken: Arc::clone(&self.taken) });
+                return Some(Claim {
+                    pair,
+                    taken: Arc::clone(&self.taken),
+                });
             }
         }
         None
@@ -91,7 +110,11 @@ impl Ports {
 /// Binds without blocking, with room for half a second of packets while the thread is busy.
 fn bind(ip: IpAddr, port: u16) -> io::Result<UdpSocket> {
     let address = SocketAddr::new(ip, port);
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::DGRAM,
+        Some(socket2::Protocol::UDP),
+    )?;
     socket.set_nonblocking(true)?;
     // Best effort: expedited forwarding (RFC 4594) asks routers to favour voice.
     if ip.is_ipv4() {
@@ -111,6 +134,9 @@ mod tests {
         assert!(Ports::new(ip, (20_001, 20_002)).is_none());
         assert!(Ports::new(ip, (20_002, 20_001)).is_none());
         assert!(Ports::new(ip, (65_535, 65_535)).is_none());
-        assert_eq!(Ports::new(ip, (20_001, 20_005)).expect("two pairs").pairs, 2);
+        assert_eq!(
+            Ports::new(ip, (20_001, 20_005)).expect("two pairs").pairs,
+            2
+        );
     }
 }

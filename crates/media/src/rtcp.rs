@@ -26,10 +26,20 @@ pub(crate) struct Sent {
 pub(crate) const LONGEST: usize = 128;
 
 /// Writes SR or RR with at most one block, then SDES with a CNAME. Returns the length.
-pub(crate) fn write(out: &mut [u8; LONGEST], ssrc: u32, sent: Option<&Sent>, block: Option<&Block>) -> usize {
+pub(crate) fn write(
+    out: &mut [u8; LONGEST],
+    ssrc: u32,
+    sent: Option<&Sent>,
+    block: Option<&Block>,
+) -> usize {
     let mut writer = Writer { out, at: 0 };
     let words = 1 + if sent.is_some() { 5 } else { 0 } + if block.is_some() { 6 } else { 0 };
-    writer.long(0x8000_0000 | u32::from(block.is_some()) << 24 | if sent.is_some() { 200 } else { 201 } << 16 | words);
+    writer.long(
+        0x8000_0000
+            | u32::from(block.is_some()) << 24
+            | if sent.is_some() { 200 } else { 201 } << 16
+            | words,
+    );
     writer.long(ssrc);
     if let Some(sent) = sent {
         writer.long((sent.ntp >> 32) as u32);
@@ -94,7 +104,9 @@ pub(crate) fn parse(datagram: &[u8], ours: u32) -> Option<Report> {
             return any.then_some(report);
         }
         let length = 4 + 4 * usize::from(u16::from_be_bytes([rest[2], rest[3]]));
-        let Some(packet) = rest.get(..length) else { return any.then_some(report) };
+        let Some(packet) = rest.get(..length) else {
+            return any.then_some(report);
+        };
         any = true;
         let blocks = match rest[1] {
             200 if length >= 28 => {
@@ -136,13 +148,29 @@ mod tests {
 
     #[test]
     fn a_written_report_reads_back() {
-        let block = Block { ssrc: 5, fraction_lost: 12, lost: 300, highest: 70_000, jitter: 40, last_sender_report: 9, delay: 8 };
-        let sent = Sent { ntp: 0x0102_0304_0506_0708, timestamp: 160, packets: 3, octets: 480 };
+        let block = Block {
+            ssrc: 5,
+            fraction_lost: 12,
+            lost: 300,
+            highest: 70_000,
+            jitter: 40,
+            last_sender_report: 9,
+            delay: 8,
+        };
+        let sent = Sent {
+            ntp: 0x0102_0304_0506_0708,
+            timestamp: 160,
+            packets: 3,
+            octets: 480,
+        };
         let mut out = [0; LONGEST];
         let length = write(&mut out, 77, Some(&sent), Some(&block));
         assert_eq!(length % 4, 0);
         let report = parse(&out[..length], 5).expect("it is RTCP");
-        assert_eq!((report.sender_report, report.block), (Some(0x0304_0506), Some(block)));
+        assert_eq!(
+            (report.sender_report, report.block),
+            (Some(0x0304_0506), Some(block))
+        );
         assert_eq!(parse(&out[..length], 6).expect("it is RTCP").block, None);
     }
 

@@ -37,7 +37,14 @@ impl Packet {
         if start > end {
             return None;
         }
-        let long = |at: usize| u32::from_be_bytes([datagram[at], datagram[at + 1], datagram[at + 2], datagram[at + 3]]);
+        let long = |at: usize| {
+            u32::from_be_bytes([
+                datagram[at],
+                datagram[at + 1],
+                datagram[at + 2],
+                datagram[at + 3],
+            ])
+        };
         Some(Self {
             payload_type: datagram[1] & 0x7f,
             marker: datagram[1] & 0x80 != 0,
@@ -120,12 +127,18 @@ impl Reception {
     }
 
     fn expected(&self) -> u32 {
-        self.extended_highest().wrapping_sub(self.base).wrapping_add(1)
+        self.extended_highest()
+            .wrapping_sub(self.base)
+            .wrapping_add(1)
     }
 
     /// Packets of this source that never came.
     pub(crate) fn lost(&self) -> u32 {
-        if self.received_of_source == 0 { 0 } else { self.expected().saturating_sub(self.received_of_source) }
+        if self.received_of_source == 0 {
+            0
+        } else {
+            self.expected().saturating_sub(self.received_of_source)
+        }
     }
 
     pub(crate) fn jitter_timestamps(&self) -> u32 {
@@ -153,13 +166,27 @@ mod tests {
     use super::*;
 
     fn packet(sequence: u16, timestamp: u32) -> Packet {
-        Packet { payload_type: 0, marker: false, sequence, timestamp, ssrc: 7, payload: (12, 12) }
+        Packet {
+            payload_type: 0,
+            marker: false,
+            sequence,
+            timestamp,
+            ssrc: 7,
+            payload: (12, 12),
+        }
     }
 
     #[test]
     fn written_header_reads_back() {
         let mut bytes = [0; 20];
-        let packet = Packet { payload_type: 101, marker: true, sequence: 65_535, timestamp: 1, ssrc: 9, payload: (12, 20) };
+        let packet = Packet {
+            payload_type: 101,
+            marker: true,
+            sequence: 65_535,
+            timestamp: 1,
+            ssrc: 9,
+            payload: (12, 20),
+        };
         packet.write(&mut bytes);
         assert_eq!(Packet::parse(&bytes), Some(packet));
     }
@@ -186,7 +213,10 @@ mod tests {
         let mut reception = Reception::default();
         for i in 0..100u32 {
             if i % 10 != 5 {
-                reception.count(&packet(65_500u16.wrapping_add(i as u16), i * 160), u64::from(i) * 20_000);
+                reception.count(
+                    &packet(65_500u16.wrapping_add(i as u16), i * 160),
+                    u64::from(i) * 20_000,
+                );
             }
         }
         assert_eq!(reception.lost(), 10);

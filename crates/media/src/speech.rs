@@ -87,7 +87,9 @@ impl Engine {
     }
 
     fn is_installed(self) -> bool {
-        std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(self.name()).is_file()))
+        std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path).any(|folder| folder.join(self.name()).is_file())
+        })
     }
 
     /// Whose voice it is, as part of the cache's key.
@@ -111,7 +113,10 @@ pub struct Available {
 /// Looks which programs are installed.
 #[must_use]
 pub fn available() -> Available {
-    Available { flite: Engine::Flite.is_installed(), espeak_ng: Engine::Espeak.is_installed() }
+    Available {
+        flite: Engine::Flite.is_installed(),
+        espeak_ng: Engine::Espeak.is_installed(),
+    }
 }
 
 /// Speaks texts and remembers how they sound, in memory and on disk.
@@ -133,7 +138,11 @@ impl Speech {
     /// Keeps rendered sounds in a folder, which is made when the first one comes.
     #[must_use]
     pub fn new(cache_dir: PathBuf) -> Self {
-        Self { cache_dir, memory: Mutex::default(), running: Semaphore::new(AT_ONCE) }
+        Self {
+            cache_dir,
+            memory: Mutex::default(),
+            running: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// Speaks a text in a language (`en`, `sk`, `de-AT`). The same again comes from the cache.
@@ -187,7 +196,9 @@ impl Speech {
     /// Writes under another name first, so that nobody reads half a file.
     async fn store(&self, key: &str, sound: &Sound) -> io::Result<()> {
         tokio::fs::create_dir_all(&self.cache_dir).await?;
-        let draft = self.cache_dir.join(format!("{key}.{:08x}.draft", rand::random::<u32>()));
+        let draft = self
+            .cache_dir
+            .join(format!("{key}.{:08x}.draft", rand::random::<u32>()));
         tokio::fs::write(&draft, wav::write(sound)).await?;
         tokio::fs::rename(&draft, self.file(key)).await
     }
@@ -201,8 +212,15 @@ impl Speech {
     }
 
     async fn run(&self, engine: Engine, text: &str, language: &str) -> Result<Sound, SpeechError> {
-        let failed = |reason: String| SpeechError::Engine { engine: engine.name(), reason };
-        let _turn = self.running.acquire().await.map_err(|error| failed(error.to_string()))?;
+        let failed = |reason: String| SpeechError::Engine {
+            engine: engine.name(),
+            reason,
+        };
+        let _turn = self
+            .running
+            .acquire()
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         let speaking = async {
             match engine {
                 Engine::Flite => self.flite(text).await,
@@ -213,18 +231,34 @@ impl Speech {
             Ok(done) => done.map_err(|error| failed(error.to_string()))?,
             Err(_) => return Err(failed(format!("no answer within {} s", TIMEOUT.as_secs()))),
         };
-        wav::read(&bytes).map_err(|source| SpeechError::Output { engine: engine.name(), source })
+        wav::read(&bytes).map_err(|source| SpeechError::Output {
+            engine: engine.name(),
+            source,
+        })
     }
 
     /// flite seeks in what it writes, so both ways go through files.
     async fn flite(&self, text: &str) -> io::Result<Vec<u8>> {
         tokio::fs::create_dir_all(&self.cache_dir).await?;
-        let draft = Draft(self.cache_dir.join(format!("flite-{:016x}", rand::random::<u64>())));
+        let draft = Draft(
+            self.cache_dir
+                .join(format!("flite-{:016x}", rand::random::<u64>())),
+        );
         let (input, output) = (draft.0.with_extension("txt"), draft.0.with_extension("out"));
         tokio::fs::write(&input, text).await?;
         let mut command = Command::new("flite");
-        command.args(["-voice", "slt", "-f"]).arg(&input).arg("-o").arg(&output);
-        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).status().await?;
+        command
+            .args(["-voice", "slt", "-f"])
+            .arg(&input)
+            .arg("-o")
+            .arg(&output);
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .status()
+            .await?;
         if !status.success() {
             return Err(io::Error::other(status.to_string()));
         }
@@ -255,8 +289,15 @@ async fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 
 async fn espeak(text: &str, language: &str) -> io::Result<Vec<u8>> {
     let mut command = Command::new("espeak-ng");
-    command.args(["-v", language, "-s", "150", "-b", "1", "--stdin", "--stdout"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
+    command.args([
+        "-v", language, "-s", "150", "-b", "1", "--stdin", "--stdout",
+    ]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("its pipes are missing"));
     };
@@ -273,7 +314,11 @@ async fn espeak(text: &str, language: &str) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it produced too much"));
     }
     let status = child.wait().await?;
-    if status.success() { Ok(bytes) } else { Err(io::Error::other(status.to_string())) }
+    if status.success() {
+        Ok(bytes)
+    } else {
+        Err(io::Error::other(status.to_string()))
+    }
 }
 
 /// The language in the spelling the programs know, if the request is sound.
@@ -286,9 +331,13 @@ fn check(text: &str, language: &str) -> Result<String, SpeechError> {
     }
     let is_tag = language.starts_with(|c: char| c.is_ascii_alphabetic())
         && (2..=16).contains(&language.len())
-        && language.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        && language
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if !is_tag {
-        return Err(SpeechError::Language { language: language.to_owned() });
+        return Err(SpeechError::Language {
+            language: language.to_owned(),
+        });
     }
     Ok(language.to_ascii_lowercase().replace('_', "-"))
 }
@@ -318,7 +367,14 @@ impl Memory {
             self.samples -= before.samples().len();
         }
         while self.samples > MEMORY {
-            let Some(oldest) = self.sounds.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone()) else { return };
+            let Some(oldest) = self
+                .sounds
+                .iter()
+                .min_by_key(|(_, (_, used))| *used)
+                .map(|(key, _)| key.clone())
+            else {
+                return;
+            };
             if let Some((sound, _)) = self.sounds.remove(&oldest) {
                 self.samples -= sound.samples().len();
             }
@@ -339,18 +395,36 @@ mod tests {
     #[tokio::test]
     async fn english_and_slovak_are_spoken_once_and_then_remembered() {
         let installed = available();
-        assert!(installed.flite && installed.espeak_ng, "tests need flite and espeak-ng: {installed:?}");
+        assert!(
+            installed.flite && installed.espeak_ng,
+            "tests need flite and espeak-ng: {installed:?}"
+        );
         let (_folder, speech) = speech();
-        for (text, language) in [("Welcome. For sales press one.", "en"), ("Vitajte. Pre obchod stlačte jednotku.", "sk")] {
+        for (text, language) in [
+            ("Welcome. For sales press one.", "en"),
+            ("Vitajte. Pre obchod stlačte jednotku.", "sk"),
+        ] {
             let sound = speech.render(text, language).await.expect("spoken");
-            assert!((1_000..10_000).contains(&sound.duration().as_millis()), "{:?}", sound.duration());
+            assert!(
+                (1_000..10_000).contains(&sound.duration().as_millis()),
+                "{:?}",
+                sound.duration()
+            );
             assert!(sound.samples().iter().any(|s| s.abs() > 2_000));
             let again = speech.render(text, language).await.expect("remembered");
             assert!(Arc::ptr_eq(&sound, &again));
             let reopened = Speech::new(speech.cache_dir.clone());
-            assert_eq!(reopened.render(text, language).await.expect("read from disk"), sound);
+            assert_eq!(
+                reopened
+                    .render(text, language)
+                    .await
+                    .expect("read from disk"),
+                sound
+            );
         }
-        let files = std::fs::read_dir(&speech.cache_dir).expect("the cache").count();
+        let files = std::fs::read_dir(&speech.cache_dir)
+            .expect("the cache")
+            .count();
         assert_eq!(files, 2, "nothing but the two sounds is left behind");
     }
 
@@ -358,7 +432,10 @@ mod tests {
     async fn text_is_never_taken_for_an_option_or_a_command() {
         let (folder, speech) = speech();
         let mark = folder.path().join("mark");
-        let text = format!("--version; touch {0} $(touch {0}) `touch {0}`", mark.display());
+        let text = format!(
+            "--version; touch {0} $(touch {0}) `touch {0}`",
+            mark.display()
+        );
         for language in ["en", "sk"] {
             let sound = speech.render(&text, language).await.expect("spoken");
             assert!(sound.duration().as_millis() > 500);
@@ -369,10 +446,22 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_spoken_is_refused() {
         let (_folder, speech) = speech();
-        assert!(matches!(speech.render(" ", "en").await, Err(SpeechError::Empty)));
-        assert!(matches!(speech.render(&"a".repeat(5_001), "en").await, Err(SpeechError::TooLong { length: 5_001 })));
+        assert!(matches!(
+            speech.render(" ", "en").await,
+            Err(SpeechError::Empty)
+        ));
+        assert!(matches!(
+            speech.render(&"a".repeat(5_001), "en").await,
+            Err(SpeechError::TooLong { length: 5_001 })
+        ));
         for language in ["-w", "../en", "e", "en;ls", ""] {
-            assert!(matches!(speech.render("a", language).await, Err(SpeechError::Language { .. })), "{language}");
+            assert!(
+                matches!(
+                    speech.render("a", language).await,
+                    Err(SpeechError::Language { .. })
+                ),
+                "{language}"
+            );
         }
     }
 

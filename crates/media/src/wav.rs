@@ -46,7 +46,10 @@ struct Format {
 pub fn read(bytes: &[u8]) -> Result<Sound, WavError> {
     let (format, data) = chunks(bytes)?;
     if !(1..=8).contains(&format.channels) || !(1_000..=384_000).contains(&format.rate) {
-        return Err(WavError::Unreasonable { channels: format.channels, rate: format.rate });
+        return Err(WavError::Unreasonable {
+            channels: format.channels,
+            rate: format.rate,
+        });
     }
     let samples = decode(format, data)?;
     let channels = usize::from(format.channels);
@@ -62,7 +65,12 @@ pub fn read(bytes: &[u8]) -> Result<Sound, WavError> {
 pub fn write(sound: &Sound) -> Vec<u8> {
     let data = sound.samples().len() as u64 * 2;
     let mut bytes = crate::recorder::wav_header(1, data).to_vec();
-    bytes.extend(sound.samples().iter().flat_map(|sample| sample.to_le_bytes()));
+    bytes.extend(
+        sound
+            .samples()
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes()),
+    );
     bytes
 }
 
@@ -76,12 +84,16 @@ fn chunks(bytes: &[u8]) -> Result<(Format, &[u8]), WavError> {
         let length = u32::from_le_bytes([rest[4], rest[5], rest[6], rest[7]]) as usize;
         let body = &rest[8..];
         match (&rest[..4], format) {
-            (b"fmt ", _) => format = Some(parse_format(body.get(..length).ok_or(WavError::NotWav)?)?),
+            (b"fmt ", _) => {
+                format = Some(parse_format(body.get(..length).ok_or(WavError::NotWav)?)?);
+            }
             // Programs that write to a pipe can't fill in the length; then everything is data.
             (b"data", Some(format)) => return Ok((format, &body[..length.min(body.len())])),
             _ => {}
         }
-        rest = body.get(length.saturating_add(length % 2)..).ok_or(WavError::NotWav)?;
+        rest = body
+            .get(length.saturating_add(length % 2)..)
+            .ok_or(WavError::NotWav)?;
     }
     Err(WavError::NotWav)
 }
@@ -97,15 +109,29 @@ fn parse_format(body: &[u8]) -> Result<Format, WavError> {
         tag = short(24);
     }
     let rate = u32::from_le_bytes([body[4], body[5], body[6], body[7]]);
-    Ok(Format { tag, channels: short(2), rate, bits: short(14) })
+    Ok(Format {
+        tag,
+        channels: short(2),
+        rate,
+        bits: short(14),
+    })
 }
 
 fn decode(format: Format, data: &[u8]) -> Result<Vec<i16>, WavError> {
     let g711 = |codec: Codec| data.iter().map(|byte| codec.decode(*byte)).collect();
     Ok(match (format.tag, format.bits) {
-        (1, 8) => data.iter().map(|byte| (i16::from(*byte) - 128) << 8).collect(),
-        (1, 16) => data.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect(),
-        (1, 24) => data.chunks_exact(3).map(|b| i16::from_le_bytes([b[1], b[2]])).collect(),
+        (1, 8) => data
+            .iter()
+            .map(|byte| (i16::from(*byte) - 128) << 8)
+            .collect(),
+        (1, 16) => data
+            .chunks_exact(2)
+            .map(|b| i16::from_le_bytes([b[0], b[1]]))
+            .collect(),
+        (1, 24) => data
+            .chunks_exact(3)
+            .map(|b| i16::from_le_bytes([b[1], b[2]]))
+            .collect(),
         (6, 8) => g711(Codec::Pcma),
         (7, 8) => g711(Codec::Pcmu),
         (format, bits) => return Err(WavError::Unsupported { format, bits }),
@@ -131,7 +157,9 @@ pub fn resample(samples: &[i16], from: u32, to: u32) -> Vec<i16> {
             let centre = i as f64 * step;
             let first = (centre - reach).ceil().max(0.0) as usize;
             let last = ((centre + reach).floor() as usize).min(samples.len() - 1);
-            let sum: f64 = (first..=last).map(|at| f64::from(samples[at]) * kernel(at as f64 - centre, cutoff, reach)).sum();
+            let sum: f64 = (first..=last)
+                .map(|at| f64::from(samples[at]) * kernel(at as f64 - centre, cutoff, reach))
+                .sum();
             sum.round().clamp(-32_768.0, 32_767.0) as i16
         })
         .collect()
@@ -154,7 +182,10 @@ pub fn mono_from_stereo(mut from: impl Read, mut to: impl Write) -> io::Result<u
     let mut head = [0; 44];
     from.read_exact(&mut head)?;
     if &head[..4] != b"RIFF" || &head[36..40] != b"data" || head[34] != 16 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is no recording of ours"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file is no recording of ours",
+        ));
     }
     if head[22] == 1 {
         to.write_all(&head)?;
@@ -211,13 +242,19 @@ mod tests {
     }
 
     fn sine(hertz: f64, rate: u32) -> Vec<i16> {
-        (0..rate).map(|i| ((f64::from(i) / f64::from(rate) * hertz * 2.0 * PI).sin() * 10_000.0) as i16).collect()
+        (0..rate)
+            .map(|i| ((f64::from(i) / f64::from(rate) * hertz * 2.0 * PI).sin() * 10_000.0) as i16)
+            .collect()
     }
 
     #[test]
     fn every_coding_is_read() {
         let sound = tone::beep();
-        let pcm: Vec<u8> = sound.samples().iter().flat_map(|s| s.to_le_bytes()).collect();
+        let pcm: Vec<u8> = sound
+            .samples()
+            .iter()
+            .flat_map(|s| s.to_le_bytes())
+            .collect();
         assert_eq!(read(&file(1, 1, 8_000, 16, &pcm)), Ok(sound.clone()));
         assert_eq!(read(&write(&sound)), Ok(sound.clone()));
         for (tag, codec) in [(6, Codec::Pcma), (7, Codec::Pcmu)] {
@@ -226,16 +263,29 @@ mod tests {
             // A pure 1 kHz has four values only, so their quantisation doesn't average out.
             assert!((level(back.samples()) / level(sound.samples()) - 1.0).abs() < 0.04);
         }
-        assert_eq!(read(&file(1, 2, 8_000, 8, &[128, 128, 138, 148])).expect("readable").samples(), [0, 15 << 8]);
+        assert_eq!(
+            read(&file(1, 2, 8_000, 8, &[128, 128, 138, 148]))
+                .expect("readable")
+                .samples(),
+            [0, 15 << 8]
+        );
     }
 
     #[test]
     fn resampling_keeps_the_band_and_drops_what_lies_above() {
         for rate in [16_000, 22_050, 44_100, 48_000] {
             let kept = resample(&sine(1_000.0, rate), rate, 8_000);
-            assert!((level(&kept) / 7_071.0 - 1.0).abs() < 0.02, "1 kHz at {rate}: {}", level(&kept));
+            assert!(
+                (level(&kept) / 7_071.0 - 1.0).abs() < 0.02,
+                "1 kHz at {rate}: {}",
+                level(&kept)
+            );
             let dropped = resample(&sine(5_500.0, rate), rate, 8_000);
-            assert!(level(&dropped[100..7_800]) < 30.0, "5.5 kHz at {rate}: {}", level(&dropped));
+            assert!(
+                level(&dropped[100..7_800]) < 30.0,
+                "5.5 kHz at {rate}: {}",
+                level(&dropped)
+            );
         }
     }
 
@@ -245,9 +295,24 @@ mod tests {
         for cut in 0..good.len() {
             let _ = read(&good[..cut]);
         }
-        assert_eq!(read(b"RIFF\0\0\0\0WAVEdata\x04\0\0\0abcd"), Err(WavError::NotWav));
-        assert_eq!(read(&file(0x55, 1, 8_000, 16, &[])), Err(WavError::Unsupported { format: 0x55, bits: 16 }));
-        assert_eq!(read(&file(1, 0, 8_000, 16, &[])), Err(WavError::Unreasonable { channels: 0, rate: 8_000 }));
+        assert_eq!(
+            read(b"RIFF\0\0\0\0WAVEdata\x04\0\0\0abcd"),
+            Err(WavError::NotWav)
+        );
+        assert_eq!(
+            read(&file(0x55, 1, 8_000, 16, &[])),
+            Err(WavError::Unsupported {
+                format: 0x55,
+                bits: 16
+            })
+        );
+        assert_eq!(
+            read(&file(1, 0, 8_000, 16, &[])),
+            Err(WavError::Unreasonable {
+                channels: 0,
+                rate: 8_000
+            })
+        );
     }
 
     #[test]
@@ -257,7 +322,10 @@ mod tests {
             stereo.extend(sample.to_le_bytes());
         }
         let mut mono = Vec::new();
-        assert_eq!(mono_from_stereo(&stereo[..], &mut mono).expect("copied"), 48);
+        assert_eq!(
+            mono_from_stereo(&stereo[..], &mut mono).expect("copied"),
+            48
+        );
         assert_eq!(read(&mono).expect("readable").samples(), [123, 29_995]);
     }
 }

@@ -22,7 +22,12 @@ impl EventPayload {
 
     pub(crate) fn bytes(self) -> [u8; 4] {
         let duration = self.duration.to_be_bytes();
-        [self.code, self.volume | if self.end { 0x80 } else { 0 }, duration[0], duration[1]]
+        [
+            self.code,
+            self.volume | if self.end { 0x80 } else { 0 },
+            duration[0],
+            duration[1],
+        ]
     }
 }
 
@@ -46,11 +51,20 @@ struct Segment {
 
 impl EventReceiver {
     /// A digit at the first packet of its press that arrives, whichever that is.
-    pub(crate) fn receive(&mut self, ssrc: u32, timestamp: u32, payload: EventPayload) -> Option<char> {
+    pub(crate) fn receive(
+        &mut self,
+        ssrc: u32,
+        timestamp: u32,
+        payload: EventPayload,
+    ) -> Option<char> {
         let digit = *BY_CODE.get(usize::from(payload.code))?;
         let key = Some((ssrc, timestamp));
         if self.recent.contains(&key) {
-            if let Some(last) = self.last.as_mut().filter(|last| last.ssrc == ssrc && last.timestamp == timestamp) {
+            if let Some(last) = self
+                .last
+                .as_mut()
+                .filter(|last| last.ssrc == ssrc && last.timestamp == timestamp)
+            {
                 last.duration = last.duration.max(payload.duration);
                 last.ended |= payload.end;
             }
@@ -68,7 +82,13 @@ impl EventReceiver {
         });
         self.recent[self.next] = key;
         self.next = (self.next + 1) % self.recent.len();
-        self.last = Some(Segment { ssrc, code: payload.code, timestamp, duration: payload.duration, ended: payload.end });
+        self.last = Some(Segment {
+            ssrc,
+            code: payload.code,
+            timestamp,
+            duration: payload.duration,
+            ended: payload.end,
+        });
         (!goes_on).then_some(digit)
     }
 }
@@ -78,23 +98,45 @@ mod tests {
     use super::*;
 
     fn event(code: u8, end: bool, duration: u16) -> EventPayload {
-        EventPayload { code, end, volume: 10, duration }
+        EventPayload {
+            code,
+            end,
+            volume: 10,
+            duration,
+        }
     }
 
     #[test]
     fn three_end_packets_are_one_digit() {
         let mut receiver = EventReceiver::default();
-        let packets = [event(5, false, 160), event(5, false, 320), event(5, true, 480), event(5, true, 480), event(5, true, 480)];
-        let digits: String = packets.into_iter().filter_map(|packet| receiver.receive(1, 8_000, packet)).collect();
+        let packets = [
+            event(5, false, 160),
+            event(5, false, 320),
+            event(5, true, 480),
+            event(5, true, 480),
+            event(5, true, 480),
+        ];
+        let digits: String = packets
+            .into_iter()
+            .filter_map(|packet| receiver.receive(1, 8_000, packet))
+            .collect();
         assert_eq!(digits, "5");
     }
 
     #[test]
     fn a_press_is_one_digit_whichever_of_its_packets_are_lost() {
-        let packets = [event(11, false, 160), event(11, false, 320), event(11, true, 480), event(11, true, 480)];
+        let packets = [
+            event(11, false, 160),
+            event(11, false, 320),
+            event(11, true, 480),
+            event(11, true, 480),
+        ];
         for kept in 1..16u32 {
             let mut receiver = EventReceiver::default();
-            let digits = (0..4).filter(|i| kept & (1 << i) != 0).filter_map(|i| receiver.receive(1, 8_000, packets[i])).count();
+            let digits = (0..4)
+                .filter(|i| kept & (1 << i) != 0)
+                .filter_map(|i| receiver.receive(1, 8_000, packets[i]))
+                .count();
             assert_eq!(digits, 1, "with packets {kept:04b}");
         }
     }
@@ -111,9 +153,18 @@ mod tests {
     #[test]
     fn a_press_longer_than_its_counter_is_one_digit() {
         let mut receiver = EventReceiver::default();
-        assert_eq!(receiver.receive(1, 1_000, event(9, false, 0xffff)), Some('9'));
-        assert_eq!(receiver.receive(1, 1_000 + 0xffff, event(9, false, 160)), None);
-        assert_eq!(receiver.receive(1, 1_000 + 0xffff, event(9, true, 800)), None);
+        assert_eq!(
+            receiver.receive(1, 1_000, event(9, false, 0xffff)),
+            Some('9')
+        );
+        assert_eq!(
+            receiver.receive(1, 1_000 + 0xffff, event(9, false, 160)),
+            None
+        );
+        assert_eq!(
+            receiver.receive(1, 1_000 + 0xffff, event(9, true, 800)),
+            None
+        );
     }
 
     #[test]

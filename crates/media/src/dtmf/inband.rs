@@ -43,7 +43,10 @@ struct Goertzel {
 
 impl Goertzel {
     fn new(hertz: f32) -> Self {
-        Self { coefficient: 2.0 * (TAU * hertz / 8_000.0).cos(), ..Self::default() }
+        Self {
+            coefficient: 2.0 * (TAU * hertz / 8_000.0).cos(),
+            ..Self::default()
+        }
     }
 
     fn add(&mut self, sample: f32) {
@@ -104,7 +107,11 @@ impl Detector {
 
     fn judge(&mut self, heard: Option<char>) -> Option<char> {
         if let Some(pressed) = self.pressed {
-            self.misses = if heard == Some(pressed) { 0 } else { self.misses + 1 };
+            self.misses = if heard == Some(pressed) {
+                0
+            } else {
+                self.misses + 1
+            };
             if self.misses < HITS {
                 return None;
             }
@@ -126,8 +133,16 @@ impl Detector {
 
 /// The strongest of a group, if it stands out.
 fn strongest(powers: &[f32]) -> Option<(usize, f32)> {
-    let (index, power) = powers.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    powers.iter().enumerate().all(|(i, other)| i == index || other * RELATIVE < power).then_some((index, power))
+    let (index, power) = powers
+        .iter()
+        .copied()
+        .enumerate()
+        .max_by(|a, b| a.1.total_cmp(&b.1))?;
+    powers
+        .iter()
+        .enumerate()
+        .all(|(i, other)| i == index || other * RELATIVE < power)
+        .then_some((index, power))
 }
 
 #[cfg(test)]
@@ -137,11 +152,17 @@ mod tests {
 
     fn detect(samples: impl IntoIterator<Item = i16>) -> String {
         let mut detector = Detector::new();
-        samples.into_iter().filter_map(|sample| detector.add(sample)).collect()
+        samples
+            .into_iter()
+            .filter_map(|sample| detector.add(sample))
+            .collect()
     }
 
     fn press(digit: char, on_ms: u32, off_ms: u32) -> Vec<i16> {
-        tone::digit(digit, on_ms, off_ms).expect("a digit").samples().to_vec()
+        tone::digit(digit, on_ms, off_ms)
+            .expect("a digit")
+            .samples()
+            .to_vec()
     }
 
     #[test]
@@ -151,14 +172,21 @@ mod tests {
             for digit in KEYS.iter().flatten() {
                 samples.extend(press(*digit, 50, 50));
             }
-            assert_eq!(detect(samples), KEYS.iter().flatten().collect::<String>(), "after {lead} samples");
+            assert_eq!(
+                detect(samples),
+                KEYS.iter().flatten().collect::<String>(),
+                "after {lead} samples"
+            );
         }
     }
 
     #[test]
     fn a_long_press_is_one_digit_and_two_short_ones_are_two() {
         assert_eq!(detect(press('7', 900, 50)), "7");
-        assert_eq!(detect([press('7', 60, 50), press('7', 60, 50)].concat()), "77");
+        assert_eq!(
+            detect([press('7', 60, 50), press('7', 60, 50)].concat()),
+            "77"
+        );
     }
 
     #[test]
@@ -174,7 +202,15 @@ mod tests {
         assert_eq!(detect(crate::music::on_hold().samples().to_vec()), "");
         let row = tone::sine(770.0, 300, 0.02);
         let column = tone::sine(1_336.0, 300, 0.5);
-        assert_eq!(detect(row.samples().iter().zip(column.samples()).map(|(a, b)| a + b)), "");
+        assert_eq!(
+            detect(
+                row.samples()
+                    .iter()
+                    .zip(column.samples())
+                    .map(|(a, b)| a + b)
+            ),
+            ""
+        );
     }
 
     #[tokio::test]
@@ -185,7 +221,10 @@ mod tests {
             Please listen carefully, as our menu has changed. Who do you want to speak to, and what is it about? \
             I would like to ask whether the blue umbrella that I ordered three weeks ago is ready to be collected.";
         for language in ["en", "de", "sk"] {
-            let sound = speech.render(text, language).await.expect("tests need flite and espeak-ng");
+            let sound = speech
+                .render(text, language)
+                .await
+                .expect("tests need flite and espeak-ng");
             assert_eq!(detect(sound.samples().iter().copied()), "", "in {language}");
         }
     }
@@ -193,7 +232,10 @@ mod tests {
     #[test]
     fn digits_are_heard_through_noise_and_g711() {
         let mut noise = 1u32;
-        let samples: Vec<i16> = "1590#D".chars().flat_map(|digit| press(digit, 70, 70)).collect();
+        let samples: Vec<i16> = "1590#D"
+            .chars()
+            .flat_map(|digit| press(digit, 70, 70))
+            .collect();
         let heard = detect(samples.into_iter().map(|sample| {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noisy = sample.saturating_add((noise >> 22) as i16 - 512);

@@ -27,7 +27,12 @@ pub struct CallMedia {
 
 impl CallMedia {
     pub(super) fn new(id: u64, inbox: Inbox, ports: Ports, advertise: IpAddr) -> Self {
-        Self { id, inbox, ports, advertise }
+        Self {
+            id,
+            inbox,
+            ports,
+            advertise,
+        }
     }
 
     /// Opens sockets for a leg and returns the RTP address to tell its peer.
@@ -37,7 +42,11 @@ impl CallMedia {
     pub async fn add_leg(&self, leg: LegId) -> Result<SocketAddr, MediaError> {
         let sockets = self.ports.open().map_err(MediaError::NoPorts)?;
         let address = advertised(self.advertise, sockets.port);
-        if self.order(Order::AddLeg { leg, sockets }) { Ok(address) } else { Err(MediaError::Stopped) }
+        if self.order(Order::AddLeg { leg, sockets }) {
+            Ok(address)
+        } else {
+            Err(MediaError::Stopped)
+        }
     }
 
     /// Closes a leg's sockets; what it was bridged with hears nothing more of it.
@@ -52,7 +61,12 @@ impl CallMedia {
 
     /// Plays to a leg in place of what it hears now. Begins when the leg is connected.
     pub fn play(&self, leg: LegId, playback: u64, source: Arc<Sound>, repeat: bool) {
-        self.order(Order::Play { leg, playback, source, repeat });
+        self.order(Order::Play {
+            leg,
+            playback,
+            source,
+            repeat,
+        });
     }
 
     /// Ends what is played to a leg.
@@ -99,7 +113,10 @@ impl CallMedia {
     }
 
     fn order(&self, order: Order) -> bool {
-        self.inbox.send(Command::Call { call: self.id, order })
+        self.inbox.send(Command::Call {
+            call: self.id,
+            order,
+        })
     }
 }
 

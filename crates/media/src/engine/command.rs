@@ -40,26 +40,63 @@ pub struct RemoteMedia {
 
 /// One order to a thread.
 pub(super) enum Command {
-    OpenCall { call: u64, events: mpsc::Sender<MediaEvent> },
-    CloseCall { call: u64 },
-    Call { call: u64, order: Order },
+    OpenCall {
+        call: u64,
+        events: mpsc::Sender<MediaEvent>,
+    },
+    CloseCall {
+        call: u64,
+    },
+    Call {
+        call: u64,
+        order: Order,
+    },
     Shutdown,
 }
 
 /// One order about a call.
 pub(super) enum Order {
-    AddLeg { leg: LegId, sockets: Pair },
-    RemoveLeg { leg: LegId },
-    Connect { leg: LegId, remote: RemoteMedia },
-    Play { leg: LegId, playback: u64, source: Arc<Sound>, repeat: bool },
-    StopPlaying { leg: LegId },
-    Bridge { a: LegId, b: LegId },
+    AddLeg {
+        leg: LegId,
+        sockets: Pair,
+    },
+    RemoveLeg {
+        leg: LegId,
+    },
+    Connect {
+        leg: LegId,
+        remote: RemoteMedia,
+    },
+    Play {
+        leg: LegId,
+        playback: u64,
+        source: Arc<Sound>,
+        repeat: bool,
+    },
+    StopPlaying {
+        leg: LegId,
+    },
+    Bridge {
+        a: LegId,
+        b: LegId,
+    },
     Unbridge,
-    SendDigit { leg: LegId, digit: char },
-    DetectInband { leg: LegId, on: bool },
-    StartRecording { spec: RecordingSpec },
+    SendDigit {
+        leg: LegId,
+        digit: char,
+    },
+    DetectInband {
+        leg: LegId,
+        on: bool,
+    },
+    StartRecording {
+        spec: RecordingSpec,
+    },
     StopRecording,
-    Quality { leg: LegId, reply: oneshot::Sender<LegQuality> },
+    Quality {
+        leg: LegId,
+        reply: oneshot::Sender<LegQuality>,
+    },
 }
 
 /// The sending end of a thread's queue.
@@ -80,7 +117,13 @@ impl Port {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (sender, commands) = sync_channel(queue);
-        Ok((Inbox { commands: sender, waker }, Self { poll, commands }))
+        Ok((
+            Inbox {
+                commands: sender,
+                waker,
+            },
+            Self { poll, commands },
+        ))
     }
 }
 

@@ -77,7 +77,11 @@ impl Latch {
     /// Whether to believe a packet.
     pub(super) fn admit(&mut self, from: SocketAddr, signalled: SocketAddr) -> bool {
         let Some(source) = self.source else {
-            *self = Self { source: Some(from), count: 1, rival: None };
+            *self = Self {
+                source: Some(from),
+                count: 1,
+                rival: None,
+            };
             return true;
         };
         if source == from {
@@ -93,7 +97,11 @@ impl Latch {
             _ => 1,
         };
         if from == signalled || votes >= LOCK_AFTER {
-            *self = Self { source: Some(from), count: votes, rival: None };
+            *self = Self {
+                source: Some(from),
+                count: votes,
+                rival: None,
+            };
             return true;
         }
         self.rival = Some((from, votes));
@@ -180,7 +188,9 @@ impl Leg {
     }
 
     pub(super) fn kind(&self, payload_type: u8) -> Kind {
-        let Some(remote) = &self.remote else { return Kind::Other };
+        let Some(remote) = &self.remote else {
+            return Kind::Other;
+        };
         if payload_type == remote.payload_type {
             Kind::Audio(remote.codec)
         } else if remote.telephone_event == Some(payload_type) {
@@ -200,12 +210,20 @@ impl Leg {
     }
 
     /// A digit, when a telephone-event begins a press that was not heard as tones already.
-    pub(super) fn event_digit(&mut self, packet: &Packet, payload: &[u8], now_us: u64) -> Option<char> {
+    pub(super) fn event_digit(
+        &mut self,
+        packet: &Packet,
+        payload: &[u8],
+        now_us: u64,
+    ) -> Option<char> {
         let event = crate::dtmf::EventPayload::parse(payload)?;
         let digit = self.events.receive(packet.ssrc, packet.timestamp, event);
         self.events_seen = true;
         let digit = digit?;
-        let told = self.last_tone.take().is_some_and(|(tone, at)| tone == digit && now_us < at + SAME_PRESS_US);
+        let told = self
+            .last_tone
+            .take()
+            .is_some_and(|(tone, at)| tone == digit && now_us < at + SAME_PRESS_US);
         (!told).then_some(digit)
     }
 
@@ -215,7 +233,10 @@ impl Leg {
             return None;
         }
         let detector = self.inband.as_mut()?;
-        let digit = payload.iter().filter_map(|byte| detector.add(codec.decode(*byte))).last()?;
+        let digit = payload
+            .iter()
+            .filter_map(|byte| detector.add(codec.decode(*byte)))
+            .last()?;
         self.last_tone = Some((digit, now_us));
         Some(digit)
     }
@@ -286,21 +307,37 @@ impl Leg {
                     self.press = Some(Press::Tones(playing));
                 }
             }
-            Some(Press::Event { code, timestamp, step }) => {
-                let Some(packet) = event_step(code, step) else { return };
+            Some(Press::Event {
+                code,
+                timestamp,
+                step,
+            }) => {
+                let Some(packet) = event_step(code, step) else {
+                    return;
+                };
                 if let Some(packet) = packet {
                     self.send_event(&packet, timestamp, now_us, sent);
                 }
-                self.press = Some(Press::Event { code, timestamp, step: step + 1 });
+                self.press = Some(Press::Event {
+                    code,
+                    timestamp,
+                    step: step + 1,
+                });
             }
             None => {}
         }
     }
 
     fn send_event(&mut self, step: &EventStep, timestamp: u32, now_us: u64, sent: &mut u64) {
-        let Some((_, remote)) = self.target() else { return };
-        let Some(payload_type) = remote.telephone_event else { return };
-        let header = self.sender.event(payload_type, step.first, timestamp, now_us);
+        let Some((_, remote)) = self.target() else {
+            return;
+        };
+        let Some(payload_type) = remote.telephone_event else {
+            return;
+        };
+        let header = self
+            .sender
+            .event(payload_type, step.first, timestamp, now_us);
         let mut datagram = [0; HEADER + 4];
         header.write(&mut datagram);
         datagram[HEADER..].copy_from_slice(&step.payload.bytes());
@@ -309,7 +346,9 @@ impl Leg {
 
     /// Encodes a frame and sends the packets that it fills.
     fn send_frame(&mut self, frame: &[i16; FRAME], now_us: u64, sent: &mut u64) {
-        let Some((_, remote)) = self.target() else { return };
+        let Some((_, remote)) = self.target() else {
+            return;
+        };
         let size = (remote.ptime_ms as usize * 8).clamp(80, LONGEST);
         for sample in frame {
             self.pending[self.pending_len] = remote.codec.encode(*sample);
@@ -322,7 +361,9 @@ impl Leg {
 
     /// Fills up and sends what is left when a sound ends.
     fn send_pending(&mut self, now_us: u64, sent: &mut u64) {
-        let Some((_, remote)) = self.target() else { return };
+        let Some((_, remote)) = self.target() else {
+            return;
+        };
         if self.pending_len > 0 {
             let size = (remote.ptime_ms as usize * 8).clamp(80, LONGEST);
             self.pending[self.pending_len..size.max(self.pending_len)].fill(remote.codec.silence());
@@ -341,14 +382,26 @@ impl Leg {
     }
 
     /// Passes on a packet of the bridged leg, rewritten where it lies.
-    pub(super) fn forward(&mut self, packet: &Packet, kind: Kind, datagram: &mut [u8], now_us: u64, sent: &mut u64) {
-        let Some((_, remote)) = self.target() else { return };
+    pub(super) fn forward(
+        &mut self,
+        packet: &Packet,
+        kind: Kind,
+        datagram: &mut [u8],
+        now_us: u64,
+        sent: &mut u64,
+    ) {
+        let Some((_, remote)) = self.target() else {
+            return;
+        };
         if self.is_occupied() {
             return;
         }
         let payload_type = match kind {
             Kind::Audio(codec) => {
-                codec.transcode(remote.codec, &mut datagram[packet.payload.0..packet.payload.1]);
+                codec.transcode(
+                    remote.codec,
+                    &mut datagram[packet.payload.0..packet.payload.1],
+                );
                 remote.payload_type
             }
             Kind::Event => match remote.telephone_event {
@@ -357,7 +410,12 @@ impl Leg {
             },
             Kind::Other => return self.sender.skip(packet),
         };
-        let Some(header) = self.sender.forwarded(packet, payload_type, kind != Kind::Event, now_us) else { return };
+        let Some(header) = self
+            .sender
+            .forwarded(packet, payload_type, kind != Kind::Event, now_us)
+        else {
+            return;
+        };
         // The payload stays where it is; our header, which is never longer, goes right before it.
         let start = packet.payload.0 - HEADER;
         header.write(&mut datagram[start..]);
@@ -365,7 +423,9 @@ impl Leg {
     }
 
     fn send(&mut self, datagram: &[u8], sent: &mut u64) {
-        let Some((target, _)) = self.target() else { return };
+        let Some((target, _)) = self.target() else {
+            return;
+        };
         // A full buffer or an unreachable peer loses a packet, as the network would.
         if self.sockets.rtp.send_to(datagram, target).is_ok() {
             self.sender.count(datagram.len());
@@ -379,7 +439,9 @@ impl Leg {
             return;
         }
         self.next_report_us = now_us + REPORT_EVERY_US;
-        let Some(target) = self.report_target() else { return };
+        let Some(target) = self.report_target() else {
+            return;
+        };
         let sent = (self.sender.packets > 0).then(|| rtcp::Sent {
             ntp: ntp(),
             timestamp: self.sender.timestamp_at(now_us),
@@ -393,7 +455,10 @@ impl Leg {
             highest: self.reception.extended_highest(),
             jitter: self.reception.jitter_timestamps(),
             last_sender_report: self.report.sent.map_or(0, |(ntp, _)| ntp),
-            delay: self.report.sent.map_or(0, |(_, at)| ((now_us - at) * 65_536 / 1_000_000) as u32),
+            delay: self
+                .report
+                .sent
+                .map_or(0, |(_, at)| ((now_us - at) * 65_536 / 1_000_000) as u32),
         });
         let mut out = [0; rtcp::LONGEST];
         let length = rtcp::write(&mut out, self.sender.ssrc, sent.as_ref(), block.as_ref());
@@ -401,13 +466,26 @@ impl Leg {
     }
 
     /// Takes a report of the peer; `false` when it is none of its.
-    pub(super) fn take_report(&mut self, datagram: &[u8], from: SocketAddr, now_us: u64, ntp: impl FnOnce() -> u64) -> bool {
-        let Some(remote) = self.remote else { return false };
-        let known = self.latch.source().map_or(remote.rtp.ip(), |source| source.ip());
+    pub(super) fn take_report(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        now_us: u64,
+        ntp: impl FnOnce() -> u64,
+    ) -> bool {
+        let Some(remote) = self.remote else {
+            return false;
+        };
+        let known = self
+            .latch
+            .source()
+            .map_or(remote.rtp.ip(), |source| source.ip());
         if from.ip() != known && remote.rtcp.is_none_or(|rtcp| rtcp != from) {
             return false;
         }
-        let Some(report) = rtcp::parse(datagram, self.sender.ssrc) else { return false };
+        let Some(report) = rtcp::parse(datagram, self.sender.ssrc) else {
+            return false;
+        };
         if let Some(sent) = report.sender_report {
             self.report.sent = Some((sent, now_us));
         }
@@ -416,7 +494,9 @@ impl Leg {
             self.report.jitter_ms = Some(block.jitter as f32 / 8.0);
             if block.last_sender_report != 0 {
                 let now = (ntp() >> 16) as u32;
-                let trip = now.wrapping_sub(block.last_sender_report).wrapping_sub(block.delay);
+                let trip = now
+                    .wrapping_sub(block.last_sender_report)
+                    .wrapping_sub(block.delay);
                 // What doesn't fit a minute comes from a clock that was set meanwhile.
                 if trip < 60 << 16 {
                     self.report.round_trip_ms = Some(trip as f32 * 1_000.0 / 65_536.0);

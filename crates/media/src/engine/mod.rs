@@ -129,7 +129,8 @@ impl MediaEngine {
     /// When the port range holds no pair, or a thread can't be made.
     pub fn start(config: MediaConfig) -> Result<Self, MediaError> {
         let (from, to) = config.ports;
-        let ports = Ports::new(config.bind, config.ports).ok_or(MediaError::PortRange { from, to })?;
+        let ports =
+            Ports::new(config.bind, config.ports).ok_or(MediaError::PortRange { from, to })?;
         let mut shared = Shared {
             advertise: config.advertise,
             ports,
@@ -142,7 +143,9 @@ impl MediaEngine {
         for number in 0..config.threads.max(1) {
             shared.start_thread(number).map_err(MediaError::Start)?;
         }
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Opens a call without legs. All its legs will live on one thread; dropping the handle
@@ -153,7 +156,10 @@ impl MediaEngine {
         let id = self.shared.next_call.fetch_add(1, Ordering::Relaxed);
         let inbox = self.shared.inboxes[id as usize % self.shared.inboxes.len()].clone();
         inbox.send(Command::OpenCall { call: id, events });
-        (CallMedia::new(id, inbox, self.shared.ports.clone(), self.shared.advertise), receiver)
+        (
+            CallMedia::new(id, inbox, self.shared.ports.clone(), self.shared.advertise),
+            receiver,
+        )
     }
 
     /// Counters for the operator.
@@ -168,7 +174,9 @@ impl MediaEngine {
             stats.invalid_packets += counters.invalid.load(Ordering::Relaxed);
             stats.events_dropped += counters.events_dropped.load(Ordering::Relaxed);
             stats.recordings_cut += counters.recordings_cut.load(Ordering::Relaxed);
-            stats.latest_tick_us = stats.latest_tick_us.max(counters.latest_us.load(Ordering::Relaxed));
+            stats.latest_tick_us = stats
+                .latest_tick_us
+                .max(counters.latest_us.load(Ordering::Relaxed));
         }
         stats
     }
@@ -179,13 +187,25 @@ impl MediaEngine {
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Shutdown);
         }
-        let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(
+            &mut *self
+                .shared
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a media thread had panicked");
             }
         }
-        let recorders = std::mem::take(&mut *self.shared.recorders.lock().unwrap_or_else(PoisonError::into_inner));
+        let recorders = std::mem::take(
+            &mut *self
+                .shared
+                .recorders
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         for recorder in recorders {
             recorder.finish();
         }
@@ -198,11 +218,19 @@ impl Shared {
         let counters = Arc::new(Counters::default());
         let (recorder, tap) = Recorder::start(number)?;
         let worker = Worker::new(port, Arc::clone(&counters), tap);
-        let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || worker.run())?;
+        let thread = std::thread::Builder::new()
+            .name(format!("media-{number}"))
+            .spawn(move || worker.run())?;
         self.inboxes.push(inbox);
         self.counters.push(counters);
-        self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
-        self.recorders.get_mut().unwrap_or_else(PoisonError::into_inner).push(recorder);
+        self.threads
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
+        self.recorders
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(recorder);
         Ok(())
     }
 }

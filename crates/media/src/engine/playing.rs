@@ -13,7 +13,12 @@ pub(super) struct Playing {
 
 impl Playing {
     pub(super) fn new(playback: u64, source: Arc<Sound>, repeat: bool) -> Self {
-        Self { playback, source, position: 0, repeat }
+        Self {
+            playback,
+            source,
+            position: 0,
+            repeat,
+        }
     }
 
     /// Fills a frame and pads it with silence; `true` when that was the end.
@@ -23,7 +28,8 @@ impl Playing {
         let mut filled = 0;
         while filled < FRAME && !samples.is_empty() {
             let take = (samples.len() - self.position).min(FRAME - filled);
-            frame[filled..filled + take].copy_from_slice(&samples[self.position..self.position + take]);
+            frame[filled..filled + take]
+                .copy_from_slice(&samples[self.position..self.position + take]);
             filled += take;
             self.position += take;
             if self.position == samples.len() {
@@ -62,11 +68,19 @@ pub(super) struct EventStep {
 
 impl Press {
     pub(super) fn event(digit: char, timestamp: u32) -> Option<Self> {
-        Some(Self::Event { code: dtmf::code_of(digit)?, timestamp, step: 0 })
+        Some(Self::Event {
+            code: dtmf::code_of(digit)?,
+            timestamp,
+            step: 0,
+        })
     }
 
     pub(super) fn tones(digit: char) -> Option<Self> {
-        Some(Self::Tones(Playing::new(0, Arc::new(tone::digit(digit, 100, 60)?), false)))
+        Some(Self::Tones(Playing::new(
+            0,
+            Arc::new(tone::digit(digit, 100, 60)?),
+            false,
+        )))
     }
 }
 
@@ -79,8 +93,16 @@ pub(super) fn event_step(code: u8, step: u16) -> Option<Option<EventStep>> {
         return Some(None);
     }
     let duration = (step + 1).min(DOWN) * FRAME as u16;
-    let payload = dtmf::EventPayload { code, end: step >= DOWN, volume: 10, duration };
-    Some(Some(EventStep { payload, first: step == 0 }))
+    let payload = dtmf::EventPayload {
+        code,
+        end: step >= DOWN,
+        volume: 10,
+        duration,
+    };
+    Some(Some(EventStep {
+        payload,
+        first: step == 0,
+    }))
 }
 
 #[cfg(test)]
@@ -97,7 +119,12 @@ mod tests {
             assert!(!playing.fill(&mut frame));
             heard.extend(frame);
         }
-        assert!(heard.iter().enumerate().all(|(i, sample)| *sample == (i % 250) as i16 + 1));
+        assert!(
+            heard
+                .iter()
+                .enumerate()
+                .all(|(i, sample)| *sample == (i % 250) as i16 + 1)
+        );
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl Sender {
         if !self.running {
             return self.timestamp;
         }
-        self.timestamp.wrapping_add((now_us.saturating_sub(self.clock_us) / 125) as u32)
+        self.timestamp
+            .wrapping_add((now_us.saturating_sub(self.clock_us) / 125) as u32)
     }
 
     /// Ends the present source; the next packet carries a marker.
@@ -82,23 +83,38 @@ impl Sender {
     }
 
     /// The header of a telephone-event of ours; all packets of a press share its timestamp.
-    pub(super) fn event(&mut self, payload_type: u8, marker: bool, timestamp: u32, now_us: u64) -> Packet {
+    pub(super) fn event(
+        &mut self,
+        payload_type: u8,
+        marker: bool,
+        timestamp: u32,
+        now_us: u64,
+    ) -> Packet {
         self.source = Source::None;
         self.next(payload_type, marker, timestamp, now_us)
     }
 
     /// The header of a packet that is passed on; `None` when it came too late to be. An event's
     /// timestamp stands still, so only audio tells of the source's clock.
-    pub(super) fn forwarded(&mut self, packet: &Packet, payload_type: u8, audio: bool, now_us: u64) -> Option<Packet> {
+    pub(super) fn forwarded(
+        &mut self,
+        packet: &Packet,
+        payload_type: u8,
+        audio: bool,
+        now_us: u64,
+    ) -> Option<Packet> {
         let mut marker = packet.marker;
         let mut translation = match self.source {
-            Source::Forwarded(translation) if translation.continues(packet, audio, now_us) => translation,
+            Source::Forwarded(translation) if translation.continues(packet, audio, now_us) => {
+                translation
+            }
             _ => {
                 marker = true;
                 self.translate(packet, now_us)
             }
         };
-        if translation.seen < 1_000 && (packet.sequence.wrapping_sub(translation.first) as i16) < 0 {
+        if translation.seen < 1_000 && (packet.sequence.wrapping_sub(translation.first) as i16) < 0
+        {
             return None;
         }
         translation.seen = translation.seen.saturating_add(1);
@@ -109,12 +125,20 @@ impl Sender {
             self.sequence = sequence;
             if audio {
                 (translation.last_timestamp, translation.last_us) = (packet.timestamp, now_us);
-                (self.timestamp, self.clock_us) = (timestamp.wrapping_add(crate::FRAME as u32), now_us + 20_000);
+                (self.timestamp, self.clock_us) =
+                    (timestamp.wrapping_add(crate::FRAME as u32), now_us + 20_000);
             }
         }
         self.running = true;
         self.source = Source::Forwarded(translation);
-        Some(Packet { payload_type, marker, sequence, timestamp, ssrc: self.ssrc, payload: packet.payload })
+        Some(Packet {
+            payload_type,
+            marker,
+            sequence,
+            timestamp,
+            ssrc: self.ssrc,
+            payload: packet.payload,
+        })
     }
 
     /// Leaves out a packet of a forwarded stream without leaving a hole in the numbers.
@@ -129,7 +153,9 @@ impl Sender {
 
     pub(super) fn count(&mut self, octets: usize) {
         self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(octets.saturating_sub(HEADER) as u32);
+        self.octets = self
+            .octets
+            .wrapping_add(octets.saturating_sub(HEADER) as u32);
     }
 
     fn next(&mut self, payload_type: u8, marker: bool, timestamp: u32, now_us: u64) -> Packet {
@@ -138,7 +164,14 @@ impl Sender {
             self.running = true;
         }
         self.sequence = self.sequence.wrapping_add(1);
-        Packet { payload_type, marker, sequence: self.sequence, timestamp, ssrc: self.ssrc, payload: (HEADER, HEADER) }
+        Packet {
+            payload_type,
+            marker,
+            sequence: self.sequence,
+            timestamp,
+            ssrc: self.ssrc,
+            payload: (HEADER, HEADER),
+        }
     }
 
     fn translate(&mut self, packet: &Packet, now_us: u64) -> Translation {
@@ -175,7 +208,14 @@ mod tests {
     use super::*;
 
     fn packet(ssrc: u32, sequence: u16, timestamp: u32) -> Packet {
-        Packet { payload_type: 0, marker: false, sequence, timestamp, ssrc, payload: (12, 172) }
+        Packet {
+            payload_type: 0,
+            marker: false,
+            sequence,
+            timestamp,
+            ssrc,
+            payload: (12, 172),
+        }
     }
 
     #[test]
@@ -188,14 +228,27 @@ mod tests {
             now += 20_000;
         }
         for i in 0..3 {
-            sent.extend(sender.forwarded(&packet(5, 65_534u16.wrapping_add(i), 7_000 + u32::from(i) * 160), 0, true, now));
+            sent.extend(sender.forwarded(
+                &packet(5, 65_534u16.wrapping_add(i), 7_000 + u32::from(i) * 160),
+                0,
+                true,
+                now,
+            ));
             now += 20_000;
         }
         for i in 0..3 {
-            sent.extend(sender.forwarded(&packet(6, 100 + i, 9 + u32::from(i) * 160), 0, true, now));
+            sent.extend(sender.forwarded(
+                &packet(6, 100 + i, 9 + u32::from(i) * 160),
+                0,
+                true,
+                now,
+            ));
             now += 20_000;
         }
-        assert_eq!(sent.iter().map(|p| p.marker).collect::<Vec<_>>(), [true, false, false, true, false, false, true, false, false]);
+        assert_eq!(
+            sent.iter().map(|p| p.marker).collect::<Vec<_>>(),
+            [true, false, false, true, false, false, true, false, false]
+        );
         for pair in sent.windows(2) {
             assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
             assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), 160);
@@ -209,17 +262,31 @@ mod tests {
         let mut numbers = Vec::new();
         for (at, sequence) in [10u16, 11, 13, 12, 16].into_iter().enumerate() {
             let packet = packet(5, sequence, u32::from(sequence) * 160);
-            numbers.extend(sender.forwarded(&packet, 0, true, 20_000 * at as u64).map(|p| p.sequence));
+            numbers.extend(
+                sender
+                    .forwarded(&packet, 0, true, 20_000 * at as u64)
+                    .map(|p| p.sequence),
+            );
         }
         let first = numbers[0];
-        assert_eq!(numbers.iter().map(|n| n.wrapping_sub(first)).collect::<Vec<_>>(), [0, 1, 3, 2, 6]);
+        assert_eq!(
+            numbers
+                .iter()
+                .map(|n| n.wrapping_sub(first))
+                .collect::<Vec<_>>(),
+            [0, 1, 3, 2, 6]
+        );
     }
 
     #[test]
     fn a_jump_of_the_senders_clock_does_not_reach_the_listener() {
         let mut sender = Sender::new();
-        let before = sender.forwarded(&packet(5, 1, 160), 0, true, 0).expect("sent");
-        let after = sender.forwarded(&packet(5, 2, 900_000), 0, true, 20_000).expect("sent");
+        let before = sender
+            .forwarded(&packet(5, 1, 160), 0, true, 0)
+            .expect("sent");
+        let after = sender
+            .forwarded(&packet(5, 2, 900_000), 0, true, 20_000)
+            .expect("sent");
         assert!(after.marker);
         assert_eq!(after.timestamp.wrapping_sub(before.timestamp), 160);
     }
@@ -227,9 +294,13 @@ mod tests {
     #[test]
     fn what_was_left_out_leaves_no_hole() {
         let mut sender = Sender::new();
-        let before = sender.forwarded(&packet(5, 1, 160), 0, true, 0).expect("sent");
+        let before = sender
+            .forwarded(&packet(5, 1, 160), 0, true, 0)
+            .expect("sent");
         sender.skip(&packet(5, 2, 320));
-        let after = sender.forwarded(&packet(5, 3, 480), 0, true, 40_000).expect("sent");
+        let after = sender
+            .forwarded(&packet(5, 3, 480), 0, true, 40_000)
+            .expect("sent");
         assert_eq!(after.sequence, before.sequence.wrapping_add(1));
     }
 }

@@ -29,7 +29,8 @@ impl Wheel {
 
     /// How long to sleep; `None` when there is no call to tick.
     pub(super) fn timeout(&self, now_us: u64) -> Option<Duration> {
-        let due = (self.next_ms..self.next_ms + TURN as u64).find(|ms| !self.slots[*ms as usize % TURN].is_empty())?;
+        let due = (self.next_ms..self.next_ms + TURN as u64)
+            .find(|ms| !self.slots[*ms as usize % TURN].is_empty())?;
         Some(Duration::from_micros((due * 1_000).saturating_sub(now_us)))
     }
 
@@ -79,7 +80,11 @@ mod tests {
         let mut wheel = Wheel::default();
         assert_eq!(wheel.timeout(5), None);
         wheel.insert(1);
-        assert!(wheel.timeout(0).is_some_and(|timeout| timeout < Duration::from_millis(20)));
+        assert!(
+            wheel
+                .timeout(0)
+                .is_some_and(|timeout| timeout < Duration::from_millis(20))
+        );
         wheel.remove(1);
         assert_eq!(wheel.timeout(5), None);
     }

@@ -46,6 +46,8 @@ pub(super) struct Worker {
     wheel: Wheel,
     /// Sockets that had more than their turn's worth.
     unfinished: Vec<usize>,
+    /// Those of the last round, kept for its room.
+    again: Vec<usize>,
     datagram: Box<[u8; HEADER + DATAGRAM]>,
     over: bool,
 }
@@ -76,6 +78,7 @@ impl Worker {
             free_routes: Vec::new(),
             wheel: Wheel::default(),
             unfinished: Vec::new(),
+            again: Vec::new(),
             datagram: Box::new([0; HEADER + DATAGRAM]),
             over: false,
         }
@@ -84,7 +87,11 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1_024);
         while !self.over {
-            let timeout = if self.unfinished.is_empty() { self.wheel.timeout(self.tap.now_us()) } else { Some(Duration::ZERO) };
+            let timeout = if self.unfinished.is_empty() {
+                self.wheel.timeout(self.tap.now_us())
+            } else {
+                Some(Duration::ZERO)
+            };
             match self.port.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
                     tracing::error!(%error, "a media thread can't poll its sockets and ends");
@@ -92,7 +99,8 @@ impl Worker {
                 }
                 _ => {}
             }
-            for token in std::mem::take(&mut self.unfinished) {
+            std::mem::swap(&mut self.unfinished, &mut self.again);
+            while let Some(token) = self.again.pop() {
                 self.read(token);
             }
             for event in &events {
@@ -113,7 +121,9 @@ impl Worker {
         let now_us = self.tap.now_us();
         while let Some((slot, calls, late_us)) = self.wheel.take_due(now_us) {
             // The first millisecond of a slot is its own time, not lateness.
-            self.counters.latest_us.fetch_max(late_us, Ordering::Relaxed);
+            self.counters
+                .latest_us
+                .fetch_max(late_us, Ordering::Relaxed);
             for call in &calls {
                 if let Some(call) = &mut self.calls[*call] {
                     call.tick(now_us, &self.counters);
@@ -127,11 +137,21 @@ impl Worker {
     /// Reads a socket until it is empty, or has had its turn.
     fn read(&mut self, token: usize) {
         for _ in 0..AT_ONCE {
-            let Some((call, leg)) = self.routes.get(token / 2).copied().flatten() else { return };
-            let Some(call) = self.calls[call].as_mut() else { return };
-            let Some(index) = call.legs.iter().position(|other| other.id == leg) else { return };
+            let Some((call, leg)) = self.routes.get(token / 2).copied().flatten() else {
+                return;
+            };
+            let Some(call) = self.calls[call].as_mut() else {
+                return;
+            };
+            let Some(index) = call.legs.iter().position(|other| other.id == leg) else {
+                return;
+            };
             let sockets = &call.legs[index].sockets;
-            let socket = if token.is_multiple_of(2) { &sockets.rtp } else { &sockets.rtcp };
+            let socket = if token.is_multiple_of(2) {
+                &sockets.rtp
+            } else {
+                &sockets.rtcp
+            };
             match socket.recv_from(&mut self.datagram[HEADER..]) {
                 Ok((length, from)) => {
                     let now_us = self.tap.now_us();
@@ -174,14 +194,21 @@ impl Worker {
             self.calls.push(None);
             self.calls.len() - 1
         });
-        self.calls[index] = Some(Call { events, legs: Vec::with_capacity(2), bridge: None, recording: None });
+        self.calls[index] = Some(Call {
+            events,
+            legs: Vec::with_capacity(2),
+            bridge: None,
+            recording: None,
+        });
         self.by_id.insert(id, index);
         self.wheel.insert(index);
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
     }
 
     fn close(&mut self, index: usize) {
-        let Some(mut call) = self.calls[index].take() else { return };
+        let Some(mut call) = self.calls[index].take() else {
+            return;
+        };
         call.stop_recording(&mut self.tap);
         for leg in call.legs.drain(..) {
             self.free_route(leg);
@@ -196,7 +223,9 @@ impl Worker {
         if let Order::AddLeg { leg, sockets } = order {
             return self.add_leg(index, leg, sockets);
         }
-        let Some(call) = self.calls[index].as_mut() else { return };
+        let Some(call) = self.calls[index].as_mut() else {
+            return;
+        };
         if let Order::RemoveLeg { leg } = order {
             if let Some(at) = call.legs.iter().position(|other| other.id == leg) {
                 let leg = call.legs.swap_remove(at);
@@ -209,9 +238,14 @@ impl Worker {
     }
 
     fn add_leg(&mut self, index: usize, id: LegId, sockets: crate::ports::Pair) {
-        let Some(call) = self.calls[index].as_mut() else { return };
+        let Some(call) = self.calls[index].as_mut() else {
+            return;
+        };
         if call.legs.iter().any(|leg| leg.id == id) {
-            tracing::warn!(leg.id = id.0, "a leg was added twice; the second is ignored");
+            tracing::warn!(
+                leg.id = id.0,
+                "a leg was added twice; the second is ignored"
+            );
             return;
         }
         let route = self.free_routes.pop().unwrap_or_else(|| {
@@ -237,14 +271,25 @@ impl Worker {
 }
 
 fn register(registry: &Registry, leg: &mut Leg) -> std::io::Result<()> {
-    registry.register(&mut leg.sockets.rtp, Token(leg.route * 2), Interest::READABLE)?;
-    registry.register(&mut leg.sockets.rtcp, Token(leg.route * 2 + 1), Interest::READABLE)
+    registry.register(
+        &mut leg.sockets.rtp,
+        Token(leg.route * 2),
+        Interest::READABLE,
+    )?;
+    registry.register(
+        &mut leg.sockets.rtcp,
+        Token(leg.route * 2 + 1),
+        Interest::READABLE,
+    )
 }
 
 /// The time of day as RTCP wants it.
 fn ntp() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    ((since.as_secs() + NTP_OFFSET) << 32) | ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    ((since.as_secs() + NTP_OFFSET) << 32)
+        | ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
 }
 
 impl Call {
@@ -255,7 +300,12 @@ impl Call {
             Order::StartRecording { spec } => self.start_recording(spec, tap),
             Order::StopRecording => self.stop_recording(tap),
             Order::Connect { leg, remote } => self.with(leg, |leg| leg.connect(remote, now_us)),
-            Order::Play { leg, playback, source, repeat } => self.with(leg, |leg| {
+            Order::Play {
+                leg,
+                playback,
+                source,
+                repeat,
+            } => self.with(leg, |leg| {
                 leg.stop_playing();
                 leg.playing = Some(Playing::new(playback, source, repeat));
             }),
@@ -265,7 +315,9 @@ impl Call {
                 }
             }),
             Order::SendDigit { leg, digit } => self.with(leg, |leg| leg.press(digit)),
-            Order::DetectInband { leg, on } => self.with(leg, |leg| leg.inband = on.then(crate::dtmf::Detector::new)),
+            Order::DetectInband { leg, on } => {
+                self.with(leg, |leg| leg.inband = on.then(crate::dtmf::Detector::new));
+            }
             Order::Quality { leg, reply } => self.with(leg, |leg| {
                 // Nobody waits any more if this fails.
                 let _ = reply.send(leg.quality());
@@ -302,7 +354,10 @@ impl Call {
         match tap.begin(spec, self.events.clone()) {
             Some(id) => self.recording = Some(Recording { id, left, right }),
             None => {
-                let event = MediaEvent::RecordingFailed { reason: RING_FULL.to_owned(), duration_ms: 0 };
+                let event = MediaEvent::RecordingFailed {
+                    reason: RING_FULL.to_owned(),
+                    duration_ms: 0,
+                };
                 let _ = self.events.try_send(event);
             }
         }
@@ -326,7 +381,13 @@ impl Call {
                 self.tell(MediaEvent::PlaybackFinished { leg: id, playback }, counters);
             }
             if silent {
-                self.tell(MediaEvent::Silence { leg: id, ever_heard }, counters);
+                self.tell(
+                    MediaEvent::Silence {
+                        leg: id,
+                        ever_heard,
+                    },
+                    counters,
+                );
             }
         }
         if sent > 0 {
@@ -335,11 +396,20 @@ impl Call {
     }
 
     /// Takes a datagram that arrived for a leg.
-    fn rtp(&mut self, index: usize, datagram: &mut [u8], from: std::net::SocketAddr, now_us: u64, tap: &mut Tap, counters: &Counters) {
+    fn rtp(
+        &mut self,
+        index: usize,
+        datagram: &mut [u8],
+        from: std::net::SocketAddr,
+        now_us: u64,
+        tap: &mut Tap,
+        counters: &Counters,
+    ) {
         let leg = &mut self.legs[index];
         let Some(remote) = leg.remote else { return };
         let packet = Packet::parse(datagram);
-        let Some((packet, kind)) = packet.map(|packet| (packet, leg.kind(packet.payload_type))) else {
+        let Some((packet, kind)) = packet.map(|packet| (packet, leg.kind(packet.payload_type)))
+        else {
             counters.invalid.fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -352,15 +422,26 @@ impl Call {
         let first = leg.heard(&packet, now_us);
         let payload = &datagram[packet.payload.0..packet.payload.1];
         let digit = match kind {
-            Kind::Event => leg.event_digit(&packet, payload, now_us).map(|digit| (digit, DigitVia::Rfc4733)),
-            Kind::Audio(codec) => leg.tone_digit(codec, payload, now_us).map(|digit| (digit, DigitVia::Inband)),
+            Kind::Event => leg
+                .event_digit(&packet, payload, now_us)
+                .map(|digit| (digit, DigitVia::Rfc4733)),
+            Kind::Audio(codec) => leg
+                .tone_digit(codec, payload, now_us)
+                .map(|digit| (digit, DigitVia::Inband)),
             Kind::Other => None,
         };
         if first {
             self.tell(MediaEvent::FirstPacket { leg: id }, counters);
         }
         if let Some((digit, via)) = digit {
-            self.tell(MediaEvent::Digit { leg: id, digit, via }, counters);
+            self.tell(
+                MediaEvent::Digit {
+                    leg: id,
+                    digit,
+                    via,
+                },
+                counters,
+            );
         }
         if !remote.receive {
             return;
@@ -368,15 +449,31 @@ impl Call {
         if let Kind::Audio(codec) = kind {
             self.record(id, codec, &packet, payload, now_us, tap, counters);
         }
-        let Some(other) = self.bridged_with(id) else { return };
+        let Some(other) = self.bridged_with(id) else {
+            return;
+        };
         let mut sent = 0;
         self.legs[other].forward(&packet, kind, datagram, now_us, &mut sent);
         counters.packets_out.fetch_add(sent, Ordering::Relaxed);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all borrowed from the packet's path, which builds nothing it can do without")]
-    fn record(&mut self, leg: LegId, codec: crate::Codec, packet: &Packet, payload: &[u8], now_us: u64, tap: &mut Tap, counters: &Counters) {
-        let Some(recording) = &self.recording else { return };
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all borrowed from the packet's path, which builds nothing it can do without"
+    )]
+    fn record(
+        &mut self,
+        leg: LegId,
+        codec: crate::Codec,
+        packet: &Packet,
+        payload: &[u8],
+        now_us: u64,
+        tap: &mut Tap,
+        counters: &Counters,
+    ) {
+        let Some(recording) = &self.recording else {
+            return;
+        };
         let side = if leg == recording.left {
             Side::Left
         } else if recording.right == Some(leg) {

@@ -48,7 +48,12 @@ pub(super) struct Arrived<'a> {
 
 impl Track {
     pub(super) fn new() -> Self {
-        Self { samples: vec![0; HELD].into_boxed_slice(), clock: None, end: 0, last: 0 }
+        Self {
+            samples: vec![0; HELD].into_boxed_slice(),
+            clock: None,
+            end: 0,
+            last: 0,
+        }
     }
 
     /// Where a packet belongs; keeps the clock.
@@ -134,7 +139,12 @@ mod tests {
         let samples = [0; 160];
         packets
             .map(|(ssrc, timestamp, arrived, spoken)| {
-                track.place(&Arrived { ssrc, timestamp, position: arrived + 160, samples: &samples }) - spoken
+                track.place(&Arrived {
+                    ssrc,
+                    timestamp,
+                    position: arrived + 160,
+                    samples: &samples,
+                }) - spoken
             })
             .collect()
     }
@@ -145,9 +155,18 @@ mod tests {
         let errors = errors((0..1_000).map(|i| {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let jitter = if i == 0 { 0 } else { i64::from(noise >> 24) };
-            (1, 5_000u32.wrapping_add(i * 160), i64::from(i) * 160 + jitter, i64::from(i) * 160)
+            (
+                1,
+                5_000u32.wrapping_add(i * 160),
+                i64::from(i) * 160 + jitter,
+                i64::from(i) * 160,
+            )
         }));
-        assert!(errors.iter().all(|error| error.abs() <= 160), "{:?}", errors.iter().max());
+        assert!(
+            errors.iter().all(|error| error.abs() <= 160),
+            "{:?}",
+            errors.iter().max()
+        );
     }
 
     #[test]

@@ -41,9 +41,19 @@ pub(super) struct Growing {
 impl Growing {
     pub(super) fn create(path: &Path, channels: u16) -> io::Result<Self> {
         // What people said is for the owner of this process alone.
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
         file.write_all(&header(channels, 0))?;
-        Ok(Self { path: path.to_owned(), file, channels, data: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            channels,
+            data: 0,
+        })
     }
 
     pub(super) fn append(&mut self, block: &[u8]) -> io::Result<()> {
@@ -80,7 +90,9 @@ pub(super) fn in_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full".to_owned(),
         io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
-        io::ErrorKind::FileTooLarge => "the file has become too large for its file system".to_owned(),
+        io::ErrorKind::FileTooLarge => {
+            "the file has become too large for its file system".to_owned()
+        }
         io::ErrorKind::NotFound => "the file or its folder is gone".to_owned(),
         io::ErrorKind::PermissionDenied => "writing there is not permitted".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),

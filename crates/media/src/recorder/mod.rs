@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use model::LegId;
 
 pub(crate) use self::file::header as wav_header;
-pub(crate) use self::tap::{Recorder, Side, Tap};
 pub use self::repair::{Recovered, recover};
+pub(crate) use self::tap::{Recorder, Side, Tap};
 
 /// What to record, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,10 @@ pub fn recover(path: &Path) -> io::Result<Recovered> {
     let mut head = [0; HEADER];
     file.read_exact(&mut head).map_err(|_| foreign())?;
     let channels = u16::from_le_bytes([head[22], head[23]]);
-    let ours = &head[..4] == b"RIFF" && &head[8..16] == b"WAVEfmt " && &head[36..40] == b"data" && (1..=2).contains(&channels);
+    let ours = &head[..4] == b"RIFF"
+        && &head[8..16] == b"WAVEfmt "
+        && &head[36..40] == b"data"
+        && (1..=2).contains(&channels);
     if !ours || u32::from_le_bytes([head[24], head[25], head[26], head[27]]) != crate::SAMPLE_RATE {
         return Err(foreign());
     }
@@ -39,9 +42,15 @@ pub fn recover(path: &Path) -> io::Result<Recovered> {
         io::Write::write_all(&mut file, &fresh)?;
     }
     file.sync_all()?;
-    Ok(Recovered { duration_ms: data / block / 8, bytes: HEADER as u64 + data })
+    Ok(Recovered {
+        duration_ms: data / block / 8,
+        bytes: HEADER as u64 + data,
+    })
 }
 
 fn foreign() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the file is no recording of ours")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the file is no recording of ours",
+    )
 }

@@ -37,8 +37,17 @@ pub(super) struct Piece {
 }
 
 pub(super) enum Order {
-    Start { recording: u64, spec: RecordingSpec, at_us: u64, events: mpsc::Sender<MediaEvent> },
-    Stop { recording: u64, at_us: u64, reason: Option<&'static str> },
+    Start {
+        recording: u64,
+        spec: RecordingSpec,
+        at_us: u64,
+        events: mpsc::Sender<MediaEvent>,
+    },
+    Stop {
+        recording: u64,
+        at_us: u64,
+        reason: Option<&'static str>,
+    },
     Finish,
 }
 
@@ -72,9 +81,22 @@ impl Recorder {
         let (orders, orders_in) = sync_channel(ORDERS);
         let (pieces, pieces_in) = sync_channel(RING);
         let epoch = Instant::now();
-        let writer = Writer::new(Inlet { orders: orders_in, pieces: pieces_in, epoch });
-        let thread = std::thread::Builder::new().name(format!("recorder-{number}")).spawn(move || writer.run())?;
-        let tap = Tap { orders: orders.clone(), pieces, writer: thread.thread().clone(), postponed: Vec::new(), epoch, next: 0 };
+        let writer = Writer::new(Inlet {
+            orders: orders_in,
+            pieces: pieces_in,
+            epoch,
+        });
+        let thread = std::thread::Builder::new()
+            .name(format!("recorder-{number}"))
+            .spawn(move || writer.run())?;
+        let tap = Tap {
+            orders: orders.clone(),
+            pieces,
+            writer: thread.thread().clone(),
+            postponed: Vec::new(),
+            epoch,
+            next: 0,
+        };
         Ok((Self { orders, thread }, tap))
     }
 
@@ -96,21 +118,39 @@ impl Tap {
     }
 
     /// Begins a recording; `None` when the writer is hopelessly behind.
-    pub(crate) fn begin(&mut self, spec: RecordingSpec, events: mpsc::Sender<MediaEvent>) -> Option<u64> {
+    pub(crate) fn begin(
+        &mut self,
+        spec: RecordingSpec,
+        events: mpsc::Sender<MediaEvent>,
+    ) -> Option<u64> {
         self.next += 1;
-        let order = Order::Start { recording: self.next, spec, at_us: self.now_us(), events };
+        let order = Order::Start {
+            recording: self.next,
+            spec,
+            at_us: self.now_us(),
+            events,
+        };
         self.orders.try_send(order).ok()?;
         self.writer.unpark();
         Some(self.next)
     }
 
     /// Hands over a received payload; `false` when there is no room.
-    pub(crate) fn audio(&self, recording: u64, side: Side, codec: Codec, packet: &Packet, payload: &[u8], arrival_us: u64) -> bool {
+    pub(crate) fn audio(
+        &self,
+        recording: u64,
+        side: Side,
+        codec: Codec,
+        packet: &Packet,
+        payload: &[u8],
+        arrival_us: u64,
+    ) -> bool {
         for (i, bytes) in payload.chunks(PIECE).enumerate() {
             let mut piece = Piece {
                 recording,
                 // What comes first in a packet was also spoken first.
-                arrival_us: arrival_us.saturating_sub((payload.len() - i * PIECE - bytes.len()) as u64 * 125),
+                arrival_us: arrival_us
+                    .saturating_sub((payload.len() - i * PIECE - bytes.len()) as u64 * 125),
                 ssrc: packet.ssrc,
                 timestamp: packet.timestamp.wrapping_add((i * PIECE) as u32),
                 side,
@@ -128,7 +168,11 @@ impl Tap {
 
     /// Ends a recording, because it is over or, with a reason, because it failed.
     pub(crate) fn end(&mut self, recording: u64, reason: Option<&'static str>) {
-        self.postponed.push(Order::Stop { recording, at_us: self.now_us(), reason });
+        self.postponed.push(Order::Stop {
+            recording,
+            at_us: self.now_us(),
+            reason,
+        });
         self.retry();
         self.writer.unpark();
     }

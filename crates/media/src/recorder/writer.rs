@@ -58,14 +58,25 @@ struct Closed {
 
 impl Writer {
     pub(super) fn new(inlet: Inlet) -> Self {
-        Self { inlet, open: HashMap::new(), stopping: Vec::new(), finish: false, closer: None }
+        Self {
+            inlet,
+            open: HashMap::new(),
+            stopping: Vec::new(),
+            finish: false,
+            closer: None,
+        }
     }
 
     pub(super) fn run(mut self) {
         let (sender, closed) = sync_channel::<Closed>(CLOSING);
-        match std::thread::Builder::new().name("recorder-close".to_owned()).spawn(move || closed.iter().for_each(Closed::close)) {
+        match std::thread::Builder::new()
+            .name("recorder-close".to_owned())
+            .spawn(move || closed.iter().for_each(Closed::close))
+        {
             Ok(thread) => self.closer = Some((sender, thread)),
-            Err(error) => tracing::warn!(%error, "recordings are closed on the thread that writes them"),
+            Err(error) => {
+                tracing::warn!(%error, "recordings are closed on the thread that writes them");
+            }
         }
         while !self.finish {
             self.turn();
@@ -126,36 +137,71 @@ impl Writer {
     fn take_orders(&mut self) {
         while let Ok(order) = self.inlet.orders.try_recv() {
             match order {
-                Order::Start { recording, spec, at_us, events } => self.start(recording, &spec, at_us, events),
+                Order::Start {
+                    recording,
+                    spec,
+                    at_us,
+                    events,
+                } => self.start(recording, &spec, at_us, events),
                 // Audio that came before the stop is still in the ring.
-                Order::Stop { recording, at_us, reason } => self.stopping.push((recording, at_us, reason)),
+                Order::Stop {
+                    recording,
+                    at_us,
+                    reason,
+                } => self.stopping.push((recording, at_us, reason)),
                 Order::Finish => self.finish = true,
             }
         }
     }
 
-    fn start(&mut self, id: u64, spec: &RecordingSpec, start_us: u64, events: mpsc::Sender<MediaEvent>) {
+    fn start(
+        &mut self,
+        id: u64,
+        spec: &RecordingSpec,
+        start_us: u64,
+        events: mpsc::Sender<MediaEvent>,
+    ) {
         let channels = if spec.right.is_some() { 2 } else { 1 };
         match Growing::create(&spec.path, channels) {
             Ok(file) => {
                 tell(&events, MediaEvent::RecordingStarted);
                 let right = spec.right.map(|_| Track::new());
-                let open = Open { file, events, left: Track::new(), right, start_us, written: 0, unannounced: 0, block: Vec::new() };
+                let open = Open {
+                    file,
+                    events,
+                    left: Track::new(),
+                    right,
+                    start_us,
+                    written: 0,
+                    unannounced: 0,
+                    block: Vec::new(),
+                };
                 self.open.insert(id, open);
             }
-            Err(error) => tell(&events, MediaEvent::RecordingFailed { reason: in_words(&error), duration_ms: 0 }),
+            Err(error) => tell(
+                &events,
+                MediaEvent::RecordingFailed {
+                    reason: in_words(&error),
+                    duration_ms: 0,
+                },
+            ),
         }
     }
 
     fn stop(&mut self, id: u64, at_us: u64, reason: Option<&'static str>) {
-        let Some(mut open) = self.open.remove(&id) else { return };
+        let Some(mut open) = self.open.remove(&id) else {
+            return;
+        };
         let end = open.position(at_us);
         let whole = open.write_to(end).and_then(|()| open.file.checkpoint());
         match (whole, reason) {
             (Err(error), _) => open.failed(&in_words(&error)),
             (Ok(()), Some(reason)) => open.failed(reason),
             (Ok(()), None) => {
-                let closed = Closed { file: open.file, events: open.events };
+                let closed = Closed {
+                    file: open.file,
+                    events: open.events,
+                };
                 match &self.closer {
                     Some((closer, _)) => {
                         if let Err(refused) = closer.send(closed) {
@@ -189,7 +235,12 @@ impl Open {
         }
         let samples = &samples[..length];
         let arrived = self.position(piece.arrival_us);
-        let arrived = Arrived { ssrc: piece.ssrc, timestamp: piece.timestamp, position: arrived, samples };
+        let arrived = Arrived {
+            ssrc: piece.ssrc,
+            timestamp: piece.timestamp,
+            position: arrived,
+            samples,
+        };
         let track = match (piece.side, &mut self.right) {
             (Side::Left, _) => &mut self.left,
             (Side::Right, Some(right)) => right,
@@ -215,7 +266,8 @@ impl Open {
             let until = position.min(self.written + BLOCK);
             self.block.clear();
             for at in self.written..until {
-                self.block.extend_from_slice(&self.left.take(at).to_le_bytes());
+                self.block
+                    .extend_from_slice(&self.left.take(at).to_le_bytes());
                 if let Some(right) = &mut self.right {
                     self.block.extend_from_slice(&right.take(at).to_le_bytes());
                 }
@@ -231,7 +283,12 @@ impl Open {
         self.unannounced += 1;
         if self.unannounced >= ANNOUNCE {
             self.unannounced = 0;
-            tell(&self.events, MediaEvent::RecordingCheckpoint { duration_ms: self.file.duration_ms() });
+            tell(
+                &self.events,
+                MediaEvent::RecordingCheckpoint {
+                    duration_ms: self.file.duration_ms(),
+                },
+            );
         }
         Ok(())
     }
@@ -240,7 +297,10 @@ impl Open {
         // What was written before stays playable, if the disk lets us say so.
         let _ = self.file.checkpoint();
         tracing::warn!(reason, "a recording ended early");
-        let event = MediaEvent::RecordingFailed { reason: reason.to_owned(), duration_ms: self.file.duration_ms() };
+        let event = MediaEvent::RecordingFailed {
+            reason: reason.to_owned(),
+            duration_ms: self.file.duration_ms(),
+        };
         tell(&self.events, event);
     }
 }
@@ -248,8 +308,14 @@ impl Open {
 impl Closed {
     fn close(self) {
         let event = match self.file.sync() {
-            Ok(()) => MediaEvent::RecordingStopped { duration_ms: self.file.duration_ms(), bytes: self.file.bytes() },
-            Err(error) => MediaEvent::RecordingFailed { reason: in_words(&error), duration_ms: self.file.duration_ms() },
+            Ok(()) => MediaEvent::RecordingStopped {
+                duration_ms: self.file.duration_ms(),
+                bytes: self.file.bytes(),
+            },
+            Err(error) => MediaEvent::RecordingFailed {
+                reason: in_words(&error),
+                duration_ms: self.file.duration_ms(),
+            },
         };
         tell(&self.events, event);
     }

@@ -14,11 +14,22 @@ async fn two_laws_are_bridged_and_each_hears_the_other() {
     call.bridge(A, B);
     let _speaking = (caller.speak(tone(500)), agent.speak(tone(800)));
     let (at_caller, at_agent) = tokio::join!(caller.listen(60), agent.listen(60));
-    assert!(purity(&at_caller[1_600..], 800) > 0.98, "{}", purity(&at_caller[1_600..], 800));
-    assert!(purity(&at_agent[1_600..], 500) > 0.98, "{}", purity(&at_agent[1_600..], 500));
+    assert!(
+        purity(&at_caller[1_600..], 800) > 0.98,
+        "{}",
+        purity(&at_caller[1_600..], 800)
+    );
+    assert!(
+        purity(&at_agent[1_600..], 500) > 0.98,
+        "{}",
+        purity(&at_agent[1_600..], 500)
+    );
 
     let quality = call.quality(A).await.expect("the leg is there");
-    assert!(quality.packets_received >= 60 && quality.packets_lost == 0 && quality.packets_sent >= 60, "{quality:?}");
+    assert!(
+        quality.packets_received >= 60 && quality.packets_lost == 0 && quality.packets_sent >= 60,
+        "{quality:?}"
+    );
     engine.shutdown();
 }
 
@@ -34,17 +45,27 @@ async fn music_then_bridge_is_one_stream_with_markers_where_sources_change() {
         heard.push(caller.hear().await);
     }
     let _speaking = agent.speak(tone(800));
-    event(&mut events, |event| (event == MediaEvent::FirstPacket { leg: B }).then_some(())).await;
+    event(&mut events, |event| {
+        (event == MediaEvent::FirstPacket { leg: B }).then_some(())
+    })
+    .await;
     call.stop_playing(A);
     call.bridge(A, B);
     let mut seen_agent = 0;
     while seen_agent < 20 {
         let packet = caller.hear().await;
-        seen_agent = if packet.marker { 1 } else { seen_agent + u32::from(seen_agent > 0) };
+        seen_agent = if packet.marker {
+            1
+        } else {
+            seen_agent + u32::from(seen_agent > 0)
+        };
         heard.push(packet);
     }
     let markers: Vec<bool> = heard.iter().map(|packet| packet.marker).collect();
-    assert!(markers[0] && markers.iter().filter(|marker| **marker).count() == 2, "{markers:?}");
+    assert!(
+        markers[0] && markers.iter().filter(|marker| **marker).count() == 2,
+        "{markers:?}"
+    );
     for pair in heard.windows(2) {
         assert_eq!(pair[1].ssrc, pair[0].ssrc);
         assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
@@ -60,9 +81,19 @@ async fn a_prompt_plays_to_its_end_before_the_peer_has_said_anything() {
     let (call, mut events) = engine.open_call();
     let target = call.add_leg(A).await.expect("a leg");
     // Ordered before the answer: it must wait for it and not lose its beginning.
-    call.play(A, 42, Arc::new(Sound::new(tone(600)[..4_000].to_vec())), false);
+    call.play(
+        A,
+        42,
+        Arc::new(Sound::new(tone(600)[..4_000].to_vec())),
+        false,
+    );
     let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
-    let caller = Phone { socket, codec: Codec::Pcmu, event_type: None, target };
+    let caller = Phone {
+        socket,
+        codec: Codec::Pcmu,
+        event_type: None,
+        target,
+    };
     call.connect(A, caller.remote());
     let heard = caller.listen(25).await;
     assert!(purity(&heard, 600) > 0.98);
@@ -79,7 +110,13 @@ async fn playing_keeps_its_pace_and_packet_length() {
     let engine = engine((31_060, 31_079));
     let (call, _events) = engine.open_call();
     let caller = Phone::join(&call, A, Codec::Pcmu).await;
-    call.connect(A, media::RemoteMedia { ptime_ms: 30, ..caller.remote() });
+    call.connect(
+        A,
+        media::RemoteMedia {
+            ptime_ms: 30,
+            ..caller.remote()
+        },
+    );
     call.play(A, 1, Arc::new(Sound::new(tone(500)[..800].to_vec())), true);
     let first = caller.hear().await;
     let began = tokio::time::Instant::now();
@@ -88,7 +125,10 @@ async fn playing_keeps_its_pace_and_packet_length() {
     }
     let took = began.elapsed();
     assert_eq!(first.payload.len(), 240);
-    assert!((1_150..1_350).contains(&took.as_millis()), "40 packets of 30 ms took {took:?}");
+    assert!(
+        (1_150..1_350).contains(&took.as_millis()),
+        "40 packets of 30 ms took {took:?}"
+    );
     engine.shutdown();
 }
 
@@ -100,19 +140,31 @@ async fn a_stranger_is_not_heard_and_cannot_take_the_audio_away() {
     let agent = Phone::join(&call, B, Codec::Pcmu).await;
     call.bridge(A, B);
     let _speaking = (caller.speak(tone(500)), agent.speak(tone(800)));
-    event(&mut events, |event| (event == MediaEvent::FirstPacket { leg: A }).then_some(())).await;
+    event(&mut events, |event| {
+        (event == MediaEvent::FirstPacket { leg: A }).then_some(())
+    })
+    .await;
     agent.listen(10).await;
 
     let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     for i in 0..50u16 {
-        stranger.send_to(&rtp(0, false, i, u32::from(i) * 160, 99, &[0x10; 160]), caller.target).await.expect("sent");
+        stranger
+            .send_to(
+                &rtp(0, false, i, u32::from(i) * 160, 99, &[0x10; 160]),
+                caller.target,
+            )
+            .await
+            .expect("sent");
     }
     let heard = agent.listen(50).await;
     assert!(purity(&heard, 500) > 0.98, "{}", purity(&heard, 500));
     caller.listen(20).await;
     assert_eq!(engine.stats().foreign_packets, 50);
     let mut bytes = [0; 64];
-    assert!(stranger.try_recv_from(&mut bytes).is_err(), "the stranger got audio");
+    assert!(
+        stranger.try_recv_from(&mut bytes).is_err(),
+        "the stranger got audio"
+    );
     engine.shutdown();
 }
 
@@ -138,11 +190,20 @@ async fn a_held_leg_is_sent_nothing_and_resumes() {
     call.bridge(A, B);
     let _speaking = agent.speak(tone(800));
     caller.listen(5).await;
-    call.connect(A, media::RemoteMedia { send: false, ..caller.remote() });
+    call.connect(
+        A,
+        media::RemoteMedia {
+            send: false,
+            ..caller.remote()
+        },
+    );
     // Orders are carried out in order: when this has an answer, the one before is done.
     let sent = call.quality(A).await.expect("the leg").packets_sent;
     call.play(B, 1, Arc::new(Sound::new(vec![0; 4_000])), false);
-    event(&mut events, |event| matches!(event, MediaEvent::PlaybackFinished { .. }).then_some(())).await;
+    event(&mut events, |event| {
+        matches!(event, MediaEvent::PlaybackFinished { .. }).then_some(())
+    })
+    .await;
     assert_eq!(call.quality(A).await.expect("the leg").packets_sent, sent);
     call.connect(A, caller.remote());
     caller.listen(10).await;
@@ -175,9 +236,17 @@ async fn ports_are_free_again_when_a_call_is_dropped() {
         let second = second.await.expect("a port in time");
         assert_ne!(first, second);
         assert!(first.port().is_multiple_of(2) && second.port().is_multiple_of(2));
-        assert!(matches!(call.add_leg(media::LegId(3)).await, Err(MediaError::NoPorts(_))));
+        assert!(matches!(
+            call.add_leg(media::LegId(3)).await,
+            Err(MediaError::NoPorts(_))
+        ));
         drop(call);
-        assert_eq!(timeout(DEADLINE, events.recv()).await.expect("closed in time"), None);
+        assert_eq!(
+            timeout(DEADLINE, events.recv())
+                .await
+                .expect("closed in time"),
+            None
+        );
     }
     engine.shutdown();
     assert_eq!(engine.stats().calls, 0);
@@ -190,7 +259,10 @@ async fn silence_is_told_and_reports_are_sent_both_ways() {
     let (call, mut events) = engine.open_call();
     let caller = Phone::join(&call, A, Codec::Pcmu).await;
     let reports = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-    let remote = media::RemoteMedia { rtcp: reports.local_addr().ok(), ..caller.remote() };
+    let remote = media::RemoteMedia {
+        rtcp: reports.local_addr().ok(),
+        ..caller.remote()
+    };
     call.connect(A, remote);
     call.play(A, 1, Arc::new(Sound::new(tone(500))), true);
     let ssrc = caller.hear().await.ssrc;
@@ -201,9 +273,15 @@ async fn silence_is_told_and_reports_are_sent_both_ways() {
     assert_eq!(silence.await, (A, false));
 
     let mut bytes = [0; 256];
-    let (length, from) = timeout(DEADLINE, reports.recv_from(&mut bytes)).await.expect("a report in time").expect("received");
+    let (length, from) = timeout(DEADLINE, reports.recv_from(&mut bytes))
+        .await
+        .expect("a report in time")
+        .expect("received");
     assert!(length >= 28 && bytes[1] == 200, "a sender report first");
-    assert_eq!(u32::from_be_bytes(bytes[4..8].try_into().expect("four")), ssrc);
+    assert_eq!(
+        u32::from_be_bytes(bytes[4..8].try_into().expect("four")),
+        ssrc
+    );
     assert_eq!(from.port(), caller.target.port() + 1);
 
     // A receiver report about its stream: a quarter lost, jitter 80, answering its report at once.
@@ -223,7 +301,13 @@ async fn silence_is_told_and_reports_are_sent_both_ways() {
         }
     });
     let quality = quality.await.expect("the report is taken");
-    assert_eq!((quality.peer_loss, quality.peer_jitter_ms), (Some(0.25), Some(10.0)));
-    assert!(quality.round_trip_ms.is_some_and(|ms| ms < 5_000.0), "{quality:?}");
+    assert_eq!(
+        (quality.peer_loss, quality.peer_jitter_ms),
+        (Some(0.25), Some(10.0))
+    );
+    assert!(
+        quality.round_trip_ms.is_some_and(|ms| ms < 5_000.0),
+        "{quality:?}"
+    );
     engine.shutdown();
 }

@@ -8,7 +8,14 @@ fn press(payload_type: u8, code: u8, sequence: u16, timestamp: u32) -> Vec<Vec<u
         .map(|i| {
             let duration = ((i + 1).min(5) * 160).to_be_bytes();
             let end = if i >= 4 { 0x80 } else { 0 };
-            rtp(payload_type, i == 0, sequence + i, timestamp, 0x51, &[code, end | 10, duration[0], duration[1]])
+            rtp(
+                payload_type,
+                i == 0,
+                sequence + i,
+                timestamp,
+                0x51,
+                &[code, end | 10, duration[0], duration[1]],
+            )
         })
         .collect()
 }
@@ -32,7 +39,11 @@ async fn a_press_is_one_digit_and_is_passed_on_with_the_other_legs_type() {
     for _ in 0..7 {
         passed.push(agent.hear().await);
     }
-    assert!(passed.iter().all(|packet| packet.payload_type == 96 && packet.timestamp == passed[0].timestamp));
+    assert!(
+        passed
+            .iter()
+            .all(|packet| packet.payload_type == 96 && packet.timestamp == passed[0].timestamp)
+    );
     assert!(passed[0].marker && passed[6].payload[1] & 0x80 != 0);
     assert_eq!(digits_until_marker(&call, &mut events).await, []);
     engine.shutdown();
@@ -54,10 +65,13 @@ async fn whatever_is_lost_a_press_is_one_digit() {
     }
     let mut digits = Vec::new();
     while digits.len() < 3 {
-        digits.push(event(&mut events, |event| match event {
-            MediaEvent::Digit { digit, .. } => Some(digit),
-            _ => None,
-        }).await);
+        digits.push(
+            event(&mut events, |event| match event {
+                MediaEvent::Digit { digit, .. } => Some(digit),
+                _ => None,
+            })
+            .await,
+        );
     }
     assert_eq!(digits, ['*'; 3]);
     assert_eq!(digits_until_marker(&call, &mut events).await, []);
@@ -75,22 +89,41 @@ async fn tones_are_digits_only_while_asked_for_and_never_beside_events() {
         let frames = sound.samples().chunks_exact(160).enumerate();
         frames
             .map(|(i, frame)| {
-                let payload: Vec<u8> = frame.iter().map(|s| media::g711::linear_to_alaw(*s)).collect();
-                rtp(8, false, first + i as u16, (u32::from(first) + i as u32) * 160, 0x51, &payload)
+                let payload: Vec<u8> = frame
+                    .iter()
+                    .map(|s| media::g711::linear_to_alaw(*s))
+                    .collect();
+                rtp(
+                    8,
+                    false,
+                    first + i as u16,
+                    (u32::from(first) + i as u32) * 160,
+                    0x51,
+                    &payload,
+                )
             })
             .collect()
     };
     for packet in tones('3', 0) {
         caller.send(&packet).await;
     }
-    assert_eq!(digits_until_marker(&call, &mut events).await, [], "nobody asked");
+    assert_eq!(
+        digits_until_marker(&call, &mut events).await,
+        [],
+        "nobody asked"
+    );
 
     call.detect_inband(A, true);
-    call.quality(A).await.expect("the order before is carried out");
+    call.quality(A)
+        .await
+        .expect("the order before is carried out");
     for packet in tones('7', 10) {
         caller.send(&packet).await;
     }
-    assert_eq!(digits_until_marker(&call, &mut events).await, [('7', DigitVia::Inband)]);
+    assert_eq!(
+        digits_until_marker(&call, &mut events).await,
+        [('7', DigitVia::Inband)]
+    );
 
     // The same press once more as an event, a little late: still the one digit.
     for packet in press(101, 7, 20, 3_200) {
@@ -100,7 +133,10 @@ async fn tones_are_digits_only_while_asked_for_and_never_beside_events() {
     for packet in tones('9', 30).into_iter().chain(press(101, 9, 40, 6_400)) {
         caller.send(&packet).await;
     }
-    assert_eq!(digits_until_marker(&call, &mut events).await, [('9', DigitVia::Rfc4733)]);
+    assert_eq!(
+        digits_until_marker(&call, &mut events).await,
+        [('9', DigitVia::Rfc4733)]
+    );
     engine.shutdown();
 }
 
@@ -114,8 +150,13 @@ async fn our_keys_are_events_where_agreed_and_tones_elsewhere() {
     for _ in 0..8 {
         packets.push(with_events.hear().await);
     }
-    assert!(packets.iter().all(|p| p.payload_type == 97 && p.payload[0] == 11 && p.timestamp == packets[0].timestamp));
-    assert_eq!(packets.iter().filter(|p| p.payload[1] & 0x80 != 0).count(), 3);
+    assert!(packets.iter().all(|p| p.payload_type == 97
+        && p.payload[0] == 11
+        && p.timestamp == packets[0].timestamp));
+    assert_eq!(
+        packets.iter().filter(|p| p.payload[1] & 0x80 != 0).count(),
+        3
+    );
     assert_eq!(packets.iter().filter(|p| p.marker).count(), 1);
 
     // Tones are judged by our own ear: the far phone's packets come back in on another leg.
@@ -125,7 +166,15 @@ async fn our_keys_are_events_where_agreed_and_tones_elsewhere() {
     call.send_digit(B, '8');
     for number in 0..8u16 {
         let heard = without.hear().await;
-        ear.send(&rtp(0, false, number, u32::from(number) * 160, 5, &heard.payload)).await;
+        ear.send(&rtp(
+            0,
+            false,
+            number,
+            u32::from(number) * 160,
+            5,
+            &heard.payload,
+        ))
+        .await;
     }
     let digit = event(&mut events, |event| match event {
         MediaEvent::Digit { leg, digit, .. } => Some((leg, digit)),

@@ -18,7 +18,13 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// An engine with a range of its own, so that tests don't meet.
 pub fn engine(ports: (u16, u16)) -> MediaEngine {
     let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    MediaEngine::start(MediaConfig { bind: localhost, advertise: localhost, ports, threads: 1 }).expect("it starts")
+    MediaEngine::start(MediaConfig {
+        bind: localhost,
+        advertise: localhost,
+        ports,
+        threads: 1,
+    })
+    .expect("it starts")
 }
 
 pub struct Phone {
@@ -45,10 +51,20 @@ impl Phone {
         Self::join_with_events(call, leg, codec, Some(101)).await
     }
 
-    pub async fn join_with_events(call: &CallMedia, leg: LegId, codec: Codec, event_type: Option<u8>) -> Self {
+    pub async fn join_with_events(
+        call: &CallMedia,
+        leg: LegId,
+        codec: Codec,
+        event_type: Option<u8>,
+    ) -> Self {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
         let target = call.add_leg(leg).await.expect("a leg");
-        let phone = Self { socket, codec, event_type, target };
+        let phone = Self {
+            socket,
+            codec,
+            event_type,
+            target,
+        };
         call.connect(leg, phone.remote());
         phone
     }
@@ -74,8 +90,20 @@ impl Phone {
             let mut frames = samples.chunks_exact(160).cycle();
             for number in 0u32.. {
                 pace.tick().await;
-                let payload: Vec<u8> = frames.next().expect("it cycles").iter().map(|s| encode(codec, *s)).collect();
-                let packet = rtp(payload_type(codec), number == 0, number as u16, number * 160, 0x51, &payload);
+                let payload: Vec<u8> = frames
+                    .next()
+                    .expect("it cycles")
+                    .iter()
+                    .map(|s| encode(codec, *s))
+                    .collect();
+                let packet = rtp(
+                    payload_type(codec),
+                    number == 0,
+                    number as u16,
+                    number * 160,
+                    0x51,
+                    &payload,
+                );
                 socket.send_to(&packet, target).await.expect("sent");
             }
         }))
@@ -83,16 +111,26 @@ impl Phone {
 
     /// Sends one packet.
     pub async fn send(&self, packet: &[u8]) {
-        self.socket.send_to(packet, self.target).await.expect("sent");
+        self.socket
+            .send_to(packet, self.target)
+            .await
+            .expect("sent");
     }
 
     /// The next packet.
     pub async fn hear(&self) -> Heard {
         let mut bytes = [0; 2_048];
-        let received = timeout(DEADLINE, self.socket.recv_from(&mut bytes)).await.expect("a packet in time");
+        let received = timeout(DEADLINE, self.socket.recv_from(&mut bytes))
+            .await
+            .expect("a packet in time");
         let (length, _) = received.expect("received");
-        assert!(length >= 12 && bytes[0] == 0x80, "no RTP: {:?}", &bytes[..length]);
-        let long = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        assert!(
+            length >= 12 && bytes[0] == 0x80,
+            "no RTP: {:?}",
+            &bytes[..length]
+        );
+        let long =
+            |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
         Heard {
             marker: bytes[1] & 0x80 != 0,
             payload_type: bytes[1] & 0x7f,
@@ -145,7 +183,14 @@ fn decode(codec: Codec, byte: u8) -> i16 {
     }
 }
 
-pub fn rtp(payload_type: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+pub fn rtp(
+    payload_type: u8,
+    marker: bool,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut packet = vec![0x80, payload_type | if marker { 0x80 } else { 0 }];
     packet.extend(sequence.to_be_bytes());
     packet.extend(timestamp.to_be_bytes());
@@ -156,7 +201,9 @@ pub fn rtp(payload_type: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: 
 
 /// A second of a tone that joins its own start.
 pub fn tone(hertz: u32) -> Vec<i16> {
-    (0..8_000).map(|i| ((i as f32 * hertz as f32 / 8_000.0 * TAU).sin() * 8_000.0) as i16).collect()
+    (0..8_000)
+        .map(|i| ((i as f32 * hertz as f32 / 8_000.0 * TAU).sin() * 8_000.0) as i16)
+        .collect()
 }
 
 /// Share of the energy that lies at a frequency: 1 for a pure tone.
@@ -168,11 +215,18 @@ pub fn purity(samples: &[i16], hertz: u32) -> f32 {
         imaginary += f64::from(*sample) * angle.sin();
         energy += f64::from(*sample).powi(2);
     }
-    if energy == 0.0 { 0.0 } else { ((real * real + imaginary * imaginary) * 2.0 / (samples.len() as f64 * energy)) as f32 }
+    if energy == 0.0 {
+        0.0
+    } else {
+        ((real * real + imaginary * imaginary) * 2.0 / (samples.len() as f64 * energy)) as f32
+    }
 }
 
 /// The first event that answers; others before it are passed over.
-pub async fn event<T>(events: &mut Receiver<MediaEvent>, mut pick: impl FnMut(MediaEvent) -> Option<T>) -> T {
+pub async fn event<T>(
+    events: &mut Receiver<MediaEvent>,
+    mut pick: impl FnMut(MediaEvent) -> Option<T>,
+) -> T {
     timeout(DEADLINE, async {
         loop {
             let event = events.recv().await.expect("the call is open");
@@ -187,7 +241,10 @@ pub async fn event<T>(events: &mut Receiver<MediaEvent>, mut pick: impl FnMut(Me
 
 /// The digits that come until a playback of one frame, started now, has ended: whatever was
 /// received before is judged by then.
-pub async fn digits_until_marker(call: &CallMedia, events: &mut Receiver<MediaEvent>) -> Vec<(char, media::DigitVia)> {
+pub async fn digits_until_marker(
+    call: &CallMedia,
+    events: &mut Receiver<MediaEvent>,
+) -> Vec<(char, media::DigitVia)> {
     call.play(B, 999, Arc::new(media::Sound::new(vec![0; 1_600])), false);
     let mut digits = Vec::new();
     event(events, |event| {

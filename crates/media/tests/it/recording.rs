@@ -12,7 +12,11 @@ use tokio::sync::mpsc::Receiver;
 use crate::phone::{A, B, Phone, engine, event, purity, tone};
 
 fn spec(path: &Path) -> RecordingSpec {
-    RecordingSpec { path: path.to_owned(), left: A, right: Some(B) }
+    RecordingSpec {
+        path: path.to_owned(),
+        left: A,
+        right: Some(B),
+    }
 }
 
 async fn stopped(events: &mut Receiver<MediaEvent>) -> (u64, u64) {
@@ -26,7 +30,10 @@ async fn stopped(events: &mut Receiver<MediaEvent>) -> (u64, u64) {
 
 async fn failed(events: &mut Receiver<MediaEvent>) -> (String, u64) {
     event(events, |event| match event {
-        MediaEvent::RecordingFailed { reason, duration_ms } => Some((reason, duration_ms)),
+        MediaEvent::RecordingFailed {
+            reason,
+            duration_ms,
+        } => Some((reason, duration_ms)),
         _ => None,
     })
     .await
@@ -35,15 +42,29 @@ async fn failed(events: &mut Receiver<MediaEvent>) -> (String, u64) {
 /// Both channels of a file, read without our own reader.
 fn channels(path: &Path) -> (Vec<i16>, Vec<i16>) {
     let bytes = fs::read(path).expect("the file");
-    let samples: Vec<i16> = bytes[44..].chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
-    (samples.iter().copied().step_by(2).collect(), samples.iter().copied().skip(1).step_by(2).collect())
+    let samples: Vec<i16> = bytes[44..]
+        .chunks_exact(2)
+        .map(|b| i16::from_le_bytes([b[0], b[1]]))
+        .collect();
+    (
+        samples.iter().copied().step_by(2).collect(),
+        samples.iter().copied().skip(1).step_by(2).collect(),
+    )
 }
 
 /// What sox reads in a file: seconds of audio and channels.
 fn sox(path: &Path) -> (f64, String) {
     let ask = |flag: &str| {
-        let output = Command::new("sox").args(["--i", flag]).arg(path).output().expect("tests need sox");
-        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("sox")
+            .args(["--i", flag])
+            .arg(path)
+            .output()
+            .expect("tests need sox");
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     (ask("-D").parse().expect("seconds"), ask("-c"))
@@ -51,7 +72,10 @@ fn sox(path: &Path) -> (f64, String) {
 
 /// Where a tone begins: silence decodes to next to nothing.
 fn onset(samples: &[i16]) -> usize {
-    samples.iter().position(|s| s.abs() > 2_000).expect("a tone")
+    samples
+        .iter()
+        .position(|s| s.abs() > 2_000)
+        .expect("a tone")
 }
 
 struct Talk {
@@ -70,7 +94,14 @@ impl Talk {
         let caller = Phone::join(&call, A, Codec::Pcmu).await;
         let agent = Phone::join(&call, B, Codec::Pcma).await;
         call.bridge(A, B);
-        Self { engine, call, events, caller, agent, folder: tempfile::tempdir().expect("a folder") }
+        Self {
+            engine,
+            call,
+            events,
+            caller,
+            agent,
+            folder: tempfile::tempdir().expect("a folder"),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -83,10 +114,16 @@ async fn each_voice_is_in_its_channel_and_both_are_aligned() {
     let mut talk = Talk::start((31_300, 31_319)).await;
     talk.call.start_recording(spec(&talk.path()));
     let began = Instant::now();
-    event(&mut talk.events, |event| (event == MediaEvent::RecordingStarted).then_some(())).await;
+    event(&mut talk.events, |event| {
+        (event == MediaEvent::RecordingStarted).then_some(())
+    })
+    .await;
     // Half a second of silence, then both speak at the same moment.
     let spoken = |hertz| [vec![0; 4_000], tone(hertz), tone(hertz), tone(hertz)].concat();
-    let speaking = (talk.caller.speak(spoken(500)), talk.agent.speak(spoken(800)));
+    let speaking = (
+        talk.caller.speak(spoken(500)),
+        talk.agent.speak(spoken(800)),
+    );
     let (at_caller, at_agent) = tokio::join!(talk.caller.listen(150), talk.agent.listen(150));
     talk.call.stop_recording();
     let wall_ms = began.elapsed().as_millis() as i64;
@@ -94,13 +131,29 @@ async fn each_voice_is_in_its_channel_and_both_are_aligned() {
     drop(speaking);
 
     assert!(purity(&at_caller[8_000..], 800) > 0.98 && purity(&at_agent[8_000..], 500) > 0.98);
-    assert!((duration_ms as i64 - wall_ms).abs() <= 40, "{duration_ms} ms of {wall_ms} ms");
+    assert!(
+        (duration_ms as i64 - wall_ms).abs() <= 40,
+        "{duration_ms} ms of {wall_ms} ms"
+    );
     assert_eq!(fs::metadata(talk.path()).expect("the file").len(), bytes);
     let (left, right) = channels(&talk.path());
     let (from, to) = (onset(&left).max(onset(&right)) + 800, left.len() - 800);
-    assert!(purity(&left[from..to], 500) > 0.98, "left: {}", purity(&left[from..to], 500));
-    assert!(purity(&right[from..to], 800) > 0.98, "right: {}", purity(&right[from..to], 800));
-    assert!(onset(&left).abs_diff(onset(&right)) <= 160, "{} and {}", onset(&left), onset(&right));
+    assert!(
+        purity(&left[from..to], 500) > 0.98,
+        "left: {}",
+        purity(&left[from..to], 500)
+    );
+    assert!(
+        purity(&right[from..to], 800) > 0.98,
+        "right: {}",
+        purity(&right[from..to], 800)
+    );
+    assert!(
+        onset(&left).abs_diff(onset(&right)) <= 160,
+        "{} and {}",
+        onset(&left),
+        onset(&right)
+    );
     let (seconds, count) = sox(&talk.path());
     assert!((seconds * 1_000.0 - duration_ms as f64).abs() < 1.0 && count == "2");
     talk.engine.shutdown();
@@ -113,15 +166,24 @@ async fn a_side_that_says_nothing_is_silent_for_the_whole_length() {
     talk.call.start_recording(spec(&talk.path()));
     let began = Instant::now();
     let speaking = talk.caller.speak(tone(500));
-    event(&mut talk.events, |event| matches!(event, MediaEvent::RecordingCheckpoint { .. }).then_some(())).await;
+    event(&mut talk.events, |event| {
+        matches!(event, MediaEvent::RecordingCheckpoint { .. }).then_some(())
+    })
+    .await;
     talk.call.stop_recording();
     let wall_ms = began.elapsed().as_millis() as i64;
     let (duration_ms, _) = stopped(&mut talk.events).await;
     drop(speaking);
-    assert!((duration_ms as i64 - wall_ms).abs() <= 40, "{duration_ms} ms of {wall_ms} ms");
+    assert!(
+        (duration_ms as i64 - wall_ms).abs() <= 40,
+        "{duration_ms} ms of {wall_ms} ms"
+    );
     let (left, right) = channels(&talk.path());
     assert!(purity(&left[1_600..left.len() - 1_600], 500) > 0.98);
-    assert!(right.iter().all(|sample| *sample == 0), "music that was played to it got in");
+    assert!(
+        right.iter().all(|sample| *sample == 0),
+        "music that was played to it got in"
+    );
     talk.engine.shutdown();
 }
 
@@ -129,7 +191,10 @@ async fn a_side_that_says_nothing_is_silent_for_the_whole_length() {
 async fn nobody_speaks_and_the_file_still_has_its_length() {
     let mut talk = Talk::start((31_340, 31_359)).await;
     let path = talk.path();
-    talk.call.start_recording(RecordingSpec { right: None, ..spec(&path) });
+    talk.call.start_recording(RecordingSpec {
+        right: None,
+        ..spec(&path)
+    });
     let began = Instant::now();
     let checkpoint = event(&mut talk.events, |event| match event {
         MediaEvent::RecordingCheckpoint { duration_ms } => Some(duration_ms),
@@ -140,7 +205,10 @@ async fn nobody_speaks_and_the_file_still_has_its_length() {
     drop(talk.call);
     let wall_ms = began.elapsed().as_millis() as i64;
     let (duration_ms, _) = stopped(&mut talk.events).await;
-    assert!((duration_ms as i64 - wall_ms).abs() <= 40, "{duration_ms} ms of {wall_ms} ms");
+    assert!(
+        (duration_ms as i64 - wall_ms).abs() <= 40,
+        "{duration_ms} ms of {wall_ms} ms"
+    );
     assert_eq!(sox(&path).1, "1");
     talk.engine.shutdown();
 }
@@ -161,11 +229,20 @@ async fn a_file_cut_off_by_a_kill_is_made_whole() {
     bytes.extend([1; 3_203]);
     fs::write(&left_behind, &bytes).expect("a copy");
     let recovered = recorder::recover(&left_behind).expect("recovered");
-    assert!(recovered.duration_ms >= kept_ms + 100, "{recovered:?} after {kept_ms} ms");
-    assert_eq!(fs::metadata(&left_behind).expect("the file").len(), recovered.bytes);
+    assert!(
+        recovered.duration_ms >= kept_ms + 100,
+        "{recovered:?} after {kept_ms} ms"
+    );
+    assert_eq!(
+        fs::metadata(&left_behind).expect("the file").len(),
+        recovered.bytes
+    );
     let (seconds, _) = sox(&left_behind);
     assert!((seconds * 1_000.0 - recovered.duration_ms as f64).abs() < 1.0);
-    assert_eq!(recorder::recover(&left_behind).expect("whole already"), recovered);
+    assert_eq!(
+        recorder::recover(&left_behind).expect("whole already"),
+        recovered
+    );
     let (left, _) = channels(&left_behind);
     assert!(purity(&left[4_000..12_000], 500) > 0.98);
 
@@ -180,9 +257,16 @@ async fn a_full_disk_ends_the_recording_and_not_the_call() {
     let _speaking = (talk.caller.speak(tone(500)), talk.agent.speak(tone(800)));
     talk.agent.listen(5).await;
     talk.call.start_recording(spec(Path::new("/dev/full")));
-    assert_eq!(failed(&mut talk.events).await, ("the disk is full".to_owned(), 0));
-    talk.call.start_recording(spec(&talk.folder.path().join("gone/call.wav")));
-    assert_eq!(failed(&mut talk.events).await, ("the file or its folder is gone".to_owned(), 0));
+    assert_eq!(
+        failed(&mut talk.events).await,
+        ("the disk is full".to_owned(), 0)
+    );
+    talk.call
+        .start_recording(spec(&talk.folder.path().join("gone/call.wav")));
+    assert_eq!(
+        failed(&mut talk.events).await,
+        ("the file or its folder is gone".to_owned(), 0)
+    );
     let heard = talk.agent.listen(50).await;
     assert!(purity(&heard, 500) > 0.98);
     talk.engine.shutdown();
@@ -193,14 +277,23 @@ async fn a_folder_that_vanishes_ends_the_recording_and_not_the_call() {
     let mut talk = Talk::start((31_400, 31_419)).await;
     let _speaking = (talk.caller.speak(tone(500)), talk.agent.speak(tone(800)));
     talk.call.start_recording(spec(&talk.path()));
-    event(&mut talk.events, |event| (event == MediaEvent::RecordingStarted).then_some(())).await;
+    event(&mut talk.events, |event| {
+        (event == MediaEvent::RecordingStarted).then_some(())
+    })
+    .await;
     fs::remove_dir_all(talk.folder.path()).expect("removed");
-    assert_eq!(failed(&mut talk.events).await.0, "the file or its folder is gone");
+    assert_eq!(
+        failed(&mut talk.events).await.0,
+        "the file or its folder is gone"
+    );
     let heard = talk.agent.listen(50).await;
     assert!(purity(&heard[4_000..], 500) > 0.98);
     // A stop that comes after the failure says nothing more.
     talk.call.stop_recording();
-    talk.call.quality(A).await.expect("the order before is carried out");
+    talk.call
+        .quality(A)
+        .await
+        .expect("the order before is carried out");
     let more = tokio::time::timeout(Duration::from_millis(100), failed(&mut talk.events)).await;
     assert!(more.is_err());
     talk.engine.shutdown();
@@ -210,7 +303,10 @@ async fn a_folder_that_vanishes_ends_the_recording_and_not_the_call() {
 async fn shutting_down_closes_recordings() {
     let mut talk = Talk::start((31_420, 31_439)).await;
     talk.call.start_recording(spec(&talk.path()));
-    event(&mut talk.events, |event| (event == MediaEvent::RecordingStarted).then_some(())).await;
+    event(&mut talk.events, |event| {
+        (event == MediaEvent::RecordingStarted).then_some(())
+    })
+    .await;
     let _speaking = talk.caller.speak(tone(500));
     talk.agent.listen(25).await;
     talk.engine.shutdown();
