@@ -44,10 +44,12 @@ export class Phone {
   async #configure(server, account, answer, control) {
     const { host, port } = server.demo.sip;
     const rtp = await freeRange(20);
+    // It takes the next port for TLS too.
+    const signalling = await freePort(2);
     const found = await Promise.all(MODULES.map((folder) => fs.access(folder).then(() => folder, () => undefined)));
     const modules = found.find(Boolean) ?? MODULES[0];
     const config = [
-      "poll_method epoll", `sip_listen ${host}:${await freePort()}`, "sip_trans_def udp", "call_local_timeout 120", "call_max_calls 4",
+      "poll_method epoll", `sip_listen ${host}:${signalling}`, "sip_trans_def udp", "call_local_timeout 120", "call_max_calls 4",
       "audio_player aufile," + this.heardFile, "audio_source aufile," + path.join(this.folder, "says.wav"), "audio_alert aufile," + path.join(this.folder, "alert.wav"),
       "audio_srate 8000", "audio_channels 1", "ausrc_srate 8000", "auplay_srate 8000", "audio_buffer 20-160", "jitter_buffer_delay 1-5", `rtp_ports ${rtp}-${rtp + 19}`, "rtcp_mux no",
       `ctrl_tcp_listen 127.0.0.1:${control}`, `module_path ${modules}`, "module g711.so", "module aufile.so", "module_tmp uuid.so", "module_tmp account.so",

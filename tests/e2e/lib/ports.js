@@ -22,30 +22,22 @@ export async function udp(port) {
 
 const close = (it) => new Promise((resolve) => it.close(resolve));
 
-/** One port free on TCP and on UDP. */
-export async function freePort() {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const listener = await tcp(0);
-    const { port } = listener.address();
-    try {
-      await close(await udp(port));
-      return port;
-    } catch {
-      // Somebody has it on UDP; another one then.
-    } finally {
-      await close(listener);
-    }
-  }
-  throw new Error("no port is free on both TCP and UDP");
-}
+/** Below what systems give to outgoing connections, so that no such connection takes a port between here and its use. */
+const SIGNALLING = { from: 10_000, count: 10_000 };
+const MEDIA = { from: 20_000, count: 12_000 };
 
-/** The first of `count` UDP ports in a row, even as RTP wants it. */
-export async function freeRange(count) {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const first = 20_000 + 2 * Math.floor(Math.random() * 10_000);
+/** Handed out already by this process, and perhaps not bound yet. */
+const given = new Set();
+
+async function inARow(range, count, bind) {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const first = range.from + 2 * Math.floor((Math.random() * (range.count - count)) / 2);
+    const ports = Array.from({ length: count }, (_, index) => first + index);
+    if (ports.some((port) => given.has(port))) continue;
     const taken = [];
     try {
-      for (let port = first; port < first + count; port++) taken.push(await udp(port));
+      for (const port of ports) for (const open of bind) taken.push(await open(port));
+      ports.forEach((port) => given.add(port));
       return first;
     } catch {
       // One of them is in use; somewhere else then.
@@ -53,5 +45,11 @@ export async function freeRange(count) {
       await Promise.all(taken.map(close));
     }
   }
-  throw new Error(`no ${count} UDP ports in a row are free`);
+  throw new Error(`no ${count} ports in a row are free`);
 }
+
+/** A port, or the first of several in a row, free on TCP and on UDP. */
+export const freePort = (count = 1) => inARow(SIGNALLING, count, [tcp, udp]);
+
+/** The first of `count` UDP ports in a row, even as RTP wants it. */
+export const freeRange = (count) => inARow(MEDIA, count, [udp]);

@@ -1,6 +1,8 @@
 // How calls end when they do not simply go well.
 
 import assert from "node:assert/strict";
+import fs from "node:fs/promises";
+import path from "node:path";
 import { amplitude, readWav, stretchOf, tone } from "../lib/audio.js";
 import { scene } from "../lib/scene.js";
 import { until } from "../lib/until.js";
@@ -104,4 +106,25 @@ scene("key 2 leads to Support, and two calls at once stay apart", async (scene) 
       for (const other of others) assert.ok(amplitude(stretch, other) < 0.01, `${from}: ${other} Hz belongs to the other call`);
     });
   }
+});
+
+scene("no recording can be written: the call goes on, and says so", async (scene) => {
+  // A file where the folder of recordings should be fails every attempt to write, for root too.
+  const folder = path.join(scene.server.data, "recordings");
+  await fs.rm(folder, { recursive: true, force: true });
+  await fs.writeFile(folder, "");
+  const phone = await scene.phone("1001");
+  const caller = await scene.caller({ from: "+421900000707" });
+  await caller.audio.hearsSound();
+  caller.audio.press("1");
+  await phone.sees("CALL_ESTABLISHED", { within: 40_000 });
+  await caller.audio.hearsTone(700, 1);
+  await caller.hangup();
+  await caller.ends();
+  const call = await scene.server.endedCall("+421900000707");
+  assert.ok(call.Cdr.answered_at);
+  assert.equal(call.Cdr.recorded, false);
+  assert.equal(call.Cdr.recording_link, undefined);
+  assert.equal((await scene.server.recording(call.Cdr.id)).status, 404);
+  assert.match(scene.server.program.log, /recording could not be started/);
 });

@@ -5,7 +5,9 @@ import fs from "node:fs/promises";
 import { RATE, amplitude, readWav, stretchOf, tone } from "../lib/audio.js";
 import { Person } from "../lib/browser.js";
 import { Membrane, quoted } from "../lib/membrane.js";
+import { Program } from "../lib/processes.js";
 import { scene } from "../lib/scene.js";
+import { until } from "../lib/until.js";
 
 const CALLER = "+421900000777";
 const CALLER_HZ = 440;
@@ -43,6 +45,7 @@ scene("an agent that follows the instructions finds the call and downloads its r
     await membrane.does(`membrane request ${con} /calls/recording/${call.Cdr.id}.json > call.wav`);
     channels(await fs.readFile(membrane.file("call.wav")));
   });
+  await scene.step("login in a terminal comes back by itself", () => logInAtTerminal(scene, person));
   await scene.step("logout", async () => {
     await membrane.does("membrane logout");
     await membrane.fails("membrane connection list", 1);
@@ -84,6 +87,23 @@ async function logIn(membrane, person, server) {
   assert.equal(status.loggedIn, true);
   assert.equal(status.workspaceKey, server.demo.membrane.workspaceKey);
   assert.equal(status.tenantKey, server.demo.membrane.tenantKey);
+}
+
+/** With a terminal the browser hands the code over itself, to a listener of the command line. */
+async function logInAtTerminal(scene, person) {
+  const membrane = await Membrane.at(scene.server);
+  // `script` gives the command a terminal; BROWSER=true is a browser that opens nothing.
+  const options = { cwd: membrane.home, env: { ...membrane.env, BROWSER: "true", TERM: "dumb" }, stdio: ["pipe", "pipe", "pipe"] };
+  const login = new Program("membrane login", "script", ["-qec", "membrane login --tenant --clientName=codex", "/dev/null"], options);
+  scene.adds({ program: login, close: () => login.stop() });
+  const url = await until("the address", () => login.log.match(/http:\S+oauth\/authorize\S+/)?.[0]);
+  assert.match(new URL(url).searchParams.get("redirect_uri"), /^http:\/\/127\.0\.0\.1:\d+\/callback$/);
+  await person.page.goto(url);
+  await person.page.getByRole("button", { name: "Allow" }).click();
+  await person.page.getByRole("heading", { name: "You are signed in" }).waitFor();
+  assert.equal((await login.finish(10_000)).code, 0);
+  assert.match(login.log, /Logged in to/);
+  assert.equal((await membrane.json("membrane connection list --json")).items.length, 1);
 }
 
 async function connect(membrane, person) {
