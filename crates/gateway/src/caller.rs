@@ -47,6 +47,8 @@ impl Caller {
         if self.is_admin {
             return Ok(());
         }
-        Err(GatewayError::access_denied("this needs a manager token (\"isAdmin\": true)"))
+        Err(GatewayError::access_denied(
+            "this needs a manager token (\"isAdmin\": true)",
+        ))
     }
 }

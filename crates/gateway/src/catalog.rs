@@ -31,7 +31,11 @@ impl Connector {
     /// Places of actions that fit an intent, best first, with their scores.
     #[must_use]
     pub fn search(&self, intent: &str, limit: usize) -> Vec<(usize, f32)> {
-        self.index.search(intent, limit).into_iter().map(|hit| (hit.doc, hit.score)).collect()
+        self.index
+            .search(intent, limit)
+            .into_iter()
+            .map(|hit| (hit.doc, hit.score))
+            .collect()
     }
 
     /// Id of a workspace's use of this connector.
@@ -43,21 +47,34 @@ impl Connector {
     /// Whether a selector (id, key or uuid) means this connector.
     #[must_use]
     pub fn is(&self, selector: &str) -> bool {
-        [&self.id, &self.manifest.key, &self.manifest.uuid].iter().any(|name| name.as_str() == selector)
+        [&self.id, &self.manifest.key, &self.manifest.uuid]
+            .iter()
+            .any(|name| name.as_str() == selector)
     }
 
     /// How well a host fits: the length of the domain it is on.
     fn fits_host(&self, host: &str) -> Option<usize> {
-        self.manifest.domains.iter().filter(|domain| on_domain(host, domain)).map(String::len).max()
+        self.manifest
+            .domains
+            .iter()
+            .filter(|domain| on_domain(host, domain))
+            .map(String::len)
+            .max()
     }
 }
 
 fn on_domain(host: &str, domain: &str) -> bool {
-    host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+    host == domain
+        || host
+            .strip_suffix(domain)
+            .is_some_and(|rest| rest.ends_with('.'))
 }
 
 fn doc(action: &Action) -> Doc {
-    let parameters = action.input_schema.get("properties").and_then(Value::as_object);
+    let parameters = action
+        .input_schema
+        .get("properties")
+        .and_then(Value::as_object);
     Doc {
         key: action.key.clone(),
         title: action.name.clone(),
@@ -65,7 +82,9 @@ fn doc(action: &Action) -> Doc {
         search_terms: action.search_terms.clone(),
         method: action.request.method.clone(),
         path: action.request.path.clone(),
-        parameters: parameters.map(|members| members.keys().cloned().collect()).unwrap_or_default(),
+        parameters: parameters
+            .map(|members| members.keys().cloned().collect())
+            .unwrap_or_default(),
     }
 }
 
@@ -78,7 +97,10 @@ pub struct CatalogAction {
 
 impl CatalogAction {
     pub(crate) fn new(connector: Arc<Connector>, place: usize) -> Self {
-        debug_assert!(place < connector.manifest.actions.len(), "places come from the manifest itself");
+        debug_assert!(
+            place < connector.manifest.actions.len(),
+            "places come from the manifest itself"
+        );
         Self { connector, place }
     }
 
@@ -96,7 +118,12 @@ pub struct Catalog {
 
 impl Catalog {
     pub(crate) fn new(manifests: Vec<Manifest>) -> Self {
-        Self { connectors: manifests.into_iter().map(|manifest| Arc::new(Connector::new(manifest))).collect() }
+        Self {
+            connectors: manifests
+                .into_iter()
+                .map(|manifest| Arc::new(Connector::new(manifest)))
+                .collect(),
+        }
     }
 
     /// All of them.
@@ -108,28 +135,36 @@ impl Catalog {
     /// A connector by id, key or uuid.
     #[must_use]
     pub fn connector(&self, selector: &str) -> Option<&Arc<Connector>> {
-        self.connectors.iter().find(|connector| connector.is(selector))
+        self.connectors
+            .iter()
+            .find(|connector| connector.is(selector))
     }
 
     /// The connector of an app by the app's id or key.
     #[must_use]
     pub fn app(&self, selector: &str) -> Option<&Arc<Connector>> {
-        self.connectors.iter().find(|connector| connector.app_id == selector || connector.manifest.key == selector)
+        self.connectors
+            .iter()
+            .find(|connector| connector.app_id == selector || connector.manifest.key == selector)
     }
 
     /// The connector of an integration by its id or key.
     #[must_use]
     pub fn integration(&self, workspace_id: &str, selector: &str) -> Option<&Arc<Connector>> {
-        self.connectors
-            .iter()
-            .find(|connector| connector.manifest.key == selector || connector.integration_id(workspace_id) == selector)
+        self.connectors.iter().find(|connector| {
+            connector.manifest.key == selector || connector.integration_id(workspace_id) == selector
+        })
     }
 
     /// The connector whose domain a host is on or below; the longest domain wins.
     #[must_use]
     pub fn by_host(&self, host: &str) -> Option<&Arc<Connector>> {
-        let fits = self.connectors.iter().filter_map(|connector| Some((connector.fits_host(host)?, connector)));
-        fits.max_by_key(|(length, _)| *length).map(|(_, connector)| connector)
+        let fits = self
+            .connectors
+            .iter()
+            .filter_map(|connector| Some((connector.fits_host(host)?, connector)));
+        fits.max_by_key(|(length, _)| *length)
+            .map(|(_, connector)| connector)
     }
 
     /// The connector an app's name or a sentence about it means, if exactly one is named.
@@ -138,28 +173,45 @@ impl Catalog {
         let words = squeeze(intent);
         let mut named = self.connectors.iter().filter(|connector| {
             let manifest = &connector.manifest;
-            let first_labels = manifest.domains.iter().filter_map(|domain| domain.split('.').next());
-            let mut names = [manifest.key.as_str(), manifest.name.as_str()].into_iter().chain(first_labels);
+            let first_labels = manifest
+                .domains
+                .iter()
+                .filter_map(|domain| domain.split('.').next());
+            let mut names = [manifest.key.as_str(), manifest.name.as_str()]
+                .into_iter()
+                .chain(first_labels);
             names.any(|name| !squeeze(name).is_empty() && words.contains(&squeeze(name)))
         });
         named.next().filter(|_| named.next().is_none())
     }
 
     /// Actions with this id or key.
-    pub(crate) fn actions<'a>(&'a self, selector: &'a str) -> impl Iterator<Item = CatalogAction> + 'a {
-        self.connectors.iter().filter_map(move |connector| action_in(connector, selector))
+    pub(crate) fn actions<'a>(
+        &'a self,
+        selector: &'a str,
+    ) -> impl Iterator<Item = CatalogAction> + 'a {
+        self.connectors
+            .iter()
+            .filter_map(move |connector| action_in(connector, selector))
     }
 }
 
 /// The action of a connector with this id or key.
 pub(crate) fn action_in(connector: &Arc<Connector>, selector: &str) -> Option<CatalogAction> {
-    let place = connector.manifest.actions.iter().position(|action| action.id == selector || action.key == selector)?;
+    let place = connector
+        .manifest
+        .actions
+        .iter()
+        .position(|action| action.id == selector || action.key == selector)?;
     Some(CatalogAction::new(connector.clone(), place))
 }
 
 /// Letters and digits only, lower case.
 fn squeeze(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]

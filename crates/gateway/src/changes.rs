@@ -17,7 +17,9 @@ pub(crate) struct Watcher {
 
 impl Changes {
     pub(crate) fn new() -> Self {
-        Self { sender: broadcast::channel(BACKLOG).0 }
+        Self {
+            sender: broadcast::channel(BACKLOG).0,
+        }
     }
 
     pub(crate) fn tell(&self, id: ConnectionId) {
@@ -26,7 +28,10 @@ impl Changes {
     }
 
     pub(crate) fn watch(&self, id: ConnectionId) -> Watcher {
-        Watcher { id, receiver: self.sender.subscribe() }
+        Watcher {
+            id,
+            receiver: self.sender.subscribe(),
+        }
     }
 }
 

@@ -27,11 +27,15 @@ impl Gateway {
     ) -> Result<Customer, GatewayError> {
         let owner = caller.owner()?;
         let sealed = match credentials {
-            Some(value) => Some(self.seal_customer_credentials(owner.workspace, owner.id, value).await?),
+            Some(value) => Some(
+                self.seal_customer_credentials(owner.workspace, owner.id, value)
+                    .await?,
+            ),
             None => None,
         };
         let db = &self.inner.db;
-        db.update_customer(caller.reach(), owner.id, name, fields, sealed.as_deref()).await?;
+        db.update_customer(caller.reach(), owner.id, name, fields, sealed.as_deref())
+            .await?;
         let found = db.customer_by_id(owner.workspace, owner.id).await?;
         found.ok_or_else(|| GatewayError::not_found("tenant", &owner.internal_id))
     }
@@ -40,16 +44,32 @@ impl Gateway {
     ///
     /// # Errors
     /// When the cursor is none of ours.
-    pub async fn list_customers(&self, caller: &Caller, cursor: Option<&str>, limit: usize) -> Result<Page<Customer>, GatewayError> {
-        let page = PageOf { after: Page::<Customer>::position(cursor)?, limit: limit as u64 + 1 };
-        Ok(Page::of(self.inner.db.customers(caller.reach(), page).await?, limit, |customer| customer.id.0))
+    pub async fn list_customers(
+        &self,
+        caller: &Caller,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Customer>, GatewayError> {
+        let page = PageOf {
+            after: Page::<Customer>::position(cursor)?,
+            limit: limit as u64 + 1,
+        };
+        Ok(Page::of(
+            self.inner.db.customers(caller.reach(), page).await?,
+            limit,
+            |customer| customer.id.0,
+        ))
     }
 
     /// A tenant by id or key.
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn customer(&self, caller: &Caller, selector: &str) -> Result<Customer, GatewayError> {
+    pub async fn customer(
+        &self,
+        caller: &Caller,
+        selector: &str,
+    ) -> Result<Customer, GatewayError> {
         let found = self.inner.db.customer(caller.reach(), selector).await?;
         found.ok_or_else(|| GatewayError::not_found("tenant", selector))
     }
@@ -59,10 +79,21 @@ impl Gateway {
     ///
     /// # Errors
     /// `access_denied` when it would allow more than the first.
-    pub fn derive_token(&self, caller: &Caller, tenant: Option<String>, is_admin: bool, mut spec: TokenSpec) -> Result<SecretString, GatewayError> {
+    pub fn derive_token(
+        &self,
+        caller: &Caller,
+        tenant: Option<String>,
+        is_admin: bool,
+        mut spec: TokenSpec,
+    ) -> Result<SecretString, GatewayError> {
         let own = caller.customer.as_ref();
-        let tenant = tenant.or_else(|| own.filter(|_| !is_admin).map(|own| own.internal_id.clone()));
-        let is_own = own.is_some_and(|own| tenant.as_deref().is_some_and(|name| name == own.internal_id || name == own.public_id));
+        let tenant =
+            tenant.or_else(|| own.filter(|_| !is_admin).map(|own| own.internal_id.clone()));
+        let is_own = own.is_some_and(|own| {
+            tenant
+                .as_deref()
+                .is_some_and(|name| name == own.internal_id || name == own.public_id)
+        });
         if is_admin || !is_own {
             caller.require_admin()?;
         }

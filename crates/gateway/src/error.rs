@@ -32,8 +32,15 @@ impl ErrorKind {
     #[must_use]
     pub fn type_name(self) -> &'static str {
         match self {
-            Self::BadRequest | Self::NotAuthenticated | Self::AccessDenied | Self::NotFound | Self::AlreadyExists => "bad_request",
-            Self::ConnectionDefunct | Self::AccessTokenExpired | Self::UpstreamRateLimit | Self::Connection => "connection",
+            Self::BadRequest
+            | Self::NotAuthenticated
+            | Self::AccessDenied
+            | Self::NotFound
+            | Self::AlreadyExists => "bad_request",
+            Self::ConnectionDefunct
+            | Self::AccessTokenExpired
+            | Self::UpstreamRateLimit
+            | Self::Connection => "connection",
             Self::Configuration => "configuration",
             Self::ActionRun => "action_run",
             Self::Internal => "internal",
@@ -51,7 +58,11 @@ impl ErrorKind {
             Self::ConnectionDefunct => Some("connection_is_defunct"),
             Self::AccessTokenExpired => Some("access_token_expired"),
             Self::UpstreamRateLimit => Some("rate_limit_exceeded"),
-            Self::BadRequest | Self::Connection | Self::Configuration | Self::ActionRun | Self::Internal => None,
+            Self::BadRequest
+            | Self::Connection
+            | Self::Configuration
+            | Self::ActionRun
+            | Self::Internal => None,
         }
     }
 
@@ -75,7 +86,7 @@ pub struct GatewayError {
     pub kind: ErrorKind,
     pub message: String,
     /// Facts for programs.
-    pub data: Option<Value>,
+    pub data: Option<Box<Value>>,
     /// The run that failed, when there was one.
     pub action_run_id: Option<String>,
 }
@@ -84,7 +95,12 @@ impl GatewayError {
     /// An error of a kind.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), data: None, action_run_id: None }
+        Self {
+            kind,
+            message: message.into(),
+            data: None,
+            action_run_id: None,
+        }
     }
 
     /// The request can't be done as given.
@@ -106,7 +122,10 @@ impl GatewayError {
     pub fn not_found(what: &str, selector: &str) -> Self {
         // A selector is the caller's own text; it is cut so that an answer can't be blown up by it.
         let shown: String = selector.chars().take(100).collect();
-        Self::new(ErrorKind::NotFound, format!("{what} \"{shown}\" was not found"))
+        Self::new(
+            ErrorKind::NotFound,
+            format!("{what} \"{shown}\" was not found"),
+        )
     }
 
     /// The token is missing or no good.
@@ -124,7 +143,7 @@ impl GatewayError {
     /// Adds facts for programs.
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {
-        self.data = Some(data);
+        self.data = Some(Box::new(data));
         self
     }
 
@@ -132,7 +151,8 @@ impl GatewayError {
     pub(crate) fn internal(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
         let error_id = crate::ids::public_id();
         tracing::error!(error.id = %error_id, error = error, "{what}");
-        Self::new(ErrorKind::Internal, "something went wrong on our side").with_data(json!({ "errorId": error_id }))
+        Self::new(ErrorKind::Internal, "something went wrong on our side")
+            .with_data(json!({ "errorId": error_id }))
     }
 
     /// The body as clients of the interface expect it.
@@ -145,7 +165,7 @@ impl GatewayError {
         }
         body.insert("message".into(), self.message.clone().into());
         if let Some(data) = &self.data {
-            body.insert("data".into(), data.clone());
+            body.insert("data".into(), Value::clone(data));
         }
         if let Some(id) = &self.action_run_id {
             body.insert("actionRunId".into(), id.clone().into());
@@ -157,7 +177,9 @@ impl GatewayError {
 impl From<StoreError> for GatewayError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Duplicate { what } => Self::new(ErrorKind::AlreadyExists, format!("{what} is already used")),
+            StoreError::Duplicate { what } => {
+                Self::new(ErrorKind::AlreadyExists, format!("{what} is already used"))
+            }
             other => Self::internal("the gateway's tables failed", &other),
         }
     }

@@ -36,15 +36,16 @@ pub use actions::{ActionQuery, ActionScope, FoundAction, Page, RecordedRun, RunO
 pub use caller::Caller;
 pub use catalog::{Catalog, CatalogAction, Connector};
 pub use connections::{
-    ClientAction, ClientActionKind, ConnectionQuery, ConnectionSelector, CreateConnection, PatchConnection, normalise_app_url,
+    ClientAction, ClientActionKind, ConnectionQuery, ConnectionSelector, CreateConnection,
+    PatchConnection, normalise_app_url,
 };
 pub use error::{ErrorKind, GatewayError};
 pub use local::{LOCAL_CONNECTOR, LocalKeyError, LocalPhone};
 pub use proxy::{ProxyBody, ProxyCall};
 pub use search::{ElementKind, Found, SearchQuery};
 pub use store::gateway::{
-    ActionRun, Connection, ConnectionLog, ConnectionRequest, ConnectionState, Customer, CustomerId, PersonalToken, Reach, RequestStatus, RunStatus,
-    Workspace,
+    ActionRun, Connection, ConnectionLog, ConnectionRequest, ConnectionState, Customer, CustomerId,
+    PersonalToken, Reach, RequestStatus, RunStatus, Workspace,
 };
 pub use tokens::{Grants, NewPersonalToken, TokenSpec};
 pub use workspaces::NewWorkspace;
@@ -116,6 +117,9 @@ impl Gateway {
     /// The page on which a person completes a connection request.
     #[must_use]
     pub fn connect_url(&self, request_id: &str) -> String {
-        format!("{}/screens/connections?connectionRequestId={request_id}", self.base_url())
+        format!(
+            "{}/screens/connections?connectionRequestId={request_id}",
+            self.base_url()
+        )
     }
 }

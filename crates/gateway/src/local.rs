@@ -35,7 +35,11 @@ impl std::error::Error for LocalKeyError {
 #[async_trait]
 pub trait LocalPhone: Send + Sync + 'static {
     /// Makes an API key of a company, for a connection of that name.
-    async fn issue_key(&self, owner: TenantId, name: &str) -> Result<(String, SecretString), LocalKeyError>;
+    async fn issue_key(
+        &self,
+        owner: TenantId,
+        name: &str,
+    ) -> Result<(String, SecretString), LocalKeyError>;
 
     /// Ends a key made for a connection that is no more.
     async fn revoke_key(&self, owner: TenantId, key_id: &str) -> Result<(), LocalKeyError>;
@@ -50,7 +54,10 @@ pub trait LocalPhone: Send + Sync + 'static {
 impl Gateway {
     /// The phone system in the same house, if it can be a target of this connector.
     pub(crate) fn local_phone_for(&self, manifest: &Manifest) -> Option<&dyn LocalPhone> {
-        self.inner.local_phone.as_deref().filter(|_| manifest.key == LOCAL_CONNECTOR)
+        self.inner
+            .local_phone
+            .as_deref()
+            .filter(|_| manifest.key == LOCAL_CONNECTOR)
     }
 
     /// Whether this installation has a phone system that the connector can be pointed at by one click.
@@ -61,12 +68,21 @@ impl Gateway {
 
     /// What a request to `url` may reach beyond public addresses: our own API and nothing else of this origin.
     pub(crate) fn allowance(&self, manifest: &Manifest, url: &Url) -> Allow {
-        let Some(local) = self.local_phone_for(manifest) else { return Allow::nothing() };
+        let Some(local) = self.local_phone_for(manifest) else {
+            return Allow::nothing();
+        };
         if !below(&local.base_url(), url) {
             return Allow::nothing();
         }
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Allow::nothing() };
-        std::iter::once(AllowEntry::Origin { scheme: url.scheme().to_owned(), host: host.to_owned(), port }).collect()
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return Allow::nothing();
+        };
+        std::iter::once(AllowEntry::Origin {
+            scheme: url.scheme().to_owned(),
+            host: host.to_owned(),
+            port,
+        })
+        .collect()
     }
 }
 
@@ -76,18 +92,25 @@ fn below(base: &Url, url: &Url) -> bool {
     base.origin() == url.origin()
         && url.username().is_empty()
         && url.password().is_none()
-        && url.path().strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        && url
+            .path()
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Parameters that point every base URL of a connector at the same place.
 pub(crate) fn point_at(manifest: &Manifest, base: &Url) -> Map<String, Value> {
     let target = base.as_str().trim_end_matches('/');
-    base_parameters(manifest).map(|name| (name.to_owned(), Value::String(target.to_owned()))).collect()
+    base_parameters(manifest)
+        .map(|name| (name.to_owned(), Value::String(target.to_owned())))
+        .collect()
 }
 
 /// Names of the parameters that replace a base URL.
 pub(crate) fn base_parameters(manifest: &Manifest) -> impl Iterator<Item = &str> {
-    std::iter::once(&manifest.base_url).chain(manifest.bases.values()).filter_map(|base| base.parameter.as_deref())
+    std::iter::once(&manifest.base_url)
+        .chain(manifest.bases.values())
+        .filter_map(|base| base.parameter.as_deref())
 }
 
 #[cfg(test)]
@@ -99,7 +122,9 @@ mod tests {
         let base: Url = "http://127.0.0.1:8080/api".parse().expect("url");
         let is_below = |text: &str| below(&base, &text.parse().expect("url"));
         assert!(is_below("http://127.0.0.1:8080/api"));
-        assert!(is_below("http://127.0.0.1:8080/api/calls/index.json?limit=1"));
+        assert!(is_below(
+            "http://127.0.0.1:8080/api/calls/index.json?limit=1"
+        ));
         for other in [
             "http://127.0.0.1:8080/",
             "http://127.0.0.1:8080/apis",

@@ -9,15 +9,30 @@ use http::{HeaderMap, HeaderName};
 use outbound::{OutboundError, OutboundResponse, RequestBody};
 use serde_json::{Map, Value, json};
 
-use crate::{Caller, ErrorKind, Gateway, GatewayError, connections::require_ready, send::SendOptions};
+use crate::{
+    Caller, ErrorKind, Gateway, GatewayError, connections::require_ready, send::SendOptions,
+};
 
 /// Headers of an answer that belong to the hop it came over, or would be wrong after it.
 const NOT_BACK: [&str; 10] = [
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding",
-    "upgrade", "content-length",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
 ];
 /// The app's cookies would be set on our own origin, and would reach other connections from there.
-const NOT_OURS: [&str; 4] = ["set-cookie", "strict-transport-security", "alt-svc", "clear-site-data"];
+const NOT_OURS: [&str; 4] = [
+    "set-cookie",
+    "strict-transport-security",
+    "alt-svc",
+    "clear-site-data",
+];
 
 /// A raw request as the caller gave it.
 #[derive(Default)]
@@ -48,7 +63,12 @@ impl Gateway {
     /// # Errors
     /// `not_found`; `connection` when it is not READY; `bad_request` when the request leads elsewhere;
     /// `configuration` or `connection` when the app can't be reached.
-    pub async fn proxy(&self, caller: &Caller, selector: &str, call: ProxyCall) -> Result<OutboundResponse, GatewayError> {
+    pub async fn proxy(
+        &self,
+        caller: &Caller,
+        selector: &str,
+        call: ProxyCall,
+    ) -> Result<OutboundResponse, GatewayError> {
         let connection = self.live_connection(caller, selector).await?;
         require_ready(&connection)?;
         let (connector, option) = self.means_of(&connection)?;
@@ -63,17 +83,32 @@ impl Gateway {
             path_parameters: call.path_parameters,
             body: None,
         };
-        let request = connector::proxy(manifest, option, &base, &opened.credentials, input).map_err(|error| refused(&error))?;
+        let request = connector::proxy(manifest, option, &base, &opened.credentials, input)
+            .map_err(|error| refused(&error))?;
         let body = match call.body {
             ProxyBody::Empty => RequestBody::Empty,
             ProxyBody::Bytes(bytes) => RequestBody::Bytes(bytes),
             ProxyBody::Stream(stream) => RequestBody::Stream(stream),
         };
         let method = request.method.clone();
-        let answer = self.send(connector, request, SendOptions { body: Some(body), decompress: false }).await;
+        let answer = self
+            .send(
+                connector,
+                request,
+                SendOptions {
+                    body: Some(body),
+                    decompress: false,
+                },
+            )
+            .await;
         let mut answer = answer.map_err(|error| {
-            let kind = if matches!(error, OutboundError::Refused { .. }) { ErrorKind::Configuration } else { ErrorKind::Connection };
-            let data = json!({ "connectionId": connection.public_id, "connectorKey": manifest.key });
+            let kind = if matches!(error, OutboundError::Refused { .. }) {
+                ErrorKind::Configuration
+            } else {
+                ErrorKind::Connection
+            };
+            let data =
+                json!({ "connectionId": connection.public_id, "connectorKey": manifest.key });
             GatewayError::new(kind, opened.secrets.clean_text(&error.to_string())).with_data(data)
         })?;
         clean_headers(&mut answer.headers);
@@ -82,7 +117,10 @@ impl Gateway {
         if status == 401 {
             self.credential_refused(&connection).await?;
         }
-        self.inner.db.connection_used(connection.reach(), connection.id, store::now()).await?;
+        self.inner
+            .db
+            .connection_used(connection.reach(), connection.id, store::now())
+            .await?;
         Ok(answer)
     }
 }

@@ -77,7 +77,11 @@ impl Secrets {
             Value::Array(items) => items.iter().map(|item| self.clean_value(item)).collect(),
             Value::Object(members) => {
                 let clean = |(name, value): (&String, &Value)| {
-                    let value = if is_secret_name(name) && !value.is_null() { MASK.into() } else { self.clean_value(value) };
+                    let value = if is_secret_name(name) && !value.is_null() {
+                        MASK.into()
+                    } else {
+                        self.clean_value(value)
+                    };
                     (self.clean_text(name), value)
                 };
                 Value::Object(members.iter().map(clean).collect::<Map<_, _>>())
@@ -99,17 +103,33 @@ fn collect(value: &Value, into: &mut Vec<String>) {
 
 /// Members whose values never belong into a record, whoever sent them.
 fn is_secret_name(name: &str) -> bool {
-    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect();
-    ["password", "secret", "accesstoken", "refreshtoken", "apikey", "authorization", "privatekey", "setcookie"]
-        .iter()
-        .any(|word| name.contains(word))
+    let name: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    [
+        "password",
+        "secret",
+        "accesstoken",
+        "refreshtoken",
+        "apikey",
+        "authorization",
+        "privatekey",
+        "setcookie",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 fn cut(text: String) -> String {
     if text.len() <= LONGEST_TEXT {
         return text;
     }
-    let end = (0..=LONGEST_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=LONGEST_TEXT)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     format!("{}… ({} bytes)", &text[..end], text.len())
 }
 

@@ -41,7 +41,15 @@ impl ElementKind {
         let name = name.to_ascii_lowercase();
         match name.as_str() {
             "external-app" | "externalapp" => Some(Self::App),
-            name => [Self::Connector, Self::App, Self::Integration, Self::Action, Self::Connection].into_iter().find(|kind| kind.as_str() == name),
+            name => [
+                Self::Connector,
+                Self::App,
+                Self::Integration,
+                Self::Action,
+                Self::Connection,
+            ]
+            .into_iter()
+            .find(|kind| kind.as_str() == name),
         }
     }
 }
@@ -70,10 +78,17 @@ impl Gateway {
     ///
     /// # Errors
     /// When the text is empty or too long.
-    pub async fn search(&self, caller: &Caller, query: &SearchQuery) -> Result<Page<Found>, GatewayError> {
+    pub async fn search(
+        &self,
+        caller: &Caller,
+        query: &SearchQuery,
+    ) -> Result<Page<Found>, GatewayError> {
         let text = query.text.trim();
         if text.is_empty() || text.chars().count() > LONGEST_QUERY {
-            return Err(GatewayError::field("q", format!("q must have 1 to {LONGEST_QUERY} characters")));
+            return Err(GatewayError::field(
+                "q",
+                format!("q must have 1 to {LONGEST_QUERY} characters"),
+            ));
         }
         let wanted = |kind: ElementKind| query.kind.is_none_or(|only| only == kind);
         let mut found: Vec<(f32, Found)> = Vec::new();
@@ -82,33 +97,68 @@ impl Gateway {
             if score > 0.0 {
                 let all = [
                     (ElementKind::Connector, Found::Connector(connector.clone())),
-                    (ElementKind::Integration, Found::Integration(connector.clone())),
+                    (
+                        ElementKind::Integration,
+                        Found::Integration(connector.clone()),
+                    ),
                     (ElementKind::App, Found::App(connector.clone())),
                 ];
-                found.extend(all.into_iter().filter(|(kind, _)| wanted(*kind)).map(|(_, item)| (score, item)));
+                found.extend(
+                    all.into_iter()
+                        .filter(|(kind, _)| wanted(*kind))
+                        .map(|(_, item)| (score, item)),
+                );
             }
             if wanted(ElementKind::Action) {
                 found.extend(fitting_actions(connector, text));
             }
         }
         if wanted(ElementKind::Connection) {
-            let page = PageOf { after: 0, limit: MOST_CONNECTIONS };
-            let all = self.inner.db.connections(caller.reach(), &ConnectionFilter::default(), page).await?;
+            let page = PageOf {
+                after: 0,
+                limit: MOST_CONNECTIONS,
+            };
+            let all = self
+                .inner
+                .db
+                .connections(caller.reach(), &ConnectionFilter::default(), page)
+                .await?;
             found.extend(all.into_iter().filter_map(|connection| {
-                let score = fit(text, &[&connection.name, connection.key.as_deref().unwrap_or_default(), &connection.app_domain]);
+                let score = fit(
+                    text,
+                    &[
+                        &connection.name,
+                        connection.key.as_deref().unwrap_or_default(),
+                        &connection.app_domain,
+                    ],
+                );
                 (score > 0.0).then(|| (score, Found::Connection(Box::new(connection))))
             }));
         }
         found.sort_by(|a, b| b.0.total_cmp(&a.0));
-        Page::slice(found.into_iter().map(|(_, item)| item).collect(), query.cursor.as_deref(), query.limit)
+        Page::slice(
+            found.into_iter().map(|(_, item)| item).collect(),
+            query.cursor.as_deref(),
+            query.limit,
+        )
     }
 }
 
 /// Actions by rank, brought between 0 and 1 so that they can stand next to names.
 fn fitting_actions(connector: &Arc<Connector>, text: &str) -> Vec<(f32, Found)> {
     let hits = connector.search(text, MOST_ACTIONS);
-    let best = hits.iter().map(|(_, score)| *score).fold(f32::MIN_POSITIVE, f32::max);
-    hits.into_iter().map(|(place, score)| (score / best * 0.9, Found::Action(CatalogAction::new(connector.clone(), place)))).collect()
+    let best = hits
+        .iter()
+        .map(|(_, score)| *score)
+        .fold(f32::MIN_POSITIVE, f32::max);
+    hits.into_iter()
+        .map(|(place, score)| {
+            (
+                score / best * 0.9,
+                Found::Action(CatalogAction::new(connector.clone(), place)),
+            )
+        })
+        .collect()
 }
 
 fn fit_of_connector(connector: &Connector, text: &str) -> f32 {
@@ -134,7 +184,10 @@ fn fit(text: &str, names: &[&str]) -> f32 {
         } else if name.contains(&text) || text.contains(&name) {
             0.8
         } else {
-            let common = words.iter().filter(|word| word.len() > 2 && name.contains(**word)).count();
+            let common = words
+                .iter()
+                .filter(|word| word.len() > 2 && name.contains(**word))
+                .count();
             // Word counts are far below what f32 holds exactly.
             0.6 * common as f32 / words.len().max(1) as f32
         }

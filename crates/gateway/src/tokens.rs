@@ -55,9 +55,16 @@ impl Gateway {
     ///
     /// # Errors
     /// When it would name neither a tenant nor a manager, or the vault's keys don't fit.
-    pub fn issue(&self, workspace: &Workspace, spec: TokenSpec, now: Timestamp) -> Result<SecretString, GatewayError> {
+    pub fn issue(
+        &self,
+        workspace: &Workspace,
+        spec: TokenSpec,
+        now: Timestamp,
+    ) -> Result<SecretString, GatewayError> {
         if spec.tenant_key.is_none() && !spec.is_admin {
-            return Err(GatewayError::bad_request("a token needs \"tenantKey\" or \"isAdmin\""));
+            return Err(GatewayError::bad_request(
+                "a token needs \"tenantKey\" or \"isAdmin\"",
+            ));
         }
         if let Some(key) = &spec.tenant_key {
             check_tenant_key(key)?;
@@ -69,8 +76,16 @@ impl Gateway {
             claims.insert("tenantKey".into(), key.clone().into());
             claims.insert("id".into(), key.into());
         }
-        let optional = [("name", spec.name.map(Value::String)), ("fields", spec.fields), ("grant", spec.grant.map(Value::String))];
-        claims.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        let optional = [
+            ("name", spec.name.map(Value::String)),
+            ("fields", spec.fields),
+            ("grant", spec.grant.map(Value::String)),
+        ];
+        claims.extend(
+            optional
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+        );
         if spec.is_admin {
             claims.insert("isAdmin".into(), true.into());
         }
@@ -98,7 +113,11 @@ impl Gateway {
     ///
     /// # Errors
     /// As there.
-    pub async fn authenticate_at(&self, token: &str, now: Timestamp) -> Result<Caller, GatewayError> {
+    pub async fn authenticate_at(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Caller, GatewayError> {
         if token.len() > LONGEST_TOKEN {
             return Err(refused("the token is too long"));
         }
@@ -113,15 +132,29 @@ impl Gateway {
         let tenant_key = either_claim(&claims, "tenantKey", "id")?;
         let Some(tenant_key) = tenant_key else {
             if is_admin {
-                return Ok(Caller { workspace, customer: None, is_admin, grant });
+                return Ok(Caller {
+                    workspace,
+                    customer: None,
+                    is_admin,
+                    grant,
+                });
             }
-            return Err(refused("the token names no tenant (claim \"tenantKey\" or \"id\")"));
+            return Err(refused(
+                "the token names no tenant (claim \"tenantKey\" or \"id\")",
+            ));
         };
         check_tenant_key(&tenant_key).map_err(|error| refused(&error.message))?;
         let name = claims.get("name").and_then(Value::as_str);
         let fields = claims.get("fields").filter(|fields| fields.is_object());
-        let customer = self.customer_named(&workspace, &tenant_key, name, fields).await?;
-        Ok(Caller { workspace, customer: Some(customer), is_admin, grant })
+        let customer = self
+            .customer_named(&workspace, &tenant_key, name, fields)
+            .await?;
+        Ok(Caller {
+            workspace,
+            customer: Some(customer),
+            is_admin,
+            grant,
+        })
     }
 
     /// The grant a token of ours names, if its signature holds. Its expiry does not matter: this serves
@@ -143,15 +176,25 @@ impl Gateway {
     ///
     /// # Errors
     /// When the caller is no manager but asks for a manager's or another tenant's token.
-    pub async fn create_personal_token(&self, caller: &Caller, new: NewPersonalToken) -> Result<(PersonalToken, SecretString), GatewayError> {
-        let own = caller.customer.as_ref().map(|customer| customer.internal_id.as_str());
+    pub async fn create_personal_token(
+        &self,
+        caller: &Caller,
+        new: NewPersonalToken,
+    ) -> Result<(PersonalToken, SecretString), GatewayError> {
+        let own = caller
+            .customer
+            .as_ref()
+            .map(|customer| customer.internal_id.as_str());
         if new.tenant_key.is_none() || new.tenant_key.as_deref() != own {
             caller.require_admin()?;
         }
         let customer = match &new.tenant_key {
             Some(key) => {
                 check_tenant_key(key)?;
-                Some(self.customer_named(&caller.workspace, key, None, None).await?)
+                Some(
+                    self.customer_named(&caller.workspace, key, None, None)
+                        .await?,
+                )
             }
             None => None,
         };
@@ -170,35 +213,72 @@ impl Gateway {
         Ok((row, token.into()))
     }
 
-    async fn authenticate_personal(&self, token: &str, now: Timestamp) -> Result<Caller, GatewayError> {
+    async fn authenticate_personal(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Caller, GatewayError> {
         let unknown = || refused("the personal token is not valid");
-        let row = self.inner.db.personal_token(&hash(token)).await?.ok_or_else(unknown)?;
+        let row = self
+            .inner
+            .db
+            .personal_token(&hash(token))
+            .await?
+            .ok_or_else(unknown)?;
         if row.revoked_at.is_some() || row.expires_at.is_some_and(|at| at <= now) {
             return Err(unknown());
         }
-        let workspace = self.inner.db.workspace(row.workspace).await?.ok_or_else(unknown)?;
+        let workspace = self
+            .inner
+            .db
+            .workspace(row.workspace)
+            .await?
+            .ok_or_else(unknown)?;
         let customer = match row.customer {
-            Some(id) => Some(self.inner.db.customer_by_id(workspace.id, id).await?.ok_or_else(unknown)?),
+            Some(id) => Some(
+                self.inner
+                    .db
+                    .customer_by_id(workspace.id, id)
+                    .await?
+                    .ok_or_else(unknown)?,
+            ),
             None => None,
         };
         if customer.is_none() && !row.is_admin {
             return Err(unknown());
         }
-        Ok(Caller { workspace, customer, is_admin: row.is_admin, grant: None })
+        Ok(Caller {
+            workspace,
+            customer,
+            is_admin: row.is_admin,
+            grant: None,
+        })
     }
 
     /// Checks the signature and nothing else.
     async fn verify(&self, token: &str) -> Result<(Workspace, Map<String, Value>), GatewayError> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| refused("the token is not a valid JWT"))?;
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|_| refused("the token is not a valid JWT"))?;
         // The list is ours, not the token's: neither "none" nor a public-key algorithm gets further.
-        if !matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
-            return Err(refused("the token's algorithm is not accepted; use HS256, HS384 or HS512"));
+        if !matches!(
+            header.alg,
+            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512
+        ) {
+            return Err(refused(
+                "the token's algorithm is not accepted; use HS256, HS384 or HS512",
+            ));
         }
         let unverified = jsonwebtoken::dangerous::insecure_decode::<Map<String, Value>>(token)
             .map_err(|_| refused("the token is not a valid JWT"))?;
-        let key = either_claim(&unverified.claims, "workspaceKey", "iss")?
-            .ok_or_else(|| refused("the token names no workspace (claim \"workspaceKey\" or \"iss\")"))?;
-        let workspace = self.inner.db.workspace_by_key(&key).await?.ok_or_else(bad_signature)?;
+        let key = either_claim(&unverified.claims, "workspaceKey", "iss")?.ok_or_else(|| {
+            refused("the token names no workspace (claim \"workspaceKey\" or \"iss\")")
+        })?;
+        let workspace = self
+            .inner
+            .db
+            .workspace_by_key(&key)
+            .await?
+            .ok_or_else(bad_signature)?;
         let secret = self.workspace_secret(&workspace)?;
         let mut validation = Validation::new(header.alg);
         validation.required_spec_claims.clear();
@@ -207,7 +287,8 @@ impl Gateway {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
-        let verified = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation).map_err(|_| bad_signature())?;
+        let verified = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation)
+            .map_err(|_| bad_signature())?;
         Ok((workspace, verified.claims))
     }
 
@@ -217,7 +298,13 @@ impl Gateway {
             Some(grants) => grants.is_live(grant).await,
             None => false,
         };
-        if live { Ok(()) } else { Err(refused("the permission behind this token was taken back; log in again")) }
+        if live {
+            Ok(())
+        } else {
+            Err(refused(
+                "the permission behind this token was taken back; log in again",
+            ))
+        }
     }
 
     pub(crate) async fn customer_named(
@@ -228,7 +315,13 @@ impl Gateway {
         fields: Option<&Value>,
     ) -> Result<Customer, GatewayError> {
         let public_id = ids::public_id();
-        let seen = CustomerSeen { workspace: workspace.id, internal_id: key, name, fields, public_id: &public_id };
+        let seen = CustomerSeen {
+            workspace: workspace.id,
+            internal_id: key,
+            name,
+            fields,
+            public_id: &public_id,
+        };
         Ok(self.inner.db.customer_seen(seen, store::now()).await?)
     }
 }
@@ -243,12 +336,16 @@ fn refused(message: &str) -> GatewayError {
 
 /// One answer for an unknown workspace and a wrong secret: neither tells which workspaces exist.
 fn bad_signature() -> GatewayError {
-    refused("the token's signature does not fit its workspace").with_data(json!({ "hint": "check workspaceKey and workspaceSecret" }))
+    refused("the token's signature does not fit its workspace")
+        .with_data(json!({ "hint": "check workspaceKey and workspaceSecret" }))
 }
 
 fn check_tenant_key(key: &str) -> Result<(), GatewayError> {
     if key.is_empty() || key.len() > LONGEST_TENANT_KEY || key.chars().any(char::is_control) {
-        return Err(GatewayError::field("tenantKey", format!("tenantKey must have 1 to {LONGEST_TENANT_KEY} printable bytes")));
+        return Err(GatewayError::field(
+            "tenantKey",
+            format!("tenantKey must have 1 to {LONGEST_TENANT_KEY} printable bytes"),
+        ));
     }
     Ok(())
 }
@@ -259,15 +356,23 @@ fn optional_text(claims: &Map<String, Value>, name: &str) -> Result<Option<Strin
         Some(Value::String(text)) => Ok(Some(text.clone())),
         // Older callers use their numeric user ids.
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(_) => Err(refused(&format!("the token's claim \"{name}\" is not text"))),
+        Some(_) => Err(refused(&format!(
+            "the token's claim \"{name}\" is not text"
+        ))),
     }
 }
 
 /// A claim by either of its names. Two names that disagree are an attempt at something.
-fn either_claim(claims: &Map<String, Value>, name: &str, alias: &str) -> Result<Option<String>, GatewayError> {
+fn either_claim(
+    claims: &Map<String, Value>,
+    name: &str,
+    alias: &str,
+) -> Result<Option<String>, GatewayError> {
     let (first, second) = (optional_text(claims, name)?, optional_text(claims, alias)?);
     match (first, second) {
-        (Some(a), Some(b)) if a != b => Err(refused(&format!("the token's claims \"{name}\" and \"{alias}\" disagree"))),
+        (Some(a), Some(b)) if a != b => Err(refused(&format!(
+            "the token's claims \"{name}\" and \"{alias}\" disagree"
+        ))),
         (first, second) => Ok(first.or(second)),
     }
 }
@@ -275,8 +380,14 @@ fn either_claim(claims: &Map<String, Value>, name: &str, alias: &str) -> Result<
 fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), GatewayError> {
     let seconds = |name: &str| match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
-        #[expect(clippy::cast_possible_truncation, reason = "fractions of a second do not matter; out of range saturates")]
-        Some(value) => value.as_f64().map(|at| Some(at as i64)).ok_or_else(|| refused(&format!("the token's claim \"{name}\" is not a time"))),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "fractions of a second do not matter; out of range saturates"
+        )]
+        Some(value) => value
+            .as_f64()
+            .map(|at| Some(at as i64))
+            .ok_or_else(|| refused(&format!("the token's claim \"{name}\" is not a time"))),
     };
     let now = now.as_second();
     if seconds("exp")?.is_some_and(|exp| exp.saturating_add(SKEW_SECONDS) <= now) {

@@ -7,7 +7,11 @@ use vault::{Context, WrappedKey};
 
 use crate::{Caller, Gateway, GatewayError, ids};
 
-const SECRET: Context<'static> = Context { tenant: "workspace", connection: "", field: "token-secret" };
+const SECRET: Context<'static> = Context {
+    tenant: "workspace",
+    connection: "",
+    field: "token-secret",
+};
 
 /// A company's workspace to be.
 #[derive(Clone, Debug)]
@@ -28,7 +32,14 @@ impl Gateway {
         let key = ids::public_id();
         let (data_key, wrapped) = self.inner.keys.new_data_key(&key);
         let secret = ids::secret_hex(32);
-        let sealed = vault::seal(&data_key, &Context { tenant: &key, ..SECRET }, &secret.into_bytes().into());
+        let sealed = vault::seal(
+            &data_key,
+            &Context {
+                tenant: &key,
+                ..SECRET
+            },
+            &secret.into_bytes().into(),
+        );
         let row = store::gateway::NewWorkspace {
             public_id: ids::public_id(),
             tenant: new.tenant,
@@ -56,8 +67,16 @@ impl Gateway {
     pub fn workspace_secret(&self, workspace: &Workspace) -> Result<SecretString, GatewayError> {
         let wrapped = WrappedKey(workspace.wrapped_key.clone());
         let data_key = self.inner.keys.unwrap(&workspace.key, &wrapped)?;
-        let plain = vault::open(&data_key, &Context { tenant: &workspace.key, ..SECRET }, &workspace.sealed_secret)?;
-        let text = String::from_utf8(plain.expose_secret().to_vec()).map_err(|_| vault::VaultError::Malformed)?;
+        let plain = vault::open(
+            &data_key,
+            &Context {
+                tenant: &workspace.key,
+                ..SECRET
+            },
+            &workspace.sealed_secret,
+        )?;
+        let text = String::from_utf8(plain.expose_secret().to_vec())
+            .map_err(|_| vault::VaultError::Malformed)?;
         Ok(text.into())
     }
 
@@ -65,9 +84,26 @@ impl Gateway {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn caller_of_company(&self, tenant: TenantId) -> Result<Option<Caller>, GatewayError> {
-        let Some(workspace) = self.workspace_of(tenant).await? else { return Ok(None) };
-        let customer = self.customer_named(&workspace, &workspace.default_tenant_key.clone(), None, None).await?;
-        Ok(Some(Caller { workspace, customer: Some(customer), is_admin: false, grant: None }))
+    pub async fn caller_of_company(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Option<Caller>, GatewayError> {
+        let Some(workspace) = self.workspace_of(tenant).await? else {
+            return Ok(None);
+        };
+        let customer = self
+            .customer_named(
+                &workspace,
+                &workspace.default_tenant_key.clone(),
+                None,
+                None,
+            )
+            .await?;
+        Ok(Some(Caller {
+            workspace,
+            customer: Some(customer),
+            is_admin: false,
+            grant: None,
+        }))
     }
 }

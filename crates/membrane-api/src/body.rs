@@ -18,17 +18,26 @@ impl<S: Sync> FromRequest<S> for Json {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(None));
         }
-        let value = serde_json::from_slice(&bytes).map_err(|error| GatewayError::bad_request(format!("the body is not JSON: {error}")))?;
+        let value = serde_json::from_slice(&bytes)
+            .map_err(|error| GatewayError::bad_request(format!("the body is not JSON: {error}")))?;
         Ok(Self(Some(value)))
     }
 }
 
 /// The whole body, within the limit.
 pub(crate) async fn read(request: Request) -> Result<bytes::Bytes, ApiError> {
-    axum::body::to_bytes(request.into_body(), LARGEST_REQUEST).await.map_err(|_| {
-        let message = format!("the body could not be read or is larger than {} MB", LARGEST_REQUEST / 1024 / 1024);
-        ApiError::with_status(StatusCode::PAYLOAD_TOO_LARGE, GatewayError::bad_request(message))
-    })
+    axum::body::to_bytes(request.into_body(), LARGEST_REQUEST)
+        .await
+        .map_err(|_| {
+            let message = format!(
+                "the body could not be read or is larger than {} MB",
+                LARGEST_REQUEST / 1024 / 1024
+            );
+            ApiError::with_status(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                GatewayError::bad_request(message),
+            )
+        })
 }
 
 /// The members of an object body.
@@ -78,9 +87,14 @@ impl Members {
         match self.take(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(flag),
-            Some(Value::String(text)) => Ok(matches!(text.to_ascii_lowercase().as_str(), "1" | "true")),
+            Some(Value::String(text)) => {
+                Ok(matches!(text.to_ascii_lowercase().as_str(), "1" | "true"))
+            }
             Some(Value::Number(number)) => Ok(number.as_i64() == Some(1)),
-            Some(_) => Err(GatewayError::field(name, format!("{name} must be true or false"))),
+            Some(_) => Err(GatewayError::field(
+                name,
+                format!("{name} must be true or false"),
+            )),
         }
     }
 
@@ -88,7 +102,10 @@ impl Members {
         match self.take(name) {
             None => Ok(None),
             Some(value @ Value::Object(_)) => Ok(Some(value)),
-            Some(_) => Err(GatewayError::field(name, format!("{name} must be an object"))),
+            Some(_) => Err(GatewayError::field(
+                name,
+                format!("{name} must be an object"),
+            )),
         }
     }
 

@@ -7,7 +7,9 @@ use axum::{
     extract::{Path, State},
     routing::get,
 };
-use gateway::{Caller, Connector, ConnectionQuery, ElementKind, Gateway, GatewayError, Page, SearchQuery};
+use gateway::{
+    Caller, ConnectionQuery, Connector, ElementKind, Gateway, GatewayError, Page, SearchQuery,
+};
 use serde_json::{Value, json};
 
 use crate::{ApiError, Auth, MembraneApi, params::Params, views};
@@ -47,7 +49,9 @@ pub(crate) fn routes() -> Router<MembraneApi> {
         .route("/integrations", get(integrations))
         .route("/integrations/{selector}", get(integration))
         .route("/search", get(search));
-    EMPTY_LISTS.into_iter().fold(routes, |routes, path| routes.route(path, get(nothing)))
+    EMPTY_LISTS
+        .into_iter()
+        .fold(routes, |routes, path| routes.route(path, get(nothing)))
 }
 
 async fn nothing(Auth(_): Auth) -> axum::Json<Value> {
@@ -59,32 +63,63 @@ fn matching(gateway: &Gateway, params: &Params) -> Result<Page<Arc<Connector>>, 
     let text = params.get("search").map(str::to_lowercase);
     let fits = |connector: &&Arc<Connector>| {
         let manifest = &connector.manifest;
-        let mut parts = [&manifest.name, &manifest.key, &manifest.description].into_iter().chain(&manifest.domains).chain(&manifest.categories);
-        text.as_ref().is_none_or(|text| parts.any(|part| part.to_lowercase().contains(text.as_str())))
+        let mut parts = [&manifest.name, &manifest.key, &manifest.description]
+            .into_iter()
+            .chain(&manifest.domains)
+            .chain(&manifest.categories);
+        text.as_ref()
+            .is_none_or(|text| parts.any(|part| part.to_lowercase().contains(text.as_str())))
     };
-    let mut found: Vec<Arc<Connector>> = gateway.catalog().connectors().iter().filter(fits).cloned().collect();
+    let mut found: Vec<Arc<Connector>> = gateway
+        .catalog()
+        .connectors()
+        .iter()
+        .filter(fits)
+        .cloned()
+        .collect();
     if let Some(category) = params.get("category") {
-        found.retain(|connector| connector.manifest.categories.iter().any(|own| own == category));
+        found.retain(|connector| {
+            connector
+                .manifest
+                .categories
+                .iter()
+                .any(|own| own == category)
+        });
     }
     if let Some(app) = params.get("externalAppId") {
         found.retain(|connector| connector.app_id == app || connector.manifest.key == app);
     }
     let start = match params.get("cursor") {
         None => 0,
-        Some(text) => text.parse::<usize>().map_err(|_| GatewayError::field("cursor", "cursor is not one of this list's"))?,
+        Some(text) => text
+            .parse::<usize>()
+            .map_err(|_| GatewayError::field("cursor", "cursor is not one of this list's"))?,
     };
     let limit = params.page_limit()?;
     let more = found.len() > start.saturating_add(limit);
     let items = found.into_iter().skip(start).take(limit).collect();
-    Ok(Page { items, cursor: more.then(|| (start + limit).to_string()) })
+    Ok(Page {
+        items,
+        cursor: more.then(|| (start + limit).to_string()),
+    })
 }
 
 async fn connectors(State(gateway): State<Gateway>, Auth(_): Auth, params: Params) -> Answer {
-    Ok(axum::Json(views::page(matching(&gateway, &params)?, |connector| views::connector(&connector))))
+    Ok(axum::Json(views::page(
+        matching(&gateway, &params)?,
+        |connector| views::connector(&connector),
+    )))
 }
 
-async fn connector(State(gateway): State<Gateway>, Auth(_): Auth, Path(selector): Path<String>) -> Answer {
-    let found = gateway.catalog().connector(&selector).ok_or_else(|| GatewayError::not_found("connector", &selector))?;
+async fn connector(
+    State(gateway): State<Gateway>,
+    Auth(_): Auth,
+    Path(selector): Path<String>,
+) -> Answer {
+    let found = gateway
+        .catalog()
+        .connector(&selector)
+        .ok_or_else(|| GatewayError::not_found("connector", &selector))?;
     Ok(axum::Json(views::connector(found)))
 }
 
@@ -98,26 +133,65 @@ async fn apps(State(gateway): State<Gateway>, Auth(caller): Auth, params: Params
             items.push(views::app(&connector, connected));
         }
     }
-    Ok(axum::Json(views::page(Page { items, cursor: page.cursor }, |item| item)))
+    Ok(axum::Json(views::page(
+        Page {
+            items,
+            cursor: page.cursor,
+        },
+        |item| item,
+    )))
 }
 
-async fn app(State(gateway): State<Gateway>, Auth(caller): Auth, Path(selector): Path<String>) -> Answer {
-    let found = gateway.catalog().app(&selector).ok_or_else(|| GatewayError::not_found("app", &selector))?;
+async fn app(
+    State(gateway): State<Gateway>,
+    Auth(caller): Auth,
+    Path(selector): Path<String>,
+) -> Answer {
+    let found = gateway
+        .catalog()
+        .app(&selector)
+        .ok_or_else(|| GatewayError::not_found("app", &selector))?;
     let connected = is_connected(&gateway, &caller, found).await?;
     Ok(axum::Json(views::app(found, connected)))
 }
 
-async fn is_connected(gateway: &Gateway, caller: &Caller, connector: &Connector) -> Result<bool, GatewayError> {
-    let query = ConnectionQuery { connector: Some(connector.id.clone()), connected: Some(true), limit: 1, ..Default::default() };
-    Ok(!gateway.list_connections(caller, &query).await?.items.is_empty())
+async fn is_connected(
+    gateway: &Gateway,
+    caller: &Caller,
+    connector: &Connector,
+) -> Result<bool, GatewayError> {
+    let query = ConnectionQuery {
+        connector: Some(connector.id.clone()),
+        connected: Some(true),
+        limit: 1,
+        ..Default::default()
+    };
+    Ok(!gateway
+        .list_connections(caller, &query)
+        .await?
+        .items
+        .is_empty())
 }
 
-async fn integrations(State(gateway): State<Gateway>, Auth(caller): Auth, params: Params) -> Answer {
-    Ok(axum::Json(views::page(matching(&gateway, &params)?, |connector| views::integration(&connector, &caller.workspace))))
+async fn integrations(
+    State(gateway): State<Gateway>,
+    Auth(caller): Auth,
+    params: Params,
+) -> Answer {
+    Ok(axum::Json(views::page(
+        matching(&gateway, &params)?,
+        |connector| views::integration(&connector, &caller.workspace),
+    )))
 }
 
-async fn integration(State(gateway): State<Gateway>, Auth(caller): Auth, Path(selector): Path<String>) -> Answer {
-    let found = gateway.catalog().integration(&caller.workspace.public_id, &selector);
+async fn integration(
+    State(gateway): State<Gateway>,
+    Auth(caller): Auth,
+    Path(selector): Path<String>,
+) -> Answer {
+    let found = gateway
+        .catalog()
+        .integration(&caller.workspace.public_id, &selector);
     let found = found.ok_or_else(|| GatewayError::not_found("integration", &selector))?;
     Ok(axum::Json(views::integration(found, &caller.workspace)))
 }
@@ -131,7 +205,14 @@ async fn search(State(gateway): State<Gateway>, Auth(caller): Auth, params: Para
             None => return Ok(axum::Json(json!({ "items": [] }))),
         },
     };
-    let query = SearchQuery { text: params.text("q").unwrap_or_default(), kind, cursor: params.text("cursor"), limit: params.limit(20, 100)? };
+    let query = SearchQuery {
+        text: params.text("q").unwrap_or_default(),
+        kind,
+        cursor: params.text("cursor"),
+        limit: params.limit(20, 100)?,
+    };
     let page = gateway.search(&caller, &query).await?;
-    Ok(axum::Json(views::page(page, |found| views::found(&found, &caller.workspace))))
+    Ok(axum::Json(views::page(page, |found| {
+        views::found(&found, &caller.workspace)
+    })))
 }

@@ -24,7 +24,8 @@ impl ApiError {
 
 impl From<GatewayError> for ApiError {
     fn from(error: GatewayError) -> Self {
-        let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { status, error }
     }
 }
@@ -34,7 +35,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(self.error.body())).into_response();
         if self.error.kind == ErrorKind::NotAuthenticated {
             // RFC 9110 §15.5.2: a 401 names the way to authenticate.
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

@@ -48,7 +48,11 @@ impl MembraneApi {
     /// The face of a gateway. `viewers` tells who is signed in at a browser.
     #[must_use]
     pub fn new(gateway: Gateway, viewers: Arc<dyn Viewers>) -> Self {
-        Self { gateway, viewers, pages: Arc::new(pages::Pages::new()) }
+        Self {
+            gateway,
+            viewers,
+            pages: Arc::new(pages::Pages::new()),
+        }
     }
 }
 
@@ -80,7 +84,13 @@ pub fn router(state: MembraneApi) -> Router {
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
@@ -91,7 +101,9 @@ fn cors() -> CorsLayer {
 }
 
 async fn health() -> axum::Json<serde_json::Value> {
-    axum::Json(serde_json::json!({ "status": "ok", "name": "trunkline", "version": env!("CARGO_PKG_VERSION") }))
+    axum::Json(
+        serde_json::json!({ "status": "ok", "name": "trunkline", "version": env!("CARGO_PKG_VERSION") }),
+    )
 }
 
 async fn unknown(uri: http::Uri) -> ApiError {
@@ -100,7 +112,10 @@ async fn unknown(uri: http::Uri) -> ApiError {
 
 async fn wrong_method(method: Method, uri: http::Uri) -> ApiError {
     let message = format!("{method} is not something that \"{}\" can do", uri.path());
-    ApiError::with_status(http::StatusCode::METHOD_NOT_ALLOWED, GatewayError::bad_request(message))
+    ApiError::with_status(
+        http::StatusCode::METHOD_NOT_ALLOWED,
+        GatewayError::bad_request(message),
+    )
 }
 
 /// The caller behind a request's bearer token.
@@ -114,7 +129,10 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let token = header.and_then(bearer).ok_or_else(|| {
             GatewayError::not_authenticated("send the token as \"Authorization: Bearer <token>\"")
         })?;

@@ -32,10 +32,16 @@ async fn own(Auth(caller): Auth) -> Answer {
 /// The tenant's members at the top, and the same again where the SDK's types say they are.
 fn own_view(caller: &Caller) -> Value {
     let workspace = views::workspace(&caller.workspace);
-    let mut view = caller.customer.as_ref().map_or_else(|| json!({}), views::customer);
+    let mut view = caller
+        .customer
+        .as_ref()
+        .map_or_else(|| json!({}), views::customer);
     view["workspaceKey"] = caller.workspace.key.clone().into();
     view["isAdmin"] = caller.is_admin.into();
-    view["user"] = caller.customer.as_ref().map_or(Value::Null, views::customer);
+    view["user"] = caller
+        .customer
+        .as_ref()
+        .map_or(Value::Null, views::customer);
     view["workspace"] = workspace;
     view
 }
@@ -45,7 +51,16 @@ async fn patch_own(State(gateway): State<Gateway>, Auth(mut caller): Auth, body:
     let name = members.text("name")?;
     let fields = members.object("fields")?;
     let credentials = members.take("credentials");
-    caller.customer = Some(gateway.update_self(&caller, name.as_deref(), fields.as_ref(), credentials.as_ref()).await?);
+    caller.customer = Some(
+        gateway
+            .update_self(
+                &caller,
+                name.as_deref(),
+                fields.as_ref(),
+                credentials.as_ref(),
+            )
+            .await?,
+    );
     Ok(axum::Json(own_view(&caller)))
 }
 
@@ -62,12 +77,20 @@ async fn account(Auth(caller): Auth) -> Answer {
 async fn workspaces(State(gateway): State<Gateway>, Auth(caller): Auth) -> Answer {
     let mut view = views::workspace(&caller.workspace);
     if caller.is_admin {
-        view["secret"] = gateway.workspace_secret(&caller.workspace)?.expose_secret().into();
+        view["secret"] = gateway
+            .workspace_secret(&caller.workspace)?
+            .expose_secret()
+            .into();
     }
     Ok(axum::Json(json!({ "items": [view] })))
 }
 
-async fn access_token(State(gateway): State<Gateway>, Auth(caller): Auth, Path(id): Path<String>, body: Json) -> Answer {
+async fn access_token(
+    State(gateway): State<Gateway>,
+    Auth(caller): Auth,
+    Path(id): Path<String>,
+    body: Json,
+) -> Answer {
     if id != caller.workspace.public_id && id != caller.workspace.key {
         return Err(GatewayError::not_found("workspace", &id).into());
     }
@@ -93,15 +116,24 @@ async fn access_token(State(gateway): State<Gateway>, Auth(caller): Auth, Path(i
 fn expires_in(value: Option<Value>) -> Result<Option<Duration>, GatewayError> {
     let Some(value) = value else { return Ok(None) };
     let seconds = value.as_u64().filter(|seconds| *seconds > 0);
-    let seconds = seconds.ok_or_else(|| GatewayError::field("expiresIn", "expiresIn must be a number of seconds"))?;
+    let seconds = seconds
+        .ok_or_else(|| GatewayError::field("expiresIn", "expiresIn must be a number of seconds"))?;
     Ok(Some(Duration::from_secs(seconds)))
 }
 
 async fn customers(State(gateway): State<Gateway>, Auth(caller): Auth, params: Params) -> Answer {
-    let page = gateway.list_customers(&caller, params.get("cursor"), params.page_limit()?).await?;
+    let page = gateway
+        .list_customers(&caller, params.get("cursor"), params.page_limit()?)
+        .await?;
     Ok(axum::Json(views::page(page, |row| views::customer(&row))))
 }
 
-async fn customer(State(gateway): State<Gateway>, Auth(caller): Auth, Path(selector): Path<String>) -> Answer {
-    Ok(axum::Json(views::customer(&gateway.customer(&caller, &selector).await?)))
+async fn customer(
+    State(gateway): State<Gateway>,
+    Auth(caller): Auth,
+    Path(selector): Path<String>,
+) -> Answer {
+    Ok(axum::Json(views::customer(
+        &gateway.customer(&caller, &selector).await?,
+    )))
 }

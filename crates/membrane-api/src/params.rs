@@ -23,12 +23,20 @@ impl<S: Sync> FromRequestParts<S> for Params {
 
 impl Params {
     pub(crate) fn parse(query: &str) -> Self {
-        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     /// The first value that is not blank.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.trim());
+        let values = self
+            .0
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.trim());
         values.into_iter().find(|value| !value.is_empty())
     }
 
@@ -47,9 +55,13 @@ impl Params {
 
     /// How many items a page may have.
     pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, GatewayError> {
-        let Some(text) = self.get("limit") else { return Ok(default) };
+        let Some(text) = self.get("limit") else {
+            return Ok(default);
+        };
         let limit: Option<usize> = text.parse().ok().filter(|limit| *limit >= 1);
-        let limit = limit.ok_or_else(|| GatewayError::field("limit", format!("limit must be a number from 1 to {most}")))?;
+        let limit = limit.ok_or_else(|| {
+            GatewayError::field("limit", format!("limit must be a number from 1 to {most}"))
+        })?;
         Ok(limit.min(most))
     }
 
@@ -62,9 +74,19 @@ impl Params {
         if self.flag("wait") != Some(true) {
             return Ok(None);
         }
-        let Some(text) = self.get("timeout") else { return Ok(Some(Duration::from_secs(DEFAULT_WAIT))) };
-        let seconds: Option<u64> = text.parse().ok().filter(|seconds| (1..=60).contains(seconds));
-        let seconds = seconds.ok_or_else(|| GatewayError::field("timeout", "timeout must be a number of seconds from 1 to 60"))?;
+        let Some(text) = self.get("timeout") else {
+            return Ok(Some(Duration::from_secs(DEFAULT_WAIT)));
+        };
+        let seconds: Option<u64> = text
+            .parse()
+            .ok()
+            .filter(|seconds| (1..=60).contains(seconds));
+        let seconds = seconds.ok_or_else(|| {
+            GatewayError::field(
+                "timeout",
+                "timeout must be a number of seconds from 1 to 60",
+            )
+        })?;
         Ok(Some(Duration::from_secs(seconds)))
     }
 
@@ -73,14 +95,26 @@ impl Params {
         ConnectionSelector {
             id: self.text("connectionId"),
             key: self.text("connectionKey"),
-            integration: self.text("integrationId").or_else(|| self.text("integrationKey")),
+            integration: self
+                .text("integrationId")
+                .or_else(|| self.text("integrationKey")),
         }
     }
 
     /// An instant in RFC 3339, or epoch milliseconds.
     pub(crate) fn instant(&self, name: &str) -> Result<Option<model::Timestamp>, GatewayError> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let at = text.parse().ok().or_else(|| model::Timestamp::from_millisecond(text.parse().ok()?).ok());
-        at.map(Some).ok_or_else(|| GatewayError::field(name, format!("{name} must be a time such as 2026-01-31T12:00:00Z")))
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let at = text
+            .parse()
+            .ok()
+            .or_else(|| model::Timestamp::from_millisecond(text.parse().ok()?).ok());
+        at.map(Some).ok_or_else(|| {
+            GatewayError::field(
+                name,
+                format!("{name} must be a time such as 2026-01-31T12:00:00Z"),
+            )
+        })
     }
 }

@@ -24,12 +24,18 @@ async fn list(State(gateway): State<Gateway>, Auth(caller): Auth, params: Params
         None => None,
         Some("success") => Some(RunStatus::Success),
         Some("error") => Some(RunStatus::Error),
-        Some(_) => return Err(GatewayError::field("status", "status must be \"success\" or \"error\"").into()),
+        Some(_) => {
+            return Err(
+                GatewayError::field("status", "status must be \"success\" or \"error\"").into(),
+            );
+        }
     };
     let query = RunQuery {
         action: params.text("actionId"),
         connection: params.text("connectionId"),
-        integration: params.text("integrationId").or_else(|| params.text("integrationKey")),
+        integration: params
+            .text("integrationId")
+            .or_else(|| params.text("integrationKey")),
         tenant: params.text("tenantId").or_else(|| params.text("userId")),
         status,
         from: params.instant("from")?,
@@ -41,11 +47,26 @@ async fn list(State(gateway): State<Gateway>, Auth(caller): Auth, params: Params
     Ok(axum::Json(views::page(page, |run| views::run(&run, false))))
 }
 
-async fn read(State(gateway): State<Gateway>, Auth(caller): Auth, Path(id): Path<String>, params: Params) -> Answer {
+async fn read(
+    State(gateway): State<Gateway>,
+    Auth(caller): Auth,
+    Path(id): Path<String>,
+    params: Params,
+) -> Answer {
     let details = params.flag("details") == Some(true);
-    Ok(axum::Json(views::run(&gateway.run_record(&caller, &id).await?, details)))
+    Ok(axum::Json(views::run(
+        &gateway.run_record(&caller, &id).await?,
+        details,
+    )))
 }
 
-async fn read_details(State(gateway): State<Gateway>, Auth(caller): Auth, Path(id): Path<String>) -> Answer {
-    Ok(axum::Json(views::run(&gateway.run_record(&caller, &id).await?, true)))
+async fn read_details(
+    State(gateway): State<Gateway>,
+    Auth(caller): Auth,
+    Path(id): Path<String>,
+) -> Answer {
+    Ok(axum::Json(views::run(
+        &gateway.run_record(&caller, &id).await?,
+        true,
+    )))
 }

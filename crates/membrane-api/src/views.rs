@@ -1,17 +1,20 @@
 //! Our objects in the interface's words.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use gateway::{
-    CatalogAction, ClientAction, Connection, ConnectionRequest, ConnectionState, Connector, Customer, FoundAction, Found, Gateway,
-    GatewayError, Page, RecordedRun, RequestStatus, Workspace,
+    CatalogAction, ClientAction, Connection, ConnectionRequest, ConnectionState, Connector,
+    Customer, Found, FoundAction, Gateway, GatewayError, Page, RecordedRun, RequestStatus,
+    Workspace,
 };
 use model::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// Milliseconds and `Z`, as JavaScript prints instants.
 pub(crate) fn time(at: Timestamp) -> String {
-    jiff::fmt::temporal::DateTimePrinter::new().precision(Some(3)).timestamp_to_string(&at)
+    jiff::fmt::temporal::DateTimePrinter::new()
+        .precision(Some(3))
+        .timestamp_to_string(&at)
 }
 
 pub(crate) fn page<T>(page: Page<T>, view: impl FnMut(T) -> Value) -> Value {
@@ -47,8 +50,17 @@ pub(crate) fn workspace(workspace: &Workspace) -> Value {
 /// A mark of letters, as an image that needs no other server.
 fn logo(connector: &Connector) -> String {
     let logo = &connector.manifest.logo;
-    let color = logo.color.as_deref().filter(|color| is_color(color)).unwrap_or("#55616f");
-    let text: String = logo.text.chars().filter(|c| c.is_alphanumeric()).take(3).collect();
+    let color = logo
+        .color
+        .as_deref()
+        .filter(|color| is_color(color))
+        .unwrap_or("#55616f");
+    let text: String = logo
+        .text
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .take(3)
+        .collect();
     let svg = format!(
         "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 64 64'><rect width='64' height='64' rx='14' fill='{color}'/><text x='32' \
          y='42' font-family='sans-serif' font-size='28' font-weight='700' text-anchor='middle' fill='#fff'>{text}</text></svg>"
@@ -58,7 +70,8 @@ fn logo(connector: &Connector) -> String {
 }
 
 pub(crate) fn is_color(text: &str) -> bool {
-    text.strip_prefix('#').is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    text.strip_prefix('#')
+        .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 pub(crate) fn connector(connector: &Connector) -> Value {
@@ -130,9 +143,20 @@ pub(crate) struct Extra {
 }
 
 /// A connection with the tenant that owns it.
-pub(crate) fn connection(gateway: &Gateway, workspace: &Workspace, connection: &Connection, owner: Option<&Customer>, extra: Extra) -> Value {
-    let connector = connection.connector_key.as_deref().and_then(|key| gateway.catalog().connector(key));
-    let owner_id = owner.map(|owner| owner.public_id.clone()).unwrap_or_default();
+pub(crate) fn connection(
+    gateway: &Gateway,
+    workspace: &Workspace,
+    connection: &Connection,
+    owner: Option<&Customer>,
+    extra: Extra,
+) -> Value {
+    let connector = connection
+        .connector_key
+        .as_deref()
+        .and_then(|key| gateway.catalog().connector(key));
+    let owner_id = owner
+        .map(|owner| owner.public_id.clone())
+        .unwrap_or_default();
     let mut view = json!({
         "id": connection.public_id,
         "name": connection.name,
@@ -156,10 +180,16 @@ pub(crate) fn connection(gateway: &Gateway, workspace: &Workspace, connection: &
     if let Some(connector) = connector {
         let integration_id = connector.integration_id(&workspace.public_id);
         members.insert("integrationId".into(), integration_id.clone().into());
-        members.insert("integrationKey".into(), connector.manifest.key.clone().into());
+        members.insert(
+            "integrationKey".into(),
+            connector.manifest.key.clone().into(),
+        );
         members.insert("connectorId".into(), connector.id.clone().into());
         members.insert("connectorKey".into(), connector.manifest.key.clone().into());
-        members.insert("connectorVersion".into(), connection.connector_version.clone().into());
+        members.insert(
+            "connectorVersion".into(),
+            connection.connector_version.clone().into(),
+        );
         members.insert("externalAppId".into(), connector.app_id.clone().into());
         let expanded = json!({ "id": integration_id, "key": connector.manifest.key, "name": connector.manifest.name, "logoUri": logo(connector) });
         members.insert("integration".into(), expanded);
@@ -168,15 +198,37 @@ pub(crate) fn connection(gateway: &Gateway, workspace: &Workspace, connection: &
         members.insert("user".into(), customer(owner));
     }
     let optional = [
-        ("authOptionKey", connection.auth_option.clone().map(Value::String)),
-        ("error", connection.error.clone().map(|message| json!({ "type": "connection", "message": message }))),
+        (
+            "authOptionKey",
+            connection.auth_option.clone().map(Value::String),
+        ),
+        (
+            "error",
+            connection
+                .error
+                .clone()
+                .map(|message| json!({ "type": "connection", "message": message })),
+        ),
         ("clientAction", client_action(gateway, connection)),
-        ("lastActiveAt", connection.last_active_at.map(time).map(Value::String)),
-        ("archivedAt", connection.archived_at.map(time).map(Value::String)),
+        (
+            "lastActiveAt",
+            connection.last_active_at.map(time).map(Value::String),
+        ),
+        (
+            "archivedAt",
+            connection.archived_at.map(time).map(Value::String),
+        ),
     ];
-    members.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    members.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    );
     if let Some(message) = &connection.error {
-        members.insert("errors".into(), json!([{ "type": "connection", "message": message }]));
+        members.insert(
+            "errors".into(),
+            json!([{ "type": "connection", "message": message }]),
+        );
     }
     if extra.settings {
         members.insert("connectorParameters".into(), connection.parameters.clone());
@@ -187,7 +239,8 @@ pub(crate) fn connection(gateway: &Gateway, workspace: &Workspace, connection: &
 
 /// Present if and only if the connection waits for somebody.
 fn client_action(gateway: &Gateway, connection: &Connection) -> Option<Value> {
-    if connection.state != ConnectionState::ClientActionRequired || connection.archived_at.is_some() {
+    if connection.state != ConnectionState::ClientActionRequired || connection.archived_at.is_some()
+    {
         return None;
     }
     let action = ClientAction::of(connection)?;
@@ -208,13 +261,17 @@ fn client_action(gateway: &Gateway, connection: &Connection) -> Option<Value> {
 pub(crate) struct Owners(HashMap<i64, Option<Customer>>);
 
 impl Owners {
-    pub(crate) async fn of(&mut self, gateway: &Gateway, connection: &Connection) -> Result<Option<&Customer>, GatewayError> {
+    pub(crate) async fn of(
+        &mut self,
+        gateway: &Gateway,
+        connection: &Connection,
+    ) -> Result<Option<&Customer>, GatewayError> {
         let key = connection.customer.0;
-        if !self.0.contains_key(&key) {
-            let owner = gateway.owner_of(connection).await?;
-            self.0.insert(key, owner);
-        }
-        Ok(self.0.get(&key).and_then(Option::as_ref))
+        let owner = match self.0.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(gateway.owner_of(connection).await?),
+        };
+        Ok(owner.as_ref())
     }
 }
 
@@ -254,15 +311,44 @@ fn catalog_action(found: &CatalogAction, workspace: &Workspace) -> Value {
 
 pub(crate) fn found(found: &Found, workspace: &Workspace) -> Value {
     let (kind, element) = match found {
-        Found::Connector(item) => ("connector", brief(&item.id, Some(&item.manifest.key), &item.manifest.name, Some(&logo(item)))),
-        Found::App(item) => ("app", brief(&item.app_id, Some(&item.manifest.key), &item.manifest.name, Some(&logo(item)))),
+        Found::Connector(item) => (
+            "connector",
+            brief(
+                &item.id,
+                Some(&item.manifest.key),
+                &item.manifest.name,
+                Some(&logo(item)),
+            ),
+        ),
+        Found::App(item) => (
+            "app",
+            brief(
+                &item.app_id,
+                Some(&item.manifest.key),
+                &item.manifest.name,
+                Some(&logo(item)),
+            ),
+        ),
         Found::Integration(item) => {
             let id = item.integration_id(&workspace.public_id);
-            ("integration", brief(&id, Some(&item.manifest.key), &item.manifest.name, Some(&logo(item))))
+            (
+                "integration",
+                brief(
+                    &id,
+                    Some(&item.manifest.key),
+                    &item.manifest.name,
+                    Some(&logo(item)),
+                ),
+            )
         }
         Found::Action(item) => {
             let action = item.action();
-            let mut view = brief(&action.id, Some(&action.key), &action.name, Some(&logo(&item.connector)));
+            let mut view = brief(
+                &action.id,
+                Some(&action.key),
+                &action.name,
+                Some(&logo(&item.connector)),
+            );
             view["description"] = action.description.clone().into();
             view["integrationKey"] = item.connector.manifest.key.clone().into();
             ("action", view)
@@ -282,7 +368,10 @@ fn brief(id: &str, key: Option<&str>, name: &str, logo: Option<&str>) -> Value {
 
 pub(crate) fn run(recorded: &RecordedRun, details: bool) -> Value {
     let run = &recorded.run;
-    let completed = run.started_at.checked_add(jiff::SignedDuration::from_millis(run.duration_ms)).unwrap_or(run.started_at);
+    let completed = run
+        .started_at
+        .checked_add(jiff::SignedDuration::from_millis(run.duration_ms))
+        .unwrap_or(run.started_at);
     let mut view = json!({
         "id": run.public_id,
         "name": run.name,
@@ -308,7 +397,12 @@ pub(crate) fn run(recorded: &RecordedRun, details: bool) -> Value {
     view
 }
 
-pub(crate) fn request(gateway: &Gateway, request: &ConnectionRequest, connection: &Connection, tenant_id: &str) -> Value {
+pub(crate) fn request(
+    gateway: &Gateway,
+    request: &ConnectionRequest,
+    connection: &Connection,
+    tenant_id: &str,
+) -> Value {
     let mut view = request.options.as_object().cloned().unwrap_or_default();
     let done = request.status == RequestStatus::Success;
     let own = json!({

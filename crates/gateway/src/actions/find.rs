@@ -18,18 +18,37 @@ impl Gateway {
     ///
     /// # Errors
     /// When the connection does not exist or the intent is too long.
-    pub async fn list_actions(&self, caller: &Caller, query: &ActionQuery) -> Result<Page<FoundAction>, GatewayError> {
-        let intent = query.intent.as_deref().map(str::trim).filter(|intent| !intent.is_empty());
+    pub async fn list_actions(
+        &self,
+        caller: &Caller,
+        query: &ActionQuery,
+    ) -> Result<Page<FoundAction>, GatewayError> {
+        let intent = query
+            .intent
+            .as_deref()
+            .map(str::trim)
+            .filter(|intent| !intent.is_empty());
         if intent.is_some_and(|intent| intent.chars().count() > LONGEST_INTENT) {
-            return Err(GatewayError::field("intent", format!("intent may have at most {LONGEST_INTENT} characters")));
+            return Err(GatewayError::field(
+                "intent",
+                format!("intent may have at most {LONGEST_INTENT} characters"),
+            ));
         }
         let (connectors, connection_id) = self.scope(caller, query).await?;
-        let mut found: Vec<FoundAction> = connectors.iter().flat_map(|connector| actions_of(connector, intent)).collect();
+        let mut found: Vec<FoundAction> = connectors
+            .iter()
+            .flat_map(|connector| actions_of(connector, intent))
+            .collect();
         if intent.is_some() {
             // Stable, so that equal scores keep the connector's order.
             found.sort_by(|a, b| b.score.unwrap_or(0.0).total_cmp(&a.score.unwrap_or(0.0)));
         }
-        if let Some(text) = query.search.as_deref().map(str::to_lowercase).filter(|text| !text.is_empty()) {
+        if let Some(text) = query
+            .search
+            .as_deref()
+            .map(str::to_lowercase)
+            .filter(|text| !text.is_empty())
+        {
             found.retain(|found| mentions(&found.action, &text));
         }
         for item in &mut found {
@@ -38,22 +57,34 @@ impl Gateway {
         Page::slice(found, query.cursor.as_deref(), query.limit)
     }
 
-    async fn scope(&self, caller: &Caller, query: &ActionQuery) -> Result<(Vec<Arc<Connector>>, Option<String>), GatewayError> {
+    async fn scope(
+        &self,
+        caller: &Caller,
+        query: &ActionQuery,
+    ) -> Result<(Vec<Arc<Connector>>, Option<String>), GatewayError> {
         let catalog = &self.inner.catalog;
         let mut connectors: Vec<Arc<Connector>> = catalog.connectors().to_vec();
         let selector = &query.scope.connection;
         let mut connection_id = None;
         if selector.id.is_some() || selector.key.is_some() {
             let connection = self.selected(caller, selector).await?;
-            connection_id = connection.as_ref().map(|connection| connection.public_id.clone());
+            connection_id = connection
+                .as_ref()
+                .map(|connection| connection.public_id.clone());
             let key = connection.and_then(|connection| connection.connector_key);
-            connectors.retain(|connector| key.as_ref().is_some_and(|key| *key == connector.manifest.key));
+            connectors.retain(|connector| {
+                key.as_ref()
+                    .is_some_and(|key| *key == connector.manifest.key)
+            });
         } else if let Some(name) = &selector.integration {
-            let wanted = catalog.integration(&caller.workspace.public_id, name).ok_or_else(|| GatewayError::not_found("integration", name))?;
+            let wanted = catalog
+                .integration(&caller.workspace.public_id, name)
+                .ok_or_else(|| GatewayError::not_found("integration", name))?;
             connectors.retain(|connector| connector.id == wanted.id);
         }
         if let Some(app) = &query.external_app {
-            connectors.retain(|connector| connector.app_id == *app || connector.manifest.key == *app);
+            connectors
+                .retain(|connector| connector.app_id == *app || connector.manifest.key == *app);
         }
         Ok((connectors, connection_id))
     }
@@ -62,14 +93,25 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`, or `bad_request` when several connectors have an action of that key.
-    pub async fn action(&self, caller: &Caller, selector: &str, scope: &ActionScope) -> Result<FoundAction, GatewayError> {
+    pub async fn action(
+        &self,
+        caller: &Caller,
+        selector: &str,
+        scope: &ActionScope,
+    ) -> Result<FoundAction, GatewayError> {
         let connection = if scope.connection.id.is_some() || scope.connection.key.is_some() {
             self.selected(caller, &scope.connection).await?
         } else {
             None
         };
-        let action = self.resolve(caller, selector, scope, connection.as_ref()).await?;
-        Ok(FoundAction { action, connection_id: connection.map(|connection| connection.public_id), score: None })
+        let action = self
+            .resolve(caller, selector, scope, connection.as_ref())
+            .await?;
+        Ok(FoundAction {
+            action,
+            connection_id: connection.map(|connection| connection.public_id),
+            score: None,
+        })
     }
 
     /// The action a caller means, in the connector of the connection where one is named.
@@ -83,12 +125,17 @@ impl Gateway {
         let catalog = &self.inner.catalog;
         let missing = || GatewayError::not_found("action", selector);
         if let Some(connection) = connection {
-            let connector = connection.connector_key.as_deref().and_then(|key| catalog.connector(key)).ok_or_else(missing)?;
+            let connector = connection
+                .connector_key
+                .as_deref()
+                .and_then(|key| catalog.connector(key))
+                .ok_or_else(missing)?;
             return action_in(connector, selector).ok_or_else(missing);
         }
         if let Some(name) = &scope.connection.integration {
-            let connector =
-                catalog.integration(&caller.workspace.public_id, name).ok_or_else(|| GatewayError::not_found("integration", name))?;
+            let connector = catalog
+                .integration(&caller.workspace.public_id, name)
+                .ok_or_else(|| GatewayError::not_found("integration", name))?;
             return action_in(connector, selector).ok_or_else(missing);
         }
         let mut candidates: Vec<CatalogAction> = catalog.actions(selector).collect();
@@ -105,10 +152,18 @@ impl Gateway {
     }
 
     /// Of actions with the same key, those the caller has a connection for; all when that says nothing.
-    async fn connected_only(&self, caller: &Caller, all: Vec<CatalogAction>) -> Result<Vec<CatalogAction>, GatewayError> {
+    async fn connected_only(
+        &self,
+        caller: &Caller,
+        all: Vec<CatalogAction>,
+    ) -> Result<Vec<CatalogAction>, GatewayError> {
         let mut connected = Vec::new();
         for action in &all {
-            if self.default_connection(caller, &action.connector.manifest.key).await?.is_some() {
+            if self
+                .default_connection(caller, &action.connector.manifest.key)
+                .await?
+                .is_some()
+            {
                 connected.push(action.clone());
             }
         }
@@ -123,12 +178,20 @@ fn actions_of(connector: &Arc<Connector>, intent: Option<&str>) -> Vec<FoundActi
         score,
     };
     match intent {
-        Some(intent) => connector.search(intent, MOST_RANKED).into_iter().map(|(place, score)| found(place, Some(score))).collect(),
-        None => (0..connector.manifest.actions.len()).map(|place| found(place, None)).collect(),
+        Some(intent) => connector
+            .search(intent, MOST_RANKED)
+            .into_iter()
+            .map(|(place, score)| found(place, Some(score)))
+            .collect(),
+        None => (0..connector.manifest.actions.len())
+            .map(|place| found(place, None))
+            .collect(),
     }
 }
 
 fn mentions(action: &CatalogAction, text: &str) -> bool {
     let action = action.action();
-    [&action.name, &action.key, &action.description].iter().any(|part| part.to_lowercase().contains(text))
+    [&action.name, &action.key, &action.description]
+        .iter()
+        .any(|part| part.to_lowercase().contains(text))
 }

@@ -23,7 +23,10 @@ impl<T> Page<T> {
     /// A list without items.
     #[must_use]
     pub fn empty() -> Self {
-        Self { items: Vec::new(), cursor: None }
+        Self {
+            items: Vec::new(),
+            cursor: None,
+        }
     }
 
     /// Cuts rows read one over the limit into a page.
@@ -31,15 +34,25 @@ impl<T> Page<T> {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let cursor = rows.last().filter(|_| more).map(|row| key(row).to_string());
-        Self { items: rows, cursor }
+        Self {
+            items: rows,
+            cursor,
+        }
     }
 
     /// A part of a list that is all in memory.
-    pub(crate) fn slice(all: Vec<T>, cursor: Option<&str>, limit: usize) -> Result<Self, GatewayError> {
+    pub(crate) fn slice(
+        all: Vec<T>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Self, GatewayError> {
         let start = usize::try_from(Self::position(cursor)?).unwrap_or(usize::MAX);
         let more = all.len() > start.saturating_add(limit);
         let items: Vec<T> = all.into_iter().skip(start).take(limit).collect();
-        Ok(Self { items, cursor: more.then(|| (start + limit).to_string()) })
+        Ok(Self {
+            items,
+            cursor: more.then(|| (start + limit).to_string()),
+        })
     }
 
     /// Where a cursor of ours points; none, empty and `0` mean the start.
@@ -48,7 +61,9 @@ impl<T> Page<T> {
             None | Some("") => Ok(0),
             Some(text) => {
                 let place = text.parse().ok().filter(|place| *place >= 0);
-                place.ok_or_else(|| GatewayError::field("cursor", "cursor is not one of this list's"))
+                place.ok_or_else(|| {
+                    GatewayError::field("cursor", "cursor is not one of this list's")
+                })
             }
         }
     }

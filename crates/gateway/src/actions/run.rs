@@ -44,7 +44,9 @@ impl Gateway {
         meta: Option<Value>,
     ) -> Result<RunOutcome, GatewayError> {
         let named = self.selected(caller, &scope.connection).await?;
-        let action = self.resolve(caller, selector, scope, named.as_ref()).await?;
+        let action = self
+            .resolve(caller, selector, scope, named.as_ref())
+            .await?;
         let connection = match named {
             Some(connection) => connection,
             None => self.connection_for(caller, &action).await?,
@@ -54,7 +56,9 @@ impl Gateway {
         let clock = std::time::Instant::now();
         let given = input.unwrap_or_else(|| Value::Object(Map::new()));
         let mut progress = Progress::default();
-        let result = self.perform(&connection, &action, &given, &mut progress).await;
+        let result = self
+            .perform(&connection, &action, &given, &mut progress)
+            .await;
         let record = Record {
             connection: &connection,
             action: &action,
@@ -69,38 +73,83 @@ impl Gateway {
     }
 
     /// The caller's own connection to the action's app.
-    async fn connection_for(&self, caller: &Caller, action: &CatalogAction) -> Result<Connection, GatewayError> {
+    async fn connection_for(
+        &self,
+        caller: &Caller,
+        action: &CatalogAction,
+    ) -> Result<Connection, GatewayError> {
         let manifest = &action.connector.manifest;
         let found = self.default_connection(caller, &manifest.key).await?;
         found.ok_or_else(|| {
-            let domain = manifest.domains.first().map_or(manifest.key.as_str(), String::as_str);
-            GatewayError::bad_request(format!("there is no connection to {}; make one first (connection ensure \"{domain}\")", manifest.name))
+            let domain = manifest
+                .domains
+                .first()
+                .map_or(manifest.key.as_str(), String::as_str);
+            GatewayError::bad_request(format!(
+                "there is no connection to {}; make one first (connection ensure \"{domain}\")",
+                manifest.name
+            ))
         })
     }
 
-    async fn perform(&self, connection: &Connection, action: &CatalogAction, given: &Value, progress: &mut Progress) -> Result<Value, GatewayError> {
+    async fn perform(
+        &self,
+        connection: &Connection,
+        action: &CatalogAction,
+        given: &Value,
+        progress: &mut Progress,
+    ) -> Result<Value, GatewayError> {
         let spec = action.action();
         let manifest = &action.connector.manifest;
         // Secrets are known before the input is looked at: an error may quote the input.
         let opened = self.open_credential(connection).await?;
         progress.secrets = opened.secrets.clone();
-        let input = check_input(&spec.input_schema, given).map_err(|error| input_error("input", &error))?;
+        let input =
+            check_input(&spec.input_schema, given).map_err(|error| input_error("input", &error))?;
         let (_, option) = self.means_of(connection)?;
-        let request = prepare(manifest, option, spec, &input, &connection.parameters, &opened.credentials)
-            .map_err(|error| GatewayError::bad_request(opened.secrets.clean_text(&error.to_string())))?;
-        let mut details = json!({ "request": { "method": request.method, "url": plain_url(&request.url) } });
+        let request = prepare(
+            manifest,
+            option,
+            spec,
+            &input,
+            &connection.parameters,
+            &opened.credentials,
+        )
+        .map_err(|error| {
+            GatewayError::bad_request(opened.secrets.clean_text(&error.to_string()))
+        })?;
+        let mut details =
+            json!({ "request": { "method": request.method, "url": plain_url(&request.url) } });
         let answer = self.exchange(&action.connector, request).await;
-        let answer = answer.map_err(|error| self.unreachable(connection, &error, &opened.secrets))?;
+        let answer =
+            answer.map_err(|error| self.unreachable(connection, &error, &opened.secrets))?;
         details["response"] = json!({ "status": answer.status, "contentType": answer.header(http::header::CONTENT_TYPE), "bytes": answer.body.len() });
         progress.details = Some(details);
-        match read_answer(manifest, spec, &input, &opened.credentials, answer.as_answer()) {
+        match read_answer(
+            manifest,
+            spec,
+            &input,
+            &opened.credentials,
+            answer.as_answer(),
+        ) {
             Ok(output) => Ok(output),
-            Err(failure) => Err(self.refused(connection, action, &failure, &answer, &opened.secrets).await?),
+            Err(failure) => Err(self
+                .refused(connection, action, &failure, &answer, &opened.secrets)
+                .await?),
         }
     }
 
-    fn unreachable(&self, connection: &Connection, error: &OutboundError, secrets: &Secrets) -> GatewayError {
-        let kind = if matches!(error, OutboundError::Refused { .. }) { ErrorKind::Configuration } else { ErrorKind::Connection };
+    fn unreachable(
+        &self,
+        connection: &Connection,
+        error: &OutboundError,
+        secrets: &Secrets,
+    ) -> GatewayError {
+        let kind = if matches!(error, OutboundError::Refused { .. }) {
+            ErrorKind::Configuration
+        } else {
+            ErrorKind::Connection
+        };
         let data = json!({ "connectionId": connection.public_id, "connectorKey": connection.connector_key });
         GatewayError::new(kind, secrets.clean_text(&error.to_string())).with_data(data)
     }
@@ -123,7 +172,10 @@ impl Gateway {
         });
         let message = secrets.clean_text(&failure.message);
         if failure.unauthorized && self.credential_refused(connection).await? {
-            let message = format!("{} no longer accepts the credential of connection \"{}\": {message}", manifest.name, connection.name);
+            let message = format!(
+                "{} no longer accepts the credential of connection \"{}\": {message}",
+                manifest.name, connection.name
+            );
             return Ok(GatewayError::new(ErrorKind::AccessTokenExpired, message).with_data(data));
         }
         if manifest.retry.statuses.contains(&failure.status) {
@@ -138,8 +190,11 @@ impl Gateway {
 
 /// Seconds to wait, as the app says it.
 fn retry_hint(manifest: &connector::Manifest, answer: &WholeAnswer, now: Timestamp) -> Option<i64> {
-    let header = |name: &Option<String>| -> Option<&str> { answer.header(name.as_deref()?.parse().ok()?) };
-    if let Some(seconds) = header(&manifest.retry.after_header).and_then(|text| text.trim().parse::<i64>().ok()) {
+    let header =
+        |name: &Option<String>| -> Option<&str> { answer.header(name.as_deref()?.parse().ok()?) };
+    if let Some(seconds) =
+        header(&manifest.retry.after_header).and_then(|text| text.trim().parse::<i64>().ok())
+    {
         return Some(seconds.max(0));
     }
     let reset: i64 = header(&manifest.retry.reset_header)?.trim().parse().ok()?;

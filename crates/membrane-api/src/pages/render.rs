@@ -42,22 +42,45 @@ impl Pages {
     pub(crate) fn new() -> Self {
         let mut templates = Environment::new();
         for (name, source) in TEMPLATES {
-            templates.add_template(name, source).expect("our own templates parse; a test renders each");
+            templates
+                .add_template(name, source)
+                .expect("our own templates parse; a test renders each");
         }
         Self { templates }
     }
 
     /// The page that asks for what a connection needs.
-    pub(crate) fn connect(&self, gateway: &Gateway, subject: &Subject, typed: &form::Typed, error: Option<&GatewayError>, status: StatusCode) -> Response {
+    pub(crate) fn connect(
+        &self,
+        gateway: &Gateway,
+        subject: &Subject,
+        typed: &form::Typed,
+        error: Option<&GatewayError>,
+        status: StatusCode,
+    ) -> Response {
         let connection = &subject.connection;
-        let connector = connection.connector_key.as_deref().and_then(|key| gateway.catalog().connector(key));
+        let connector = connection
+            .connector_key
+            .as_deref()
+            .and_then(|key| gateway.catalog().connector(key));
         let Some(connector) = connector else {
-            let text = connection.error.clone().unwrap_or_else(|| "There is nothing here that could be connected.".to_owned());
-            return self.problem(StatusCode::NOT_FOUND, "This app can't be connected yet", &text);
+            let text = connection
+                .error
+                .clone()
+                .unwrap_or_else(|| "There is nothing here that could be connected.".to_owned());
+            return self.problem(
+                StatusCode::NOT_FOUND,
+                "This app can't be connected yet",
+                &text,
+            );
         };
         let manifest = &connector.manifest;
         let Some(option) = manifest.auth_option(connection.auth_option.as_deref()) else {
-            return self.problem(StatusCode::NOT_FOUND, "This app can't be connected", "Its way to sign in is not known here.");
+            return self.problem(
+                StatusCode::NOT_FOUND,
+                "This app can't be connected",
+                "Its way to sign in is not known here.",
+            );
         };
         let (token, csrf, person) = match &subject.viewer {
             Viewer::Token { token, .. } => (Some(token.as_str()), None, None),
@@ -89,7 +112,12 @@ impl Pages {
     }
 
     /// The page after it worked.
-    pub(crate) fn done(&self, subject: &Subject, connection: &Connection, view: &Value) -> Response {
+    pub(crate) fn done(
+        &self,
+        subject: &Subject,
+        connection: &Connection,
+        view: &Value,
+    ) -> Response {
         let values = context! {
             name => connection.name.as_str(),
             app => view["integration"]["name"].as_str().unwrap_or(&connection.name),
@@ -100,16 +128,34 @@ impl Pages {
 
     /// A page that says why there is no other.
     pub(crate) fn problem(&self, status: StatusCode, title: &str, text: &str) -> Response {
-        self.page(status, "problem.html", context! { title => title, text => text }, Frame::Anywhere)
+        self.page(
+            status,
+            "problem.html",
+            context! { title => title, text => text },
+            Frame::Anywhere,
+        )
     }
 
     /// What went wrong, for a person.
     pub(crate) fn error(&self, error: &GatewayError) -> Response {
-        let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         match error.kind {
-            ErrorKind::NotFound => self.problem(status, "There is nothing to connect here", "The link is wrong or out of date. Ask for a new one."),
-            ErrorKind::NotAuthenticated => self.problem(status, "You can't be recognised", "The link is out of date. Go back and try again."),
-            ErrorKind::Internal => self.problem(status, "Something went wrong on our side", "Try again in a moment."),
+            ErrorKind::NotFound => self.problem(
+                status,
+                "There is nothing to connect here",
+                "The link is wrong or out of date. Ask for a new one.",
+            ),
+            ErrorKind::NotAuthenticated => self.problem(
+                status,
+                "You can't be recognised",
+                "The link is out of date. Go back and try again.",
+            ),
+            ErrorKind::Internal => self.problem(
+                status,
+                "Something went wrong on our side",
+                "Try again in a moment.",
+            ),
             _ => self.problem(status, "That did not work", &error.message),
         }
     }
@@ -123,14 +169,26 @@ impl Pages {
             framed => frame == Frame::Anywhere,
             ..values
         };
-        let html = match self.templates.get_template(template).and_then(|template| template.render(values)) {
+        let html = match self
+            .templates
+            .get_template(template)
+            .and_then(|template| template.render(values))
+        {
             Ok(html) => html,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, template, "a page could not be rendered");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    template,
+                    "a page could not be rendered"
+                );
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             }
         };
-        let ancestors = if frame == Frame::Anywhere { "*" } else { "'none'" };
+        let ancestors = if frame == Frame::Anywhere {
+            "*"
+        } else {
+            "'none'"
+        };
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; form-action 'self'; base-uri 'none'; \
              frame-ancestors {ancestors}"
@@ -156,7 +214,11 @@ fn frame(subject: &Subject) -> Frame {
 
 /// JSON that can stand in a script element: nothing in it can end the element.
 fn script_json(value: &Value) -> Context {
-    let text = value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let text = value
+        .to_string()
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026");
     Context::from_safe_string(text)
 }
 
@@ -172,15 +234,24 @@ mod tests {
 
     #[test]
     fn nothing_in_a_result_ends_its_script() {
-        let text = script_json(&serde_json::json!({ "name": "</script><script>alert(1)" })).to_string();
+        let text =
+            script_json(&serde_json::json!({ "name": "</script><script>alert(1)" })).to_string();
         assert!(!text.contains('<'), "{text}");
     }
 
     #[test]
     fn a_problem_is_shown_as_text() {
         let pages = Pages::new();
-        let html = pages.templates.get_template("problem.html").expect("template");
-        let page = html.render(context! { title => "<b>x</b>", text => "t" }).expect("renders");
-        assert!(page.contains("&lt;b&gt;x") && !page.contains("<b>x"), "{page}");
+        let html = pages
+            .templates
+            .get_template("problem.html")
+            .expect("template");
+        let page = html
+            .render(context! { title => "<b>x</b>", text => "t" })
+            .expect("renders");
+        assert!(
+            page.contains("&lt;b&gt;x") && !page.contains("<b>x"),
+            "{page}"
+        );
     }
 }

@@ -13,21 +13,42 @@ async fn an_intent_finds_its_action_and_every_listed_action_can_be_read() {
     let world = World::new().await;
     let token = world.token(&world.acme, "a");
     let id = world.connected(&token).await;
-    let found = world.get(&token, &format!("/actions?connectionId={id}&intent=send%20a%20text%20message&limit=10")).await.ok();
+    let found = world
+        .get(
+            &token,
+            &format!("/actions?connectionId={id}&intent=send%20a%20text%20message&limit=10"),
+        )
+        .await
+        .ok();
     assert_eq!(found["items"][0]["key"], "send-sms", "{found}");
-    let all = world.get(&token, &format!("/actions?connectionId={id}&limit=1000&cursor=0")).await.ok();
+    let all = world
+        .get(
+            &token,
+            &format!("/actions?connectionId={id}&limit=1000&cursor=0"),
+        )
+        .await
+        .ok();
     let all = all["items"].as_array().expect("items");
     assert!(all.len() >= 12);
     for item in all {
         assert!(item["inputSchema"].is_object() && item["outputSchema"].is_object());
         for name in ["id", "key"] {
-            let path = format!("/actions/{}?connectionId={id}", item[name].as_str().expect("name"));
+            let path = format!(
+                "/actions/{}?connectionId={id}",
+                item[name].as_str().expect("name")
+            );
             assert_eq!(world.get(&token, &path).await.ok()["id"], item["id"]);
         }
     }
-    let anywhere = world.get(&token, "/actions?intent=download%20the%20recording").await.ok();
+    let anywhere = world
+        .get(&token, "/actions?intent=download%20the%20recording")
+        .await
+        .ok();
     assert_eq!(anywhere["items"][0]["key"], "get-call-recording");
-    let twin = world.get(&token, "/action?key=send-sms&integrationKey=cloudtalk").await.ok();
+    let twin = world
+        .get(&token, "/action?key=send-sms&integrationKey=cloudtalk")
+        .await
+        .ok();
     assert_eq!(twin["key"], "send-sms");
 }
 
@@ -36,19 +57,54 @@ async fn running_gives_output_and_a_record() {
     let world = World::new().await;
     let token = world.token(&world.acme, "a");
     let id = world.connected(&token).await;
-    let ran = world.post(&token, &format!("/actions/list-contacts/run?connectionId={id}"), json!({ "input": {} })).await.ok();
+    let ran = world
+        .post(
+            &token,
+            &format!("/actions/list-contacts/run?connectionId={id}"),
+            json!({ "input": {} }),
+        )
+        .await
+        .ok();
     assert!(ran["output"].is_object() || ran["output"].is_array());
-    let record = world.get(&token, &format!("/action-run-logs/{}", ran["actionRunId"].as_str().expect("id"))).await.ok();
-    assert_eq!((record["status"].as_str(), record["connectionId"].as_str()), (Some("success"), Some(id.as_str())));
-    let wav = world.post(&token, &format!("/connections/{id}/actions/get-call-recording/run"), json!({ "callId": 7 })).await.ok();
-    assert_eq!((wav["output"]["contentType"].as_str(), wav["output"]["size"].as_u64()), (Some("audio/x-wav"), Some(7)));
+    let record = world
+        .get(
+            &token,
+            &format!(
+                "/action-run-logs/{}",
+                ran["actionRunId"].as_str().expect("id")
+            ),
+        )
+        .await
+        .ok();
+    assert_eq!(
+        (record["status"].as_str(), record["connectionId"].as_str()),
+        (Some("success"), Some(id.as_str()))
+    );
+    let wav = world
+        .post(
+            &token,
+            &format!("/connections/{id}/actions/get-call-recording/run"),
+            json!({ "callId": 7 }),
+        )
+        .await
+        .ok();
+    assert_eq!(
+        (
+            wav["output"]["contentType"].as_str(),
+            wav["output"]["size"].as_u64()
+        ),
+        (Some("audio/x-wav"), Some(7))
+    );
     let empty = http::Request::post("/connections/cloudtalk/actions/list-contacts/run")
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::empty())
         .expect("request");
     assert!(world.send(empty).await.status.is_success());
-    let act = world.post(&token, "/act", json!({ "key": "list-contacts" })).await.ok();
+    let act = world
+        .post(&token, "/act", json!({ "key": "list-contacts" }))
+        .await
+        .ok();
     assert!(act["actionRunId"].is_string());
 }
 
@@ -58,13 +114,26 @@ async fn input_that_does_not_fit_names_its_field() {
     let token = world.token(&world.acme, "a");
     let id = world.connected(&token).await;
     let before = world.app.seen.lock().expect("lock").len();
-    let refused = world.post(&token, &format!("/actions/get-call-recording/run?connectionId={id}"), json!({ "input": {} })).await;
+    let refused = world
+        .post(
+            &token,
+            &format!("/actions/get-call-recording/run?connectionId={id}"),
+            json!({ "input": {} }),
+        )
+        .await;
     assert_eq!(refused.error().0, 400);
     let body = refused.json();
-    assert_eq!((body["type"].as_str(), body["data"]["field"].as_str()), (Some("bad_request"), Some("callId")));
+    assert_eq!(
+        (body["type"].as_str(), body["data"]["field"].as_str()),
+        (Some("bad_request"), Some("callId"))
+    );
     assert!(body["message"].as_str().expect("text").contains("callId"));
     assert!(body["actionRunId"].is_string());
-    assert_eq!(world.app.seen.lock().expect("lock").len(), before, "nothing was sent");
+    assert_eq!(
+        world.app.seen.lock().expect("lock").len(),
+        before,
+        "nothing was sent"
+    );
 }
 
 #[tokio::test]
@@ -73,15 +142,39 @@ async fn a_refused_credential_sends_the_person_back_to_connect() {
     let token = world.token(&world.acme, "a");
     let id = world.connected(&token).await;
     world.app.refuses.store(true, Ordering::SeqCst);
-    let failed = world.post(&token, &format!("/actions/list-contacts/run?connectionId={id}"), json!({})).await;
-    assert_eq!(failed.error(), (400, "connection".into(), "access_token_expired".into()));
+    let failed = world
+        .post(
+            &token,
+            &format!("/actions/list-contacts/run?connectionId={id}"),
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        failed.error(),
+        (400, "connection".into(), "access_token_expired".into())
+    );
     let now = world.get(&token, &format!("/connections/{id}")).await.ok();
-    assert_eq!((now["state"].as_str(), now["connected"].as_bool()), (Some("CLIENT_ACTION_REQUIRED"), Some(false)));
+    assert_eq!(
+        (now["state"].as_str(), now["connected"].as_bool()),
+        (Some("CLIENT_ACTION_REQUIRED"), Some(false))
+    );
     assert!(now["clientAction"]["uiUrl"].is_string() && now["error"].is_object());
-    let next = world.get(&token, &format!("/connections/{id}/proxy/contacts/index.json")).await;
-    assert_eq!(next.error(), (400, "connection".into(), "connection_is_defunct".into()));
+    let next = world
+        .get(
+            &token,
+            &format!("/connections/{id}/proxy/contacts/index.json"),
+        )
+        .await;
+    assert_eq!(
+        next.error(),
+        (400, "connection".into(), "connection_is_defunct".into())
+    );
     world.app.refuses.store(false, Ordering::SeqCst);
-    assert_eq!(world.connected(&token).await, id, "connecting again keeps the connection");
+    assert_eq!(
+        world.connected(&token).await,
+        id,
+        "connecting again keeps the connection"
+    );
 }
 
 #[tokio::test]
@@ -103,24 +196,65 @@ async fn the_proxy_changes_nothing_but_the_credential() {
     assert_eq!(answer.status.as_u16(), 418);
     assert_eq!(answer.headers["x-app"], "kept");
     assert!(!answer.headers.contains_key("set-cookie"));
-    let seen = world.app.seen.lock().expect("lock").last().cloned().expect("request");
-    assert_eq!((seen.method.as_str(), seen.target.as_str(), seen.body.as_slice()), ("PUT", "/api/echo/a%2Fb?x=1&y=%C5%BE", b"hello".as_slice()));
+    let seen = world
+        .app
+        .seen
+        .lock()
+        .expect("lock")
+        .last()
+        .cloned()
+        .expect("request");
+    assert_eq!(
+        (
+            seen.method.as_str(),
+            seen.target.as_str(),
+            seen.body.as_slice()
+        ),
+        ("PUT", "/api/echo/a%2Fb?x=1&y=%C5%BE", b"hello".as_slice())
+    );
     assert_eq!(seen.headers["x-mine"], "yes");
     for name in ["cookie", "x-forwarded-for", "membrane-api-version"] {
         assert!(!seen.headers.contains_key(name), "{name}");
     }
     let by_json = json!({ "method": "POST", "path": "/echo/{id}", "pathParameters": { "id": "a/b?c" }, "query": { "q": "1" }, "data": { "n": 1 } });
-    let answer = world.post(&token, &format!("/connections/{id}/request"), by_json).await;
+    let answer = world
+        .post(&token, &format!("/connections/{id}/request"), by_json)
+        .await;
     assert_eq!(answer.status.as_u16(), 418, "{}", answer.text());
-    let seen = world.app.seen.lock().expect("lock").last().cloned().expect("request");
-    assert!(seen.target.starts_with("/api/echo/a%2F") && seen.target.ends_with("?q=1"), "{}", seen.target);
+    let seen = world
+        .app
+        .seen
+        .lock()
+        .expect("lock")
+        .last()
+        .cloned()
+        .expect("request");
+    assert!(
+        seen.target.starts_with("/api/echo/a%2F") && seen.target.ends_with("?q=1"),
+        "{}",
+        seen.target
+    );
     let before = world.app.seen.lock().expect("lock").len();
-    for tail in ["https://evil.example.test/x", "http://127.0.0.1:1/x", "../membrane/self", "%2e%2e/membrane/self", "//evil.example.test/x"] {
-        let answer = world.get(&token, &format!("/connections/{id}/proxy/{tail}")).await;
+    for tail in [
+        "https://evil.example.test/x",
+        "http://127.0.0.1:1/x",
+        "../membrane/self",
+        "%2e%2e/membrane/self",
+        "//evil.example.test/x",
+    ] {
+        let answer = world
+            .get(&token, &format!("/connections/{id}/proxy/{tail}"))
+            .await;
         assert!(answer.status.is_client_error(), "{tail}: {}", answer.status);
     }
-    let reached: Vec<String> = world.app.seen.lock().expect("lock")[before..].iter().map(|seen| seen.target.clone()).collect();
-    assert!(reached.iter().all(|target| target.starts_with("/api/")), "{reached:?}");
+    let reached: Vec<String> = world.app.seen.lock().expect("lock")[before..]
+        .iter()
+        .map(|seen| seen.target.clone())
+        .collect();
+    assert!(
+        reached.iter().all(|target| target.starts_with("/api/")),
+        "{reached:?}"
+    );
 }
 
 #[tokio::test]
@@ -136,7 +270,11 @@ async fn act_takes_exactly_one_kind_of_work() {
         json!({ "key": "list-contacts", "surprise": 1 }),
     ];
     for body in bad {
-        assert_eq!(world.post(&token, "/act", body.clone()).await.error().0, 400, "{body}");
+        assert_eq!(
+            world.post(&token, "/act", body.clone()).await.error().0,
+            400,
+            "{body}"
+        );
     }
     let good = world.post(&token, "/act", json!({ "api": { "method": "GET", "path": "/contacts/index.json" }, "connectionId": id })).await.ok();
     assert!(good["output"]["responseData"].is_object());
@@ -148,20 +286,50 @@ async fn no_secret_is_left_in_the_database() {
     let token = world.token(&world.acme, "a");
     let id = world.connected(&token).await;
     // The app repeats the secret in its answer; the input repeats it too.
-    let ran = world.post(&token, &format!("/actions/list-contacts/run?connectionId={id}"), json!({ "input": { "keyword": KEY_SECRET } })).await.ok();
-    let record = world.get(&token, &format!("/action-run-logs/{}/details", ran["actionRunId"].as_str().expect("id"))).await;
+    let ran = world
+        .post(
+            &token,
+            &format!("/actions/list-contacts/run?connectionId={id}"),
+            json!({ "input": { "keyword": KEY_SECRET } }),
+        )
+        .await
+        .ok();
+    let record = world
+        .get(
+            &token,
+            &format!(
+                "/action-run-logs/{}/details",
+                ran["actionRunId"].as_str().expect("id")
+            ),
+        )
+        .await;
     assert!(!record.text().contains(KEY_SECRET), "{}", record.text());
     let wrong = json!({ "input": { "keyId": KEY_ID, "keySecret": "another-canary-91" } });
-    world.call(&token, Method::PATCH, &format!("/connections/{id}"), Some(wrong)).await;
+    world
+        .call(
+            &token,
+            Method::PATCH,
+            &format!("/connections/{id}"),
+            Some(wrong),
+        )
+        .await;
     let manager = world.manager(&world.acme);
-    let shown = world.get(&manager, &format!("/connections/{id}?includeSecrets=true")).await;
+    let shown = world
+        .get(&manager, &format!("/connections/{id}?includeSecrets=true"))
+        .await;
     assert!(!shown.text().contains(KEY_SECRET));
     let workspace_secret = world.gateway.workspace_secret(&world.acme).expect("secret");
     for file in std::fs::read_dir(world.dir.path()).expect("folder") {
         let path = file.expect("file").path();
         let bytes = std::fs::read(&path).expect("read");
-        for canary in [KEY_SECRET, "another-canary-91", secrecy::ExposeSecret::expose_secret(&workspace_secret)] {
-            let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+        for canary in [
+            KEY_SECRET,
+            "another-canary-91",
+            secrecy::ExposeSecret::expose_secret(&workspace_secret),
+        ] {
+            let found = bytes
+                .windows(canary.len())
+                .any(|window| window == canary.as_bytes());
             assert!(!found, "{canary} in {}", path.display());
         }
     }
@@ -171,11 +339,30 @@ async fn no_secret_is_left_in_the_database() {
 async fn every_error_of_ours_has_a_type_clients_know() {
     let world = World::new().await;
     let token = world.token(&world.acme, "a");
-    assert_eq!(world.get(&token, "/nowhere/at/all").await.error(), (404, "bad_request".into(), "not_found".into()));
-    assert_eq!(world.get(&token, "/connections/nope").await.error(), (404, "bad_request".into(), "not_found".into()));
-    assert_eq!(world.call(&token, Method::DELETE, "/self", None).await.error().1, "bad_request");
-    let text = http::Request::post("/connections").header(header::AUTHORIZATION, format!("Bearer {token}")).body(Body::from("{")).expect("request");
-    assert_eq!(world.send(text).await.error(), (400, "bad_request".into(), String::new()));
+    assert_eq!(
+        world.get(&token, "/nowhere/at/all").await.error(),
+        (404, "bad_request".into(), "not_found".into())
+    );
+    assert_eq!(
+        world.get(&token, "/connections/nope").await.error(),
+        (404, "bad_request".into(), "not_found".into())
+    );
+    assert_eq!(
+        world
+            .call(&token, Method::DELETE, "/self", None)
+            .await
+            .error()
+            .1,
+        "bad_request"
+    );
+    let text = http::Request::post("/connections")
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Body::from("{"))
+        .expect("request");
+    assert_eq!(
+        world.send(text).await.error(),
+        (400, "bad_request".into(), String::new())
+    );
     let large = http::Request::post("/connections")
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .body(Body::from(vec![b' '; membrane_api::LARGEST_REQUEST + 1]))
@@ -187,7 +374,10 @@ async fn every_error_of_ours_has_a_type_clients_know() {
     let preflight = http::Request::options("/connections")
         .header("origin", "https://app.example.test")
         .header("access-control-request-method", "PATCH")
-        .header("access-control-request-headers", "authorization,content-type,membrane-api-version")
+        .header(
+            "access-control-request-headers",
+            "authorization,content-type,membrane-api-version",
+        )
         .body(Body::empty())
         .expect("request");
     let answer = world.send(preflight).await;

@@ -219,7 +219,7 @@ impl Db {
             .filter(entity::Column::Id.eq(reach.customer.unwrap_or(id).0))
             .filter(entity::Column::Id.eq(id.0))
             // An update needs a column even when nothing changes.
-            .col_expr(entity::Column::Id, Expr::col(entity::Column::Id).into());
+            .col_expr(entity::Column::Id, Expr::col(entity::Column::Id));
         if let Some(name) = name {
             update = update.col_expr(entity::Column::Name, Expr::value(name));
         }
