@@ -330,7 +330,7 @@ async fn call(
         ledger
             .append(tenant, id, at(second), facts)
             .await
-            .expect("a fact")
+            .expect("a fact");
     };
     let started = CallFact::Started {
         uuid: format!("call-{index}"),
