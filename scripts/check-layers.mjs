@@ -11,14 +11,20 @@ const layers = [
 const layerOf = new Map(layers.flatMap((names, level) => names.map((name) => [name, level])));
 // What a pure crate may never link, and who alone may link the heavy parts.
 const barredFromPure = ["tokio", "mio", "reqwest", "hyper", "axum", "sea-orm", "sqlx"];
-const owners = { "sea-orm": ["store"], "sea-orm-migration": ["store"], sqlx: ["store"], rsipstack: ["sip"], "audio-codec": ["media"] };
+const owners = { "sea-orm": ["store"], "sea-orm-migration": ["store"], sqlx: ["store"], rsipstack: ["sip"] };
+
+// Programs that know the product from outside alone.
+const overTheNetwork = new Map([
+  ["membrane-cli", "speaks HTTP only"],
+  ["bench", "judges running programs from outside"],
+]);
 
 const metadata = JSON.parse(execFileSync("cargo", ["metadata", "--format-version", "1", "--no-deps", "--offline"], { maxBuffer: 1 << 28 }));
 const problems = [];
 for (const crate of metadata.packages) {
   const wanted = crate.dependencies.filter((dependency) => dependency.kind !== "dev").map((dependency) => dependency.name);
-  if (crate.name === "membrane-cli") {
-    for (const name of wanted) if (layerOf.has(name)) problems.push(`${crate.name} speaks HTTP only, but depends on ${name}`);
+  if (overTheNetwork.has(crate.name)) {
+    for (const name of wanted) if (layerOf.has(name)) problems.push(`${crate.name} ${overTheNetwork.get(crate.name)}, but depends on ${name}`);
     continue;
   }
   const level = layerOf.get(crate.name);

@@ -1,0 +1,5 @@
+//! The audio side: what is said, when it is sent, and what came back.
+
+pub mod engine;
+pub mod recording;
+pub mod signal;
