@@ -32,6 +32,7 @@ impl PhoneNumber {
             match c {
                 '+' if position == 0 => {}
                 '0'..='9' => digits.push(c),
+                '-' | '.' if position == 0 => return Err(fail()),
                 ' ' | '-' | '.' | '(' | ')' | '\u{a0}' => {}
                 _ => return Err(fail()),
             }
