@@ -11,7 +11,7 @@ use store::StoreError;
 
 use crate::{
     CloudTalk,
-    call_json::{Surroundings, direction, seconds, talking_seconds},
+    call_json::{Surroundings, direction, recording_error, seconds, talking_seconds},
     countries, dates,
     reply::json,
 };
@@ -165,6 +165,8 @@ impl Detail<'_> {
             "call_steps": call.steps.iter().map(|step| self.step(step)).collect::<Vec<_>>(),
             "notes": notes,
             "recorded": around.is_recorded(call),
+            "recording_error": recording_error(call),
+            "hangup_cause": call.cause,
             // Nothing closes yet: there are no business hours.
             "out_of_office": false,
         })

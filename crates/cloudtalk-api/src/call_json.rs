@@ -103,6 +103,14 @@ pub(crate) fn has_audio(call: &CallRecord) -> bool {
         })
 }
 
+/// Why a recording is not whole, or was never made.
+pub(crate) fn recording_error(call: &CallRecord) -> Option<&str> {
+    match &call.recording.as_ref()?.state {
+        RecordingState::Failed { reason } => Some(reason),
+        _ => None,
+    }
+}
+
 /// Seconds as people count them. Talk that took place is never 0: that would mean a missed call.
 pub(crate) fn seconds(ms: u64) -> u64 {
     (ms + 500) / 1000
@@ -195,6 +203,13 @@ fn cdr(context: &Context, call: &CallRecord, around: &Surroundings) -> Value {
         }
         if let Some(at) = call.ended_at {
             fields.insert("ended_at".into(), context.date(at).into());
+        }
+        // Ours: the original says neither why a call ended nor why audio is missing.
+        if let Some(cause) = call.cause {
+            fields.insert("hangup_cause".into(), json!(cause));
+        }
+        if let Some(reason) = recording_error(call) {
+            fields.insert("recording_error".into(), reason.into());
         }
         if recorded {
             let link = format!("{}/r/play/{}", context.state.config.public_url, call.id);

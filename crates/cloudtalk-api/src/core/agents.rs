@@ -144,7 +144,8 @@ pub(super) async fn add(asked: Asked<'_>) -> Result<Response, CoreError> {
         sip: password::sip_secrets("", "", ""),
         language: "en".into(),
         role: AgentRole::Agent,
-        availability: Availability::Offline,
+        // No interface turns the switch yet; until a phone registers he is rung by nobody.
+        availability: Availability::Online,
         status_outbound: common.status_outbound.unwrap_or(true),
         daily_price_limit: common.daily_price_limit.flatten(),
         default_number: common.default_number.flatten(),

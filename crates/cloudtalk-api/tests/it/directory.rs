@@ -28,7 +28,7 @@ async fn an_agent_made_here_can_register_his_phone() {
             agent["availability_status"].clone(),
             agent["status_outbound"].clone()
         ),
-        (json!("offline"), json!(true))
+        (json!("online"), json!(true))
     );
     let username = agent["name"].as_str().expect("a SIP name");
     let (found, secrets) = app
