@@ -4,7 +4,7 @@ use axum::{
     extract::{OriginalUri, Path, State},
     response::{Html, IntoResponse, Redirect, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::{Console, error::ConsoleError, session};
@@ -30,18 +30,41 @@ pub(crate) async fn page(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
-    match session::find(&console, &headers).await {
-        Ok(Some(_)) => index(),
+    signed_in_or_sent(&console, &uri, &headers)
+        .await
+        .map_or_else(|elsewhere| elsewhere, |()| index())
+}
+
+/// The address of a recording as the CloudTalk interface hands it out: plays to who is signed in.
+pub(crate) async fn play(
+    State(console): State<Console>,
+    Path(id): Path<u64>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    signed_in_or_sent(&console, &uri, &headers)
+        .await
+        .map_or_else(
+            |elsewhere| elsewhere,
+            |()| Redirect::to(&format!("/console/api/calls/{id}/recording")).into_response(),
+        )
+}
+
+async fn signed_in_or_sent(
+    console: &Console,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), Response> {
+    match session::find(console, headers).await {
+        Ok(Some(_)) => Ok(()),
         Ok(None) => {
-            let return_to = uri
-                .path_and_query()
-                .map_or("/", http::uri::PathAndQuery::as_str);
+            let return_to = uri.path_and_query().map_or("/", PathAndQuery::as_str);
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("return_to", return_to)
                 .finish();
-            Redirect::to(&format!("/sign-in?{query}")).into_response()
+            Err(Redirect::to(&format!("/sign-in?{query}")).into_response())
         }
-        Err(error) => ConsoleError::Store(error).into_response(),
+        Err(error) => Err(ConsoleError::Store(error).into_response()),
     }
 }
 

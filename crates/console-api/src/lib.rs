@@ -63,6 +63,7 @@ pub fn router(console: Console) -> Router {
         .fold(Router::new(), |site, path| site.route(path, get(app::page)));
     site.route("/assets/{*file}", get(app::asset))
         .route("/favicon.svg", get(app::favicon))
+        .route("/r/play/{id}", get(app::play))
         .nest("/console/api", api)
         .with_state(console)
 }
