@@ -393,8 +393,15 @@ impl Driver {
                 caller_id,
             } => self.dial(leg, agent, caller_id).await,
             Output::HangUp { leg, cause } => self.hang_up(leg, cause).await,
-            Output::Bridge { a, b } => self.media.bridge(a, b),
-            Output::Unbridge { .. } => self.media.unbridge(),
+            Output::Bridge { a, b } => {
+                // Nobody waits for keys now, and voices are not to be taken for any.
+                self.media.detect_inband(LegId::FIRST, false);
+                self.media.bridge(a, b);
+            }
+            Output::Unbridge { .. } => {
+                self.media.unbridge();
+                self.media.detect_inband(LegId::FIRST, true);
+            }
             Output::StartRecording {
                 recording,
                 kind,
@@ -443,10 +450,10 @@ impl Driver {
         match line.answer() {
             Ok((sdp, remote)) => {
                 if let Some(remote) = remote {
-                    let without_events = remote.telephone_event.is_none();
                     self.media.connect(leg, remote);
-                    self.media.detect_inband(leg, without_events);
                 }
+                // A phone that offers telephone-event may still press its keys as tones.
+                self.media.detect_inband(leg, true);
                 if line.handle.answer(sdp).await.is_ok() {
                     line.stage = Stage::Up;
                 }

@@ -310,7 +310,14 @@ impl Phone {
         self.stop.cancel();
         self.desks.close();
         self.desks.wait().await;
-        self.shared.media.shutdown();
+        // Waits for threads and the disk.
+        let media = self.shared.media.clone();
+        if tokio::task::spawn_blocking(move || media.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::error!("the audio threads did not end in order");
+        }
         tracing::info!(
             took_ms = clock::now().as_millisecond() - begun.as_millisecond(),
             "the phone system has stopped"
