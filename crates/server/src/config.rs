@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use outbound::AllowEntry;
+use phone::Network;
 use url::Url;
 
 /// Names of the settings: the same word in the file, as a flag (with `-`) and as `TRUNKLINE_NAME`.
@@ -53,9 +55,9 @@ pub struct Config {
     /// Requests a minute and company; 0 means no limit.
     pub cloudtalk_rate_limit: u32,
     /// Hosts or networks that connections may reach although they are private.
-    pub outbound_allow: Vec<String>,
+    pub outbound_allow: Vec<AllowEntry>,
     /// Networks from which INVITEs count as the carrier's.
-    pub trunk_sources: Vec<String>,
+    pub trunk_sources: Vec<Network>,
     pub log: String,
     pub log_json: bool,
 }
@@ -340,14 +342,12 @@ fn web_url(text: &str) -> Option<Url> {
     })
 }
 
-fn list(text: &str) -> Option<Vec<String>> {
-    Some(
-        text.split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .map(str::to_owned)
-            .collect(),
-    )
+fn list<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(|item| item.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use store::{
     Db,
-    accounts::{GrantId, TokenKind},
+    accounts::{GrantId, Role, TokenKind},
     company::NewTenant,
     directory::NewApiKey,
 };
@@ -104,7 +104,9 @@ impl TokenIssuer for Issuer {
         let tenant_key = Some(workspace.default_tenant_key.clone());
         let spec = TokenSpec {
             tenant_key: tenant_key.clone(),
-            is_admin: request.kind == TokenKind::PlatformUser,
+            // Only who runs the company may hold a token that reaches all of its tenants.
+            is_admin: request.kind == TokenKind::PlatformUser
+                && matches!(request.user.role, Role::Owner | Role::Admin),
             name: None,
             fields: None,
             expires_in: request.expires_in.try_into().ok(),

@@ -12,8 +12,8 @@ use accounts::{Accounts, CookiePolicy, OauthConfig, OauthServer};
 use anyhow::Context;
 use gateway::Gateway;
 use media::{MediaConfig, MediaEngine};
-use outbound::{Allow, Outbound, Policy};
-use phone::{Devices, Folders, Network, Phone, Prompts, recordings::Recordings};
+use outbound::{Outbound, Policy};
+use phone::{Devices, Folders, Phone, Prompts, recordings::Recordings};
 use sip::{SipConfig, SipStack};
 use store::{Db, ledger::Ledger};
 use tokio::net::TcpListener;
@@ -40,7 +40,6 @@ pub struct Running {
     setup_link: Option<String>,
     phone: Phone,
     http: http::Server,
-    ledger: Option<(Ledger, tokio::task::JoinHandle<()>)>,
 }
 
 /// Starts everything, or says why not before anything is half up.
@@ -69,7 +68,8 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     let base = config.public_base(web_address);
 
     let db = open_database(&config).await?;
-    let (ledger, ledger_task) = Ledger::start(db.clone())
+    // The writer ends with the process: whoever appends waits for the commit.
+    let (ledger, _writer) = Ledger::start(db.clone())
         .await
         .context("the ledger can't be started")?;
     let folders = Folders::below(&config.data);
@@ -82,15 +82,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         ..SipConfig::default()
     };
     let realm = sip_config.realm.clone();
-    let trunks = config
-        .trunk_sources
-        .iter()
-        .map(|text| text.parse::<Network>())
-        .collect::<Result<Vec<_>, _>>();
-    let devices = Devices::new(
-        db.clone(),
-        trunks.map_err(|problem| anyhow::anyhow!("trunk_sources: {problem}"))?,
-    );
+    let devices = Devices::new(db.clone(), config.trunk_sources.clone());
     let (sip, sip_events) = SipStack::start(sip_config, Arc::new(devices)).await?;
     let sip_address = sip.addresses().udp.unwrap_or(config.sip);
     let addresses = Addresses {
@@ -109,7 +101,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     })?;
     let phone = Phone::start(phone::Parts {
         db: db.clone(),
-        ledger: ledger.clone(),
+        ledger,
         sip,
         sip_events,
         media,
@@ -147,8 +139,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     let gateway = Gateway::new(gateway::Parts {
         db: db.clone(),
         keys: Arc::new(open_vault(&config.data)?),
-        outbound: Outbound::new(outbound_policy(&config)?)
-            .context("the way out can't be opened")?,
+        outbound: Outbound::new(outbound_policy(&config)).context("the way out can't be opened")?,
         manifests: manifests()?,
         base_url: gateway_base,
         local_phone: Some(Arc::new(glue::ThisPhone {
@@ -197,7 +188,6 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         setup_link,
         phone,
         http,
-        ledger: Some((ledger, ledger_task)),
     })
 }
 
@@ -234,11 +224,6 @@ impl Running {
         self.http.stop_accepting();
         self.phone.shutdown(CALLS_END_WITHIN).await;
         self.http.finish(Duration::from_secs(3)).await;
-        if let Some((ledger, task)) = self.ledger.take() {
-            drop(ledger);
-            // Other handles live in parts that end with the process; what they appended is committed.
-            let _ = tokio::time::timeout(Duration::from_millis(500), task).await;
-        }
         tracing::info!("ended");
     }
 }
@@ -324,17 +309,11 @@ fn open_vault(data: &Path) -> anyhow::Result<KeyRing> {
     KeyRing::from_base64(&keys).context("TRUNKLINE_VAULT_KEYS")
 }
 
-fn outbound_policy(config: &Config) -> anyhow::Result<Policy> {
-    let allow = config
-        .outbound_allow
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Allow, _>>()
-        .context("outbound_allow")?;
-    Ok(Policy {
-        allow,
+fn outbound_policy(config: &Config) -> Policy {
+    Policy {
+        allow: config.outbound_allow.iter().cloned().collect(),
         ..Policy::default()
-    })
+    }
 }
 
 fn manifests() -> anyhow::Result<Vec<connector::Manifest>> {
