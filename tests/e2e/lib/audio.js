@@ -27,6 +27,33 @@ export function fromUlaw(byte) {
   return value & 0x80 ? -magnitude : magnitude;
 }
 
+/** ITU-T G.711 A-law: the same segments, even bits inverted, and no bias. */
+export function toAlaw(sample) {
+  const sign = sample >= 0 ? 0x80 : 0;
+  const magnitude = Math.min(Math.abs(sample), 32767) >> 3;
+  const exponent = magnitude < 32 ? 0 : Math.floor(Math.log2(magnitude)) - 4;
+  const mantissa = (magnitude >> (exponent === 0 ? 1 : exponent)) & 0x0f;
+  return (sign | (exponent << 4) | mantissa) ^ 0x55;
+}
+
+export function fromAlaw(byte) {
+  const value = byte ^ 0x55;
+  const exponent = (value >> 4) & 7;
+  const step = ((value & 0x0f) << 1) + 1;
+  const magnitude = (exponent === 0 ? step : (step + 32) << (exponent - 1)) << 3;
+  return value & 0x80 ? magnitude : -magnitude;
+}
+
+/** ITU-T Q.23: the two tones of a key, then a pause. */
+export function keyTones(key, seconds = 0.12) {
+  const at = "123A456B789C*0#D".indexOf(key);
+  const low = tone([697, 770, 852, 941][at >> 2], seconds, 0.2);
+  const high = tone([1209, 1336, 1477, 1633][at & 3], seconds, 0.25);
+  const samples = new Int16Array(low.length + RATE / 5);
+  low.forEach((sample, n) => (samples[n] = sample + high[n]));
+  return samples;
+}
+
 /** A WAV file of 16-bit channels of one length. */
 export function wav(...channels) {
   const frames = channels[0].length;

@@ -18,9 +18,9 @@ export class Phone {
   /**
    * @param {import("./server.js").Server} server
    * @param {{username: string, password: string}} account
-   * @param {{answer?: "auto"|"manual", frequency?: number}} options
+   * @param {{answer?: "auto"|"manual", frequency?: number, registers?: boolean}} options
    */
-  static async start(server, account, { answer = "auto", frequency = 700 } = {}) {
+  static async start(server, account, { answer = "auto", frequency = 700, registers = true } = {}) {
     const phone = new Phone();
     phone.username = account.username;
     phone.folder = path.join(server.folder, `phone-${account.username}-${await freePort()}`);
@@ -29,7 +29,7 @@ export class Phone {
     await fs.mkdir(phone.folder, { recursive: true });
     await fs.writeFile(path.join(phone.folder, "says.wav"), wav(tone(frequency, SOURCE_SECONDS)));
     const control = await freePort();
-    await phone.#configure(server, account, answer, control);
+    await phone.#configure(server, account, { answer, registers, control });
     // baresip writes its WAV beside wherever it was told; the folder is its own.
     phone.program = new Program(`baresip ${account.username}`, "baresip", ["-f", phone.folder, "-v"], { cwd: phone.folder });
     try {
@@ -41,7 +41,7 @@ export class Phone {
     return phone;
   }
 
-  async #configure(server, account, answer, control) {
+  async #configure(server, account, { answer, registers, control }) {
     const { host, port } = server.demo.sip;
     const rtp = await freeRange(20);
     // It takes the next port for TLS too.
@@ -56,8 +56,8 @@ export class Phone {
       "module_app menu.so", "module_app ctrl_tcp.so",
     ];
     const account_line =
-      `<sip:${account.username}@${host}:${port};transport=udp>;auth_user=${account.username};auth_pass=${account.password};` +
-      `answermode=${answer};regint=60;audio_codecs=pcmu,pcma;ptime=20`;
+      `<sip:${account.username}@${host}:${port};transport=udp>;auth_user=${account.username};auth_pass=${account.password ?? ""};` +
+      `answermode=${answer};regint=${registers ? 60 : 0};audio_codecs=pcmu,pcma;ptime=20`;
     await fs.writeFile(path.join(this.folder, "config"), config.join("\n") + "\n");
     await fs.writeFile(path.join(this.folder, "accounts"), account_line + "\n", { mode: 0o600 });
     await fs.writeFile(path.join(this.folder, "contacts"), "");

@@ -1,22 +1,25 @@
 // One end of an audio stream (RFC 3550): sends µ-law frames on time, presses keys (RFC 4733), keeps what it hears.
 
-import { RATE, fromUlaw, stretchOf, toUlaw } from "./audio.js";
+import { RATE, fromAlaw, fromUlaw, keyTones, stretchOf, toAlaw, toUlaw } from "./audio.js";
 import { udp } from "./ports.js";
 import { until } from "./until.js";
 
 const FRAME = 160;
 const FRAME_MS = 20;
-const PCMU = 0;
 const EVENTS = 101;
-const SILENCE = 0xff;
+
+/** RFC 3551: payload types, and how each says nothing. */
+export const PCMU = { type: 0, encode: toUlaw, decode: fromUlaw, silence: 0xff };
+export const PCMA = { type: 8, encode: toAlaw, decode: fromAlaw, silence: 0xd5 };
 
 export class RtpPeer {
-  static async open() {
-    return new RtpPeer(await udp(0));
+  static async open(codec = PCMU) {
+    return new RtpPeer(await udp(0), codec);
   }
 
-  constructor(socket) {
+  constructor(socket, codec) {
     this.socket = socket;
+    this.codec = codec;
     this.port = socket.address().port;
     this.heard = [];
     this.heardPackets = 0;
@@ -38,7 +41,7 @@ export class RtpPeer {
   /** From the next frame on; loops. */
   play(samples) {
     this.position = 0;
-    this.playing = Uint8Array.from(samples, toUlaw);
+    this.playing = Uint8Array.from(samples, this.codec.encode);
   }
 
   /** Says these samples over and over, until so many seconds of them are sent. */
@@ -52,13 +55,20 @@ export class RtpPeer {
     this.keys.push({ event: "0123456789*#".indexOf(key), sent: 0 });
   }
 
+  /** Presses a key as an old telephone does: by sound. */
+  async sounds(key) {
+    const samples = keyTones(key);
+    await this.says(samples, samples.length / RATE);
+    this.playing = undefined;
+  }
+
   #take(packet, from) {
     // RTCP and noise share the port.
     if (packet.length < 12 || packet[0] >> 6 !== 2) return;
     this.remote ??= from;
-    if ((packet[1] & 0x7f) !== PCMU) return;
+    if ((packet[1] & 0x7f) !== this.codec.type) return;
     this.heardPackets += 1;
-    for (const byte of packet.subarray(12 + (packet[0] & 0x0f) * 4)) this.heard.push(fromUlaw(byte));
+    for (const byte of packet.subarray(12 + (packet[0] & 0x0f) * 4)) this.heard.push(this.codec.decode(byte));
   }
 
   #packet(type, marker, timestamp, payload) {
@@ -87,11 +97,11 @@ export class RtpPeer {
       key.sent += 1;
       if (key.sent === 8) this.keys.shift();
     } else {
-      const payload = Buffer.alloc(FRAME, SILENCE);
+      const payload = Buffer.alloc(FRAME, this.codec.silence);
       if (this.playing) {
         for (let n = 0; n < FRAME; n++) payload[n] = this.playing[this.position++ % this.playing.length];
       }
-      this.#packet(PCMU, false, this.timestamp, payload);
+      this.#packet(this.codec.type, false, this.timestamp, payload);
     }
     this.timestamp += FRAME;
   }

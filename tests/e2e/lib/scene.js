@@ -4,13 +4,14 @@ import { test } from "node:test";
 import { Caller } from "./caller.js";
 import { Phone } from "./phone.js";
 import { Server } from "./server.js";
+import { UserAgent } from "./user-agent.js";
 
-/** A test with a server of its own. When it fails, what the programs said is told with it. */
-export function scene(name, play) {
-  test(name, async (t) => {
+/** A test with a server of its own, started with these options. When it fails, what the programs said is told with it. */
+export function scene(name, play, { skip = false, ...options } = {}) {
+  test(name, { skip }, async (t) => {
     const it = new Scene(t);
     try {
-      it.server = await Server.start();
+      it.server = await Server.start(options);
       await play(it);
     } catch (error) {
       it.failed = true;
@@ -54,8 +55,18 @@ class Scene {
     return phone;
   }
 
+  /** A phone of somebody else: it registers nowhere. */
+  async softphone(username, options) {
+    return this.adds(await Phone.start(this.server, { username }, { registers: false, ...options }));
+  }
+
   async caller(options) {
     return this.adds(await Caller.dial(this.server, options));
+  }
+
+  /** A caller whose every message the test decides on. */
+  async userAgent(options) {
+    return this.adds(await UserAgent.open(this.server, options));
   }
 
   async clear() {

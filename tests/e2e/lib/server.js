@@ -16,27 +16,41 @@ export const MEMBRANE = process.env.MEMBRANE_BIN ?? path.join(BUILT, "membrane")
 const RTP_PORTS = 60;
 
 export class Server {
-  static async start() {
+  /**
+   * @param {{demo?: boolean, gateway?: boolean, rtpPorts?: number, data?: (folder: string) => Promise<string>}} options
+   *   `gateway` opens the further listener; `data` makes the data folder somewhere of its own.
+   */
+  static async start(options = {}) {
     const server = new Server();
+    server.options = { demo: true, rtpPorts: RTP_PORTS, ...options };
     server.folder = await fs.mkdtemp(path.join(os.tmpdir(), "trunkline-e2e-"));
-    server.data = path.join(server.folder, "data");
+    server.data = options.data ? await options.data(server.folder) : path.join(server.folder, "data");
     server.httpPort = await freePort();
     server.sipPort = await freePort();
-    server.rtpFirst = await freeRange(RTP_PORTS);
+    server.gatewayPort = options.gateway ? await freePort() : undefined;
+    server.rtpFirst = await freeRange(server.options.rtpPorts);
     await server.boot();
     return server;
   }
 
+  /** What it is started with, and what a test changes about it. */
+  arguments(changes = {}) {
+    const settings = {
+      data: this.data, http: `127.0.0.1:${this.httpPort}`, sip: `127.0.0.1:${this.sipPort}`,
+      "rtp-ports": `${this.rtpFirst}-${this.rtpFirst + this.options.rtpPorts - 1}`,
+      ...(this.gatewayPort && { "gateway-http": `127.0.0.1:${this.gatewayPort}` }),
+      ...changes,
+    };
+    return ["serve", ...(this.options.demo ? ["--demo"] : []), ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])];
+  }
+
   /** Starts on the same data and the same ports. */
   async boot() {
-    const args = [
-      "serve", "--demo", "--data", this.data, "--http", `127.0.0.1:${this.httpPort}`, "--sip", `127.0.0.1:${this.sipPort}`,
-      "--rtp-ports", `${this.rtpFirst}-${this.rtpFirst + RTP_PORTS - 1}`,
-    ];
-    this.program = new Program("trunkline", TRUNKLINE, args, { env: { ...process.env, NO_COLOR: "1" } });
+    this.program = new Program("trunkline", TRUNKLINE, this.arguments(), { env: { ...process.env, NO_COLOR: "1" } });
     const ready = async () => {
       if (!this.program.running) throw new Error("it ended");
-      return (await fetch(`http://127.0.0.1:${this.httpPort}/readyz`)).ok && JSON.parse(await fs.readFile(path.join(this.data, "demo.json"), "utf8"));
+      if (!(await fetch(`${this.web}/readyz`)).ok) return undefined;
+      return this.options.demo ? JSON.parse(await fs.readFile(path.join(this.data, "demo.json"), "utf8")) : { http: this.web };
     };
     const failed = this.program.failed;
     this.demo = await Promise.race([until("the server to be ready", ready, { within: 60_000 }), failed]).catch(async (error) => {
@@ -44,6 +58,10 @@ export class Server {
       throw new Error(`${error.message}\n${this.program.tail()}`);
     });
     return this.demo;
+  }
+
+  get web() {
+    return `http://127.0.0.1:${this.httpPort}`;
   }
 
   agent(username) {

@@ -1,9 +1,11 @@
-// Bare SIP over UDP, for messages no proper user agent would send. One socket for each exchange, so that a late
+// Bare SIP, for messages no proper user agent would send. One socket for each exchange, so that a late
 // retransmission of one cannot be taken for the answer to another.
 
 import { createHash, randomBytes } from "node:crypto";
+import net from "node:net";
+import { once } from "node:events";
 import { udp } from "./ports.js";
-import { deferred } from "./until.js";
+import { deferred, until } from "./until.js";
 
 export class Wire {
   static async open(server) {
@@ -47,8 +49,8 @@ export class Wire {
   async ask(bytes, within = 5000) {
     const answer = deferred(`an answer to ${String(bytes).split("\r\n")[0]}`, within);
     const take = (packet) => {
-      const parsed = parse(packet.toString("utf8"));
-      if (parsed && parsed.status >= 200) answer.resolve(parsed);
+      const parsed = parseMessage(packet.toString("utf8"));
+      if (parsed?.status >= 200) answer.resolve(parsed);
     };
     this.socket.on("message", take);
     try {
@@ -64,16 +66,69 @@ export class Wire {
   }
 }
 
-function parse(text) {
-  const [start, ...lines] = text.split("\r\n\r\n")[0].split("\r\n");
+/** A TCP connection on which the test decides where packets end. */
+export class Stream {
+  static async open(server) {
+    const stream = new Stream();
+    stream.socket = net.connect(server.demo.sip.port, server.demo.sip.host);
+    stream.socket.setNoDelay(true);
+    stream.pending = "";
+    stream.answers = [];
+    stream.socket.on("data", (bytes) => stream.#take(bytes.toString("utf8")));
+    stream.socket.on("close", () => (stream.gone = true));
+    await Promise.race([once(stream.socket, "connect"), once(stream.socket, "error").then(([error]) => Promise.reject(error))]);
+    // A connection the server resets is seen by `gone`.
+    stream.socket.on("error", () => {});
+    return stream;
+  }
+
+  #take(text) {
+    this.pending += text;
+    for (;;) {
+      const parsed = parseMessage(this.pending);
+      const length = Number(parsed?.headers["content-length"] ?? 0);
+      if (!parsed || parsed.body.length < length) return;
+      this.pending = parsed.body.slice(length);
+      if (parsed.status >= 200) this.answers.push(parsed);
+    }
+  }
+
+  /** In pieces of so many bytes, each a packet of its own. */
+  async send(text, piece = text.length) {
+    for (let at = 0; at < text.length; at += piece) {
+      await new Promise((resolve) => this.socket.write(text.slice(at, at + piece), resolve));
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** The final answers once there are so many, in the order they came. */
+  async hears(count, within = 5000) {
+    await until(`${count} answers`, () => this.answers.length >= count, { within }).catch((error) => {
+      throw new Error(`${error.message}; there are ${this.answers.map((answer) => answer.status).join(", ") || "none"}${this.gone ? ", and the connection is closed" : ""}`);
+    });
+    return this.answers;
+  }
+
+  close() {
+    this.socket.destroy();
+  }
+}
+
+/** A request or an answer: `{status, reason}` or `{method}`, with `headers` (the first of each name), the lines of its `head` and its `body`. */
+export function parseMessage(text) {
+  const end = text.indexOf("\r\n\r\n");
+  if (end < 0) return undefined;
+  const [start, ...head] = text.slice(0, end).split("\r\n");
   const status = start.match(/^SIP\/2\.0 (\d{3}) (.*)$/);
-  if (!status) return undefined;
+  const request = start.match(/^([A-Z]+) \S+ SIP\/2\.0$/);
+  if (!status && !request) return undefined;
   const headers = {};
-  for (const line of lines) {
+  for (const line of head) {
     const colon = line.indexOf(":");
     headers[line.slice(0, colon).toLowerCase()] ??= line.slice(colon + 1).trim();
   }
-  return { status: Number(status[1]), reason: status[2], headers };
+  const what = status ? { status: Number(status[1]), reason: status[2] } : { method: request[1] };
+  return { ...what, headers, head, body: text.slice(end + 4) };
 }
 
 /** RFC 8760: a digest with the hash the challenge asks for. */
