@@ -7,18 +7,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dialog::{self, DialogKey, InDialog};
-use crate::net::{Connections, Flow, Listening, RateLimit, Sink, connect, source_key};
+use crate::net::{Connections, Flow, Listening, Port, RateLimit, Sink, connect, source_key};
 use crate::registrar::Registrar;
 use crate::stack::Addresses;
 use crate::transaction::{Matched, ServerHandle, Transactions, response_flow};
 use crate::wire::{ALLOW, Method, Request, Response, SUPPORTED, Screened, screen};
-use crate::{Directory, Reason, SipConfig, SipEvent, Transport, ident};
+use crate::{Binding, Directory, Reason, SipConfig, SipEvent, Transport, ident};
 
 pub(crate) struct Core {
     pub config: SipConfig,
@@ -27,7 +26,7 @@ pub(crate) struct Core {
     pub registrar: Registrar,
     pub events: mpsc::Sender<SipEvent>,
     pub addresses: Addresses,
-    pub udp: Option<Arc<UdpSocket>>,
+    pub udp: Option<Arc<Port>>,
     pub connections: Arc<Connections>,
     pub listening: OnceLock<Listening>,
     pub tasks: TaskTracker,
@@ -88,9 +87,21 @@ impl Core {
     pub async fn flow_to(&self, transport: Transport, remote: SocketAddr) -> Option<Flow> {
         match transport {
             Transport::Udp => Some(Flow::udp(Arc::clone(self.udp.as_ref()?), remote)),
-            Transport::Tcp => match self.connections.get(remote) {
+            Transport::Tcp => match self.connections.get(transport, remote) {
                 Some(flow) => Some(flow),
                 None => connect(remote, self.listening.get()?).await,
+            },
+        }
+    }
+
+    /// The way to a device: the flow it registered over; when that connection is
+    /// gone, a new one to where it listens, if it does.
+    pub async fn flow_of(&self, binding: &Binding) -> Option<Flow> {
+        match binding.transport {
+            Transport::Udp => self.flow_to(Transport::Udp, binding.received).await,
+            connected => match self.connections.get(connected, binding.received) {
+                Some(flow) => Some(flow),
+                None => self.flow_to(connected, binding.listener()?).await,
             },
         }
     }
@@ -102,7 +113,13 @@ impl Core {
 
     fn arrived(self: &Arc<Self>, data: &[u8], flow: &Flow) {
         match screen(data, flow.remote, flow.is_reliable()) {
-            Screened::KeepAlive => {}
+            // A pong for a ping (RFC 5626 §4.4.1 asks for it on connections, phones
+            // expect it on UDP too); strangers are not to make us send.
+            Screened::KeepAlive => {
+                if data == b"\r\n\r\n" && self.registrar.is_device(flow) {
+                    flow.send(Bytes::from_static(b"\r\n"));
+                }
+            }
             Screened::Noise => count(&self.tally.noise),
             Screened::Dropped => count(&self.tally.malformed),
             Screened::Refused(answer) => {
@@ -127,6 +144,11 @@ impl Core {
             if in_dialog {
                 dialog::deliver(self, request, None, flow);
             }
+            return;
+        }
+        if !in_dialog && self.transactions.is_merged(&request) {
+            let merged = request.response(482, &ident::tag());
+            response_flow(&request, flow).send(Bytes::from(merged.to_bytes()));
             return;
         }
         if !in_dialog && !self.admit(flow.remote.ip()) {
@@ -211,6 +233,12 @@ impl Sink for Entry {
     fn noise(&self) {
         if let Some(core) = self.0.upgrade() {
             count(&core.tally.noise);
+        }
+    }
+
+    fn closed(&self, flow: &Flow) {
+        if let Some(core) = self.0.upgrade() {
+            crate::registrar::disconnected(&core, flow);
         }
     }
 

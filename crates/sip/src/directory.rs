@@ -86,6 +86,10 @@ pub struct Binding {
     pub call_id: String,
     pub cseq: u32,
     pub user_agent: Option<String>,
+    /// What the device calls itself for good (`+sip.instance`, RFC 5626 §4.1),
+    /// with its `reg-id` when it keeps several ways to us.
+    #[serde(default)]
+    pub instance: Option<String>,
 }
 
 /// How messages travel.

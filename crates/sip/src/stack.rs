@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::core::{Core, Entry, Tally};
-use crate::net::{self, Connections, Listening, RateLimit, Sink};
+use crate::net::{self, Connections, Listening, Port, RateLimit, Sink};
 use crate::registrar::Registrar;
 use crate::transaction::Transactions;
 use crate::{Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent, dialog};
@@ -67,6 +67,10 @@ pub struct Counters {
     pub limited: u64,
     /// Responses nothing waited for.
     pub stray_responses: u64,
+    /// Datagrams the kernel threw away because we did not read fast enough.
+    pub datagrams_lost: u64,
+    /// Messages of ours that a full socket or a stuck peer did not take.
+    pub unsent: u64,
     /// Transactions running now.
     pub transactions: usize,
     /// Legs alive now.
@@ -86,13 +90,13 @@ impl SipStack {
             return Err(SipError::NoListener);
         }
         let udp = match config.udp {
-            Some(address) => Some(Arc::new(UdpSocket::bind(address).await.map_err(
-                |source| SipError::Bind {
+            Some(address) => Some(Arc::new(net::bind(address).map_err(|source| {
+                SipError::Bind {
                     transport: "UDP",
                     address,
                     source,
-                },
-            )?)),
+                }
+            })?)),
             None => None,
         };
         let tcp = match config.tcp {
@@ -110,7 +114,7 @@ impl SipStack {
             None => None,
         };
         let addresses = Addresses {
-            udp: udp.as_ref().and_then(|s| s.local_addr().ok()),
+            udp: udp.as_ref().and_then(|port| port.socket.local_addr().ok()),
             tcp: tcp.as_ref().and_then(|l| l.local_addr().ok()),
         };
         let registrar = Registrar::new(&config, directory.load_bindings().await);
@@ -166,7 +170,11 @@ impl SipStack {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let core = &self.inner.core;
+        let udp = core.udp.as_ref();
+        let unsent = udp.map_or(0, |port| port.unsent.load(Ordering::Relaxed));
         Counters {
+            datagrams_lost: udp.and_then(|port| net::lost(&port.socket)).unwrap_or(0),
+            unsent: unsent + core.connections.unsent(),
             noise: core.tally.noise.load(Ordering::Relaxed),
             malformed: core.tally.malformed.load(Ordering::Relaxed),
             limited: core.tally.limited.load(Ordering::Relaxed),
@@ -202,7 +210,7 @@ impl SipStack {
     }
 }
 
-fn serve(core: &Arc<Core>, udp: Option<Arc<UdpSocket>>, tcp: Option<TcpListener>) {
+fn serve(core: &Arc<Core>, udp: Option<Arc<Port>>, tcp: Option<TcpListener>) {
     let sink: Arc<dyn Sink> = Arc::new(Entry(Arc::downgrade(core)));
     let listening = Listening {
         sink: Arc::clone(&sink),
@@ -216,9 +224,9 @@ fn serve(core: &Arc<Core>, udp: Option<Arc<UdpSocket>>, tcp: Option<TcpListener>
         idle: core.config.limits.connection_idle,
     };
     let _ = core.listening.set(listening.clone());
-    if let Some(socket) = udp {
+    if let Some(port) = udp {
         core.tasks
-            .spawn(net::receive(socket, sink, core.stop.clone()));
+            .spawn(net::receive(port, sink, core.stop.clone()));
     }
     if let Some(listener) = tcp {
         core.tasks.spawn(net::accept(listener, listening));

@@ -75,7 +75,7 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
     let (events, incoming) = mpsc::channel(64);
     let mut forks = Forks::new(Arc::clone(core));
     for binding in &bindings {
-        let Some(flow) = core.flow_to(binding.transport, binding.received).await else {
+        let Some(flow) = core.flow_of(binding).await else {
             forks.add_unreachable();
             continue;
         };

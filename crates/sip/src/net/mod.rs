@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use crate::Transport;
 pub(crate) use limit::RateLimit;
 pub(crate) use tcp::{Listening, accept, connect};
-pub(crate) use udp::receive;
+pub(crate) use udp::{Port, bind, lost, receive};
 
 /// Whatever takes the messages that arrive.
 pub(crate) trait Sink: Send + Sync + 'static {
@@ -25,6 +24,9 @@ pub(crate) trait Sink: Send + Sync + 'static {
 
     /// Octets that can be no message.
     fn noise(&self);
+
+    /// A connection has ended.
+    fn closed(&self, flow: &Flow);
 
     /// Whether a device is registered over this connection, so that silence is no reason to close it.
     fn keeps(&self, flow: &Flow) -> bool;
@@ -39,27 +41,36 @@ pub(crate) struct Flow {
 
 #[derive(Clone, Debug)]
 enum Medium {
-    Udp(Arc<UdpSocket>),
-    Tcp(mpsc::Sender<Bytes>),
+    Udp(Arc<Port>),
+    Stream(Stream),
+}
+
+/// The sending end of a connection.
+#[derive(Clone, Debug)]
+struct Stream {
+    transport: Transport,
+    queue: mpsc::Sender<Bytes>,
+    /// Messages lost because the peer does not read.
+    unsent: Arc<AtomicU64>,
 }
 
 impl Flow {
-    pub fn udp(socket: Arc<UdpSocket>, remote: SocketAddr) -> Self {
+    pub fn udp(port: Arc<Port>, remote: SocketAddr) -> Self {
         Self {
             remote,
-            via: Medium::Udp(socket),
+            via: Medium::Udp(port),
         }
     }
 
     pub fn transport(&self) -> Transport {
-        match self.via {
+        match &self.via {
             Medium::Udp(_) => Transport::Udp,
-            Medium::Tcp(_) => Transport::Tcp,
+            Medium::Stream(stream) => stream.transport,
         }
     }
 
     pub fn is_reliable(&self) -> bool {
-        matches!(self.via, Medium::Tcp(_))
+        matches!(self.via, Medium::Stream(..))
     }
 
     /// The same medium towards another port of the peer.
@@ -75,15 +86,17 @@ impl Flow {
     /// as the network might. False when the connection is gone.
     pub fn send(&self, data: Bytes) -> bool {
         match &self.via {
-            Medium::Udp(socket) => {
-                if let Err(error) = socket.try_send_to(&data, self.remote) {
+            Medium::Udp(port) => {
+                if let Err(error) = port.socket.try_send_to(&data, self.remote) {
+                    port.unsent.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(peer = %self.remote, %error, "datagram not sent");
                 }
                 true
             }
-            Medium::Tcp(queue) => match queue.try_send(data) {
+            Medium::Stream(stream) => match stream.queue.try_send(data) {
                 Ok(()) => true,
                 Err(mpsc::error::TrySendError::Full(_)) => {
+                    stream.unsent.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(peer = %self.remote, "connection is stuck, message lost");
                     true
                 }
@@ -93,33 +106,42 @@ impl Flow {
     }
 }
 
-/// The open TCP connections by remote address.
+/// The open connections by what they are and where they lead.
 #[derive(Default)]
 pub(crate) struct Connections {
-    open: Mutex<HashMap<SocketAddr, (u64, Flow)>>,
+    open: Mutex<HashMap<(Transport, SocketAddr), (u64, Flow)>>,
     next: AtomicU64,
+    unsent: Arc<AtomicU64>,
 }
 
 impl Connections {
     /// The connection to an address, if one is open.
-    pub fn get(&self, remote: SocketAddr) -> Option<Flow> {
+    pub fn get(&self, transport: Transport, remote: SocketAddr) -> Option<Flow> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&remote).map(|(_, flow)| flow.clone())
+        open.get(&(transport, remote)).map(|(_, flow)| flow.clone())
+    }
+
+    /// Messages lost because peers did not read.
+    pub fn unsent(&self) -> u64 {
+        self.unsent.load(Ordering::Relaxed)
     }
 
     fn add(&self, flow: &Flow) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.insert(flow.remote, (id, flow.clone()));
+        open.insert((flow.transport(), flow.remote), (id, flow.clone()));
         id
     }
 
-    /// Forgets a connection, unless a newer one took its address.
-    fn remove(&self, remote: SocketAddr, id: u64) {
+    /// Forgets a connection, unless a newer one took its address; then false.
+    fn remove(&self, flow: &Flow, id: u64) -> bool {
+        let key = (flow.transport(), flow.remote);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.get(&remote).is_some_and(|(held, _)| *held == id) {
-            open.remove(&remote);
+        let held = open.get(&key).is_some_and(|(held, _)| *held == id);
+        if held {
+            open.remove(&key);
         }
+        held
     }
 }
 

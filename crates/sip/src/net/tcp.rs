@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Flow, Medium, Sink};
+use super::{Connections, Flow, Medium, Sink, Stream};
+use crate::Transport;
 
 /// What every connection needs from its owner.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub(crate) struct Listening {
 
 /// Messages that may wait for one connection's writer.
 const WRITE_QUEUE: usize = 64;
+/// How long opening a connection may take; a caller waits for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a peer may take to accept what we write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,7 +57,7 @@ pub(crate) async fn accept(listener: TcpListener, with: Listening) {
 
 /// Opens a connection to a peer.
 pub(crate) async fn connect(remote: SocketAddr, with: &Listening) -> Option<Flow> {
-    let stream = tokio::time::timeout(Duration::from_secs(5), TcpStream::connect(remote));
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(remote));
     let stream = stream.await.ok()?.ok()?;
     serve(stream, remote, with)
 }
@@ -66,7 +69,11 @@ fn serve(stream: TcpStream, remote: SocketAddr, with: &Listening) -> Option<Flow
     let (queue, queued) = mpsc::channel(WRITE_QUEUE);
     let flow = Flow {
         remote,
-        via: Medium::Tcp(queue),
+        via: Medium::Stream(Stream {
+            transport: Transport::Tcp,
+            queue,
+            unsent: Arc::clone(&with.connections.unsent),
+        }),
     };
     let id = with.connections.add(&flow);
     let closed = with.stop.child_token();
@@ -74,8 +81,12 @@ fn serve(stream: TcpStream, remote: SocketAddr, with: &Listening) -> Option<Flow
     let (with, held) = (with.clone(), flow.clone());
     with.tasks.clone().spawn(async move {
         read(reading, &held, &with, &closed).await;
-        with.connections.remove(remote, id);
-        // What was just answered still leaves; the writer ends with its last sender.
+        if with.connections.remove(&held, id) {
+            with.sink.closed(&held);
+        }
+        // What was just answered still leaves. Transactions remember the flow for
+        // a while, so the writer would not end with its last sender.
+        closed.cancel();
         drop(slot);
     });
     Some(flow)

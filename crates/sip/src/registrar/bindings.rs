@@ -14,8 +14,16 @@ use crate::{Binding, Limits, Transport};
 pub(super) enum Change {
     /// `Contact: *` with expires 0.
     RemoveAll,
-    /// These contacts; zero removes. Empty only asks.
-    Set(Vec<(String, Option<Duration>)>),
+    /// These contacts; none only asks.
+    Set(Vec<Contact>),
+}
+
+/// One contact of a REGISTER.
+pub(super) struct Contact {
+    pub uri: String,
+    /// Zero removes.
+    pub expires: Option<Duration>,
+    pub instance: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +55,9 @@ impl Table {
             granted: limits.registration,
         };
         for (username, binding) in kept {
-            if binding.expires_at > now && table.total < table.limit {
+            // The connections of an earlier run are gone.
+            let reachable = binding.transport == Transport::Udp || binding.listener().is_some();
+            if reachable && binding.expires_at > now && table.total < table.limit {
                 table.put(&username, binding);
             }
         }
@@ -91,22 +101,32 @@ impl Table {
         };
         let (shortest, longest) = self.granted;
         let mut added = 0;
-        for (contact, expires) in &contacts {
-            let expires = expires.unwrap_or(longest);
+        for contact in &contacts {
+            let expires = contact.expires.unwrap_or(longest);
             if !expires.is_zero() && expires < shortest {
                 return Err(Refusal::TooBrief(shortest));
             }
-            match held.iter().find(|b| b.contact == *contact) {
+            match held.iter().find(|b| b.contact == contact.uri) {
                 Some(binding) if stale(binding) => return Err(Refusal::OutOfOrder),
                 Some(_) => {}
                 None if !expires.is_zero() => added += 1,
                 None => {}
             }
         }
-        if added > 0 && (held.len() + added > self.per_user || self.total + added > self.limit) {
+        let moved = superseded(held, &contacts, (call_id, cseq));
+        let (own, all) = (held.len() - moved.len(), self.total - moved.len());
+        if added > 0 && (own + added > self.per_user || all + added > self.limit) {
             return Err(Refusal::TooMany);
         }
-        for (contact, expires) in contacts {
+        for contact in moved {
+            self.take(username, &contact);
+        }
+        for Contact {
+            uri: contact,
+            expires,
+            instance,
+        } in contacts
+        {
             let expires = expires.unwrap_or(longest).min(longest);
             self.take(username, &contact);
             if expires.is_zero() {
@@ -126,6 +146,7 @@ impl Table {
                     .headers
                     .get("User-Agent")
                     .map(|v| v.chars().take(200).collect()),
+                instance,
             };
             self.put(username, binding);
         }
@@ -141,6 +162,27 @@ impl Table {
             .filter(|(_, binding)| binding.expires_at <= now)
             .map(|(user, binding)| (user.clone(), binding.contact.clone()))
             .collect();
+        self.take_each(gone)
+    }
+
+    /// Removes the bindings behind a connection that is gone; the usernames that
+    /// lost one. A device that also listens stays: it can be called at its contact.
+    pub fn disconnected(&mut self, remote: SocketAddr, transport: Transport) -> Vec<String> {
+        if !self.is_flow(remote, transport) {
+            return Vec::new();
+        }
+        let behind = |b: &Binding| (b.received, b.transport) == (remote, transport);
+        let gone: Vec<(String, String)> = self
+            .users
+            .iter()
+            .flat_map(|(user, held)| held.iter().map(move |b| (user, b)))
+            .filter(|(_, b)| behind(b) && b.listener().is_none())
+            .map(|(user, b)| (user.clone(), b.contact.clone()))
+            .collect();
+        self.take_each(gone)
+    }
+
+    fn take_each(&mut self, gone: Vec<(String, String)>) -> Vec<String> {
         let mut users: Vec<String> = Vec::new();
         for (user, contact) in gone {
             self.take(&user, &contact);
@@ -192,5 +234,101 @@ impl Table {
                 self.flows.remove(&key);
             }
         }
+    }
+}
+
+/// The contacts a device no longer has: it registered again from elsewhere, told
+/// by its instance, or by the Call-ID it keeps from start to start (RFC 3261 §10.2).
+fn superseded(held: &[Binding], contacts: &[Contact], by: (&str, u32)) -> Vec<String> {
+    let (call_id, cseq) = by;
+    let named = |b: &Binding| contacts.iter().any(|c| c.uri == b.contact);
+    let new = |c: &&Contact| c.expires != Some(Duration::ZERO);
+    let replaced = |b: &&Binding| {
+        let mut new = contacts.iter().filter(new);
+        new.any(|c| match (&c.instance, &b.instance) {
+            (Some(new), Some(old)) => new == old,
+            _ => b.call_id == call_id && b.cseq < cseq,
+        })
+    };
+    let gone = held.iter().filter(|b| !named(b)).filter(replaced);
+    gone.map(|b| b.contact.clone()).collect()
+}
+
+impl Binding {
+    /// Where the device accepts connections itself: its contact, if that is at
+    /// the address it came from, and not the connection it came by.
+    pub(crate) fn listener(&self) -> Option<SocketAddr> {
+        if self.transport != Transport::Tcp {
+            return None;
+        }
+        let uri = crate::wire::SipUri::parse(&self.contact).ok()?;
+        let listener = SocketAddr::new(uri.host.parse().ok()?, uri.port.unwrap_or(5060));
+        let same_host = listener.ip() == self.received.ip().to_canonical();
+        (same_host && listener.port() != self.received.port()).then_some(listener)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contact(uri: &str, instance: Option<&str>) -> Contact {
+        Contact {
+            uri: uri.into(),
+            expires: None,
+            instance: instance.map(str::to_owned),
+        }
+    }
+
+    fn binding(uri: &str, instance: Option<&str>, call_id: &str, cseq: u32) -> Binding {
+        Binding {
+            contact: uri.into(),
+            received: ([192, 0, 2, 7], 40_000).into(),
+            transport: Transport::Tcp,
+            expires_at: Timestamp::MAX,
+            call_id: call_id.into(),
+            cseq,
+            user_agent: None,
+            instance: instance.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_device_that_moved_leaves_nothing_behind() {
+        let held = [
+            binding("sip:a@192.0.2.7:1", Some("<urn:uuid:1>"), "x", 1),
+            binding("sip:a@192.0.2.7:2", None, "y", 4),
+            binding("sip:a@192.0.2.7:3", Some("<urn:uuid:3>"), "z", 1),
+        ];
+        let of = |contact: Contact, call_id: &str, cseq| {
+            superseded(&held, &[contact], (call_id, cseq)).join(" ")
+        };
+        let new = "sip:a@192.0.2.7:9";
+        assert_eq!(
+            of(contact(new, Some("<urn:uuid:1>")), "fresh", 1),
+            "sip:a@192.0.2.7:1"
+        );
+        assert_eq!(of(contact(new, None), "y", 5), "sip:a@192.0.2.7:2");
+        assert_eq!(of(contact(new, None), "y", 4), "", "an old message");
+        assert_eq!(of(contact(new, Some("<urn:uuid:9>")), "z", 2), "");
+        assert_eq!(of(contact("sip:a@192.0.2.7:2", None), "y", 5), "");
+        let removing = Contact {
+            expires: Some(Duration::ZERO),
+            ..contact(new, Some("<urn:uuid:1>"))
+        };
+        assert_eq!(of(removing, "x", 9), "");
+    }
+
+    #[test]
+    fn only_a_contact_at_the_same_host_is_a_listener() {
+        let at = |uri| binding(uri, None, "x", 1).listener();
+        assert_eq!(
+            at("sip:a@192.0.2.7:5066;transport=tcp"),
+            Some(([192, 0, 2, 7], 5066).into())
+        );
+        assert_eq!(at("sip:a@192.0.2.7"), Some(([192, 0, 2, 7], 5060).into()));
+        assert_eq!(at("sip:a@192.0.2.7:40000"), None, "the connection itself");
+        assert_eq!(at("sip:a@10.0.0.1:5060"), None, "behind NAT");
+        assert_eq!(at("sip:a@x.invalid"), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::net::Flow;
 use crate::transaction::ServerHandle;
 use crate::wire::{NameAddr, Request, SipUri, split_list};
 use crate::{Binding, DeviceCredential, SipConfig, SipEvent};
-use bindings::{Change, Refusal, Table};
+use bindings::{Change, Contact, Refusal, Table};
 use digest::{Checked, Nonces};
 
 /// Bindings are written one at a time per username; usernames share these locks.
@@ -127,12 +127,13 @@ impl Registrar {
         self.nonces.forget_old(now);
         let changed = self.table().expire(now);
         for username in changed {
-            let left = self.save(core, &username).await;
-            core.publish(SipEvent::Unregistered {
-                username,
-                bindings: left,
-            });
+            self.lost_some(core, username).await;
         }
+    }
+
+    async fn lost_some(&self, core: &Core, username: String) {
+        let bindings = self.save(core, &username).await;
+        core.publish(SipEvent::Unregistered { username, bindings });
     }
 
     /// Writes a username's bindings as they are now; how many they are.
@@ -148,6 +149,23 @@ impl Registrar {
         core.directory.save_bindings(username, &bindings).await;
         bindings.len()
     }
+}
+
+/// A connection is gone, and with it the devices that only it could reach.
+pub(crate) fn disconnected(core: &Arc<Core>, flow: &Flow) {
+    let lost = core
+        .registrar
+        .table()
+        .disconnected(flow.remote, flow.transport());
+    if lost.is_empty() {
+        return;
+    }
+    let core = Arc::clone(core);
+    core.tasks.clone().spawn(async move {
+        for username in lost {
+            core.registrar.lost_some(&core, username).await;
+        }
+    });
 }
 
 /// A REGISTER that passed the validation stage.
@@ -259,9 +277,20 @@ fn read_change(request: &Request) -> Result<Change, u16> {
         let own = contact
             .param("expires")
             .map(|value| seconds(&value).unwrap_or(Duration::from_secs(3600)));
-        contacts.push((contact.uri, own.or(header)));
+        contacts.push(Contact {
+            instance: instance(&contact),
+            uri: contact.uri,
+            expires: own.or(header),
+        });
     }
     Ok(Change::Set(contacts))
+}
+
+/// The instance with its `reg-id`: the same device by another way is another binding.
+fn instance(contact: &NameAddr) -> Option<String> {
+    let instance = contact.param("+sip.instance").filter(|i| !i.is_empty())?;
+    let way = contact.param("reg-id").unwrap_or_default();
+    (instance.len() + way.len() <= 200).then(|| format!("{instance} {way}"))
 }
 
 fn seconds(text: &str) -> Option<Duration> {

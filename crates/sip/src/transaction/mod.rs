@@ -63,6 +63,8 @@ struct Tables {
     server: HashMap<String, Arc<ServerTx>>,
     lingering: VecDeque<(Instant, String)>,
     client: HashMap<String, mpsc::Sender<Response>>,
+    /// Requests outside dialogs by what RFC 3261 §8.2.2.2 compares, with their key.
+    first: HashMap<String, String>,
 }
 
 impl Transactions {
@@ -112,6 +114,19 @@ impl Transactions {
         Matched::Absorbed
     }
 
+    /// Whether the same request is being served already, having come another
+    /// way: a proxy between us and its sender forked it (RFC 3261 §8.2.2.2).
+    pub fn is_merged(&self, request: &Request) -> bool {
+        let Some(name) = merged_key(request) else {
+            return false;
+        };
+        let tables = self.tables();
+        let first = tables.first.get(&name);
+        let first = first.and_then(|key| tables.server.get(key));
+        // What was refused may be tried again; clients exist that then keep their CSeq.
+        first.is_some_and(|tx| tx.is_served())
+    }
+
     /// The INVITE transaction a CANCEL means.
     pub fn cancelled_by(&self, cancel: &Request) -> Option<Arc<ServerTx>> {
         self.tables()
@@ -130,7 +145,12 @@ impl Transactions {
             response_flow(request, flow),
             permit,
         ));
-        self.tables().server.insert(key, Arc::clone(&tx));
+        let mut tables = self.tables();
+        if let Some(name) = &tx.merged_key {
+            tables.first.insert(name.clone(), key.clone());
+        }
+        tables.server.insert(key, Arc::clone(&tx));
+        drop(tables);
         Some(ServerHandle::new(tx, Arc::clone(self)))
     }
 
@@ -174,8 +194,15 @@ impl Transactions {
 
 impl Tables {
     fn forget_oldest(&mut self) {
-        if let Some((_, key)) = self.lingering.pop_front() {
-            self.server.remove(&key);
+        let Some((_, key)) = self.lingering.pop_front() else {
+            return;
+        };
+        let name = self
+            .server
+            .remove(&key)
+            .and_then(|tx| tx.merged_key.clone());
+        if let Some(name) = name.filter(|name| self.first.get(name) == Some(&key)) {
+            self.first.remove(&name);
         }
     }
 }
@@ -217,6 +244,17 @@ fn server_key(request: &Request, method: Method) -> String {
             request.cseq(),
         ),
     }
+}
+
+/// What tells a request outside dialogs apart whichever way it came; an ACK or
+/// CANCEL belongs to another request, and inside a dialog the CSeq decides.
+fn merged_key(request: &Request) -> Option<String> {
+    if request.to_tag().is_some() || matches!(request.method, Method::Ack | Method::Cancel) {
+        return None;
+    }
+    let tag = request.sender_tag()?;
+    let (method, call_id) = (request.method, request.call_id());
+    Some(format!("{tag} {} {method} {call_id}", request.cseq()))
 }
 
 fn client_key_of(response: &Response) -> Option<String> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::Transactions;
+use super::{Transactions, merged_key};
 use crate::Reason;
 use crate::ident;
 use crate::net::Flow;
@@ -14,6 +14,7 @@ use crate::wire::{Method, Request, Response};
 
 pub(crate) struct ServerTx {
     key: String,
+    pub merged_key: Option<String>,
     invite: bool,
     flow: Flow,
     /// The tag every response of ours carries.
@@ -35,6 +36,7 @@ impl ServerTx {
     pub fn new(key: String, request: &Request, flow: Flow, permit: OwnedSemaphorePermit) -> Self {
         Self {
             key,
+            merged_key: merged_key(request),
             invite: request.method == Method::Invite,
             flow,
             to_tag: request.to_tag().unwrap_or_else(ident::tag),
@@ -51,6 +53,12 @@ impl ServerTx {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the request is being answered, or started a call.
+    pub fn is_served(&self) -> bool {
+        let until = if self.invite { 300 } else { 200 };
+        self.state().status < until
     }
 
     /// The request came again: so does its answer. A 2xx to INVITE is repeated

@@ -285,7 +285,7 @@ impl Via {
 
     /// Whether sent-by is this very address.
     pub fn sent_by_is(&self, ip: IpAddr) -> bool {
-        self.host.parse::<IpAddr>() == Ok(ip)
+        self.host.parse::<IpAddr>().map(|own| own.to_canonical()) == Ok(ip.to_canonical())
     }
 }
 

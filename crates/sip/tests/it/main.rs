@@ -4,6 +4,7 @@
 
 mod calls;
 mod device;
+mod flows;
 mod malformed;
 mod peers;
 mod registration;

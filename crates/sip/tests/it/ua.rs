@@ -102,6 +102,14 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// On the interface the server is on.
+    pub async fn beside(server: SocketAddr) -> Self {
+        Self {
+            socket: UdpSocket::bind((server.ip(), 0)).await.unwrap(),
+            server,
+        }
+    }
+
     pub async fn new(server: SocketAddr) -> Self {
         Self {
             socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
