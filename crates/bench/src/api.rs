@@ -29,21 +29,34 @@ pub struct Listed {
 }
 
 pub fn basic(demo: &Demo) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{}:{}", demo.cloudtalk.key_id, demo.cloudtalk.key_secret)))
+    format!(
+        "Basic {}",
+        STANDARD.encode(format!(
+            "{}:{}",
+            demo.cloudtalk.key_id, demo.cloudtalk.key_secret
+        ))
+    )
 }
 
 impl Api {
     pub fn new(demo: &Demo) -> anyhow::Result<Self> {
-        Ok(Self { client: Client::new(&demo.cloudtalk.base_url, &basic(demo))? })
+        Ok(Self {
+            client: Client::new(&demo.cloudtalk.base_url, &basic(demo))?,
+        })
     }
 
     fn ask(&mut self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
         let body = body.map(|body| body.to_string());
         let answer = self.client.request(method, path, body.as_deref())?;
         if !(200..300).contains(&answer.status) {
-            bail!("{method} {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+            bail!(
+                "{method} {path}: {} {}",
+                answer.status,
+                String::from_utf8_lossy(&answer.body)
+            );
         }
-        let value: Value = serde_json::from_slice(&answer.body).with_context(|| format!("{method} {path}: not JSON"))?;
+        let value: Value = serde_json::from_slice(&answer.body)
+            .with_context(|| format!("{method} {path}: not JSON"))?;
         Ok(value["responseData"].clone())
     }
 
@@ -51,7 +64,10 @@ impl Api {
     pub fn group(&mut self, name: &str) -> anyhow::Result<i64> {
         let groups = self.ask("GET", "groups/index.json?limit=1000", None)?;
         let groups = groups["data"].as_array().cloned().unwrap_or_default();
-        let found = groups.iter().map(|item| &item["Group"]).find(|group| group["internal_name"] == name);
+        let found = groups
+            .iter()
+            .map(|item| &item["Group"])
+            .find(|group| group["internal_name"] == name);
         let id = found.and_then(|group| group["id"].as_str()?.parse().ok());
         id.with_context(|| format!("there is no group {name}"))
     }
@@ -60,9 +76,18 @@ impl Api {
     pub fn route_to_group(&mut self, e164: &str, group: i64) -> anyhow::Result<()> {
         let numbers = self.ask("GET", "numbers/index.json?limit=1000", None)?;
         let numbers = numbers["data"].as_array().cloned().unwrap_or_default();
-        let found = numbers.iter().map(|item| &item["CallNumber"]).find(|number| number["caller_id_e164"] == e164);
-        let id = found.and_then(|number| number["id"].as_str()).with_context(|| format!("there is no number {e164}"))?;
-        self.ask("POST", &format!("numbers/edit/{id}.json"), Some(json!({"connected_to": 0, "source_id": group})))?;
+        let found = numbers
+            .iter()
+            .map(|item| &item["CallNumber"])
+            .find(|number| number["caller_id_e164"] == e164);
+        let id = found
+            .and_then(|number| number["id"].as_str())
+            .with_context(|| format!("there is no number {e164}"))?;
+        self.ask(
+            "POST",
+            &format!("numbers/edit/{id}.json"),
+            Some(json!({"connected_to": 0, "source_id": group})),
+        )?;
         Ok(())
     }
 
@@ -75,8 +100,14 @@ impl Api {
             "pass": password,
         });
         let added = self.ask("PUT", "agents/add.json", Some(agent))?;
-        let id = added["data"]["id"].as_i64().context("no id came back for a new agent")?;
-        self.ask("PUT", "groups/add.json", Some(json!({"group_id": group, "agent_id": id})))?;
+        let id = added["data"]["id"]
+            .as_i64()
+            .context("no id came back for a new agent")?;
+        self.ask(
+            "PUT",
+            "groups/add.json",
+            Some(json!({"group_id": group, "agent_id": id})),
+        )?;
         Ok(id)
     }
 
@@ -84,12 +115,21 @@ impl Api {
     pub fn agents(&mut self, password: &str) -> anyhow::Result<Vec<Agent>> {
         let mut found = Vec::new();
         for page in 1.. {
-            let agents = self.ask("GET", &format!("agents/index.json?limit=1000&page={page}"), None)?;
+            let agents = self.ask(
+                "GET",
+                &format!("agents/index.json?limit=1000&page={page}"),
+                None,
+            )?;
             let data = agents["data"].as_array().cloned().unwrap_or_default();
             for agent in data.iter().map(|item| &item["Agent"]) {
-                let ours = agent["email"].as_str().is_some_and(|email| email.ends_with("@bench.example"));
+                let ours = agent["email"]
+                    .as_str()
+                    .is_some_and(|email| email.ends_with("@bench.example"));
                 if let (true, Some(username)) = (ours, agent["name"].as_str()) {
-                    found.push(Agent { username: username.to_owned(), password: password.to_owned() });
+                    found.push(Agent {
+                        username: username.to_owned(),
+                        password: password.to_owned(),
+                    });
                 }
             }
             if page >= agents["pageCount"].as_u64().unwrap_or(1) {
@@ -103,7 +143,10 @@ impl Api {
     pub fn agents_offline(&mut self) -> anyhow::Result<usize> {
         let agents = self.ask("GET", "agents/index.json?limit=1000", None)?;
         let data = agents["data"].as_array().cloned().unwrap_or_default();
-        Ok(data.iter().filter(|item| item["Agent"]["availability_status"] == "offline").count())
+        Ok(data
+            .iter()
+            .filter(|item| item["Agent"]["availability_status"] == "offline")
+            .count())
     }
 
     /// An edit that changes nothing, after which the queues have read the company anew.
@@ -120,13 +163,24 @@ impl Api {
     pub fn calls(&mut self, at_least: usize) -> anyhow::Result<HashMap<String, Listed>> {
         let mut found = HashMap::new();
         for page in 1..=at_least.div_ceil(1000).max(1) {
-            let calls = self.ask("GET", &format!("calls/index.json?limit=1000&page={page}"), None)?;
+            let calls = self.ask(
+                "GET",
+                &format!("calls/index.json?limit=1000&page={page}"),
+                None,
+            )?;
             for item in calls["data"].as_array().cloned().unwrap_or_default() {
                 let cdr = &item["Cdr"];
-                let (Some(id), Some(external)) = (cdr["id"].as_str(), cdr["public_external"].as_str()) else { continue };
+                let (Some(id), Some(external)) =
+                    (cdr["id"].as_str(), cdr["public_external"].as_str())
+                else {
+                    continue;
+                };
                 let listed = Listed {
                     id: id.to_owned(),
-                    talking_seconds: cdr["talking_time"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0),
+                    talking_seconds: cdr["talking_time"]
+                        .as_str()
+                        .and_then(|text| text.parse().ok())
+                        .unwrap_or(0),
                     recorded: cdr["recorded"].as_bool().unwrap_or(false),
                     ended: cdr.get("ended_at").is_some(),
                 };
@@ -140,7 +194,11 @@ impl Api {
         let path = format!("calls/recording/{id}.json");
         let answer = self.client.request("GET", &path, None)?;
         if answer.status != 200 {
-            bail!("GET {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+            bail!(
+                "GET {path}: {} {}",
+                answer.status,
+                String::from_utf8_lossy(&answer.body)
+            );
         }
         Ok(answer.body)
     }
@@ -163,7 +221,9 @@ pub fn populate(demo: &Demo, password: &str, group: i64, wanted: usize) -> anyho
                 })
             })
             .collect();
-        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().expect("a worker does not panic"))
     })?;
     Ok(places.len())
 }

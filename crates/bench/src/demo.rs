@@ -42,12 +42,17 @@ pub struct Number {
 impl Demo {
     pub fn load(data: &Path) -> anyhow::Result<Self> {
         let path = data.join("demo.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{} can't be read", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is not understood", path.display()))
     }
 
     pub fn sip_address(&self) -> anyhow::Result<SocketAddr> {
-        let host = self.sip.host.parse().with_context(|| format!("{} is no address", self.sip.host))?;
+        let host = self
+            .sip
+            .host
+            .parse()
+            .with_context(|| format!("{} is no address", self.sip.host))?;
         Ok(SocketAddr::new(host, self.sip.port))
     }
 }

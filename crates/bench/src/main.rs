@@ -4,7 +4,11 @@
 //! own, and it knows the server by `demo.json`, its interfaces and `/proc`. It draws no conclusions about other
 //! machines: every figure stands beside a yardstick of the same run. Start with [`run`], one file per measurement;
 //! `docs/performance.md` says what each of them means.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints what it measured")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that prints what it measured"
+)]
 
 mod api;
 mod demo;

@@ -21,27 +21,55 @@ pub struct Usage {
 impl Usage {
     pub fn of(pid: u32) -> anyhow::Result<Self> {
         let root = format!("/proc/{pid}");
-        let stat = std::fs::read_to_string(format!("{root}/stat")).with_context(|| format!("process {pid} is gone"))?;
+        let stat = std::fs::read_to_string(format!("{root}/stat"))
+            .with_context(|| format!("process {pid} is gone"))?;
         let (_, cpu) = parse_stat(&stat).context("/proc/PID/stat is not understood")?;
         let mut by_thread = BTreeMap::new();
         for task in std::fs::read_dir(format!("{root}/task"))?.flatten() {
             // A thread may end between the listing and the look.
-            let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { continue };
+            let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else {
+                continue;
+            };
             if let Some((name, cpu)) = parse_stat(&stat) {
-                let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned();
+                let name = name
+                    .trim_end_matches(|c: char| c.is_ascii_digit() || c == '-')
+                    .to_owned();
                 *by_thread.entry(name).or_insert(0.0) += cpu;
             }
         }
         let status = std::fs::read_to_string(format!("{root}/status"))?;
-        let resident_kb = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+        let resident_kb = status
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("VmRSS:")?
+                    .split_whitespace()
+                    .next()?
+                    .parse()
+                    .ok()
+            })
+            .unwrap_or(0);
         let open_files = std::fs::read_dir(format!("{root}/fd")).map_or(0, Iterator::count);
-        Ok(Self { cpu, by_thread, resident_kb, open_files })
+        Ok(Self {
+            cpu,
+            by_thread,
+            resident_kb,
+            open_files,
+        })
     }
 
     /// Processor seconds since an earlier look, the largest users first.
     pub fn threads_since(&self, before: &Self) -> Vec<(String, f64)> {
-        let mut used: Vec<_> =
-            self.by_thread.iter().map(|(name, cpu)| (name.clone(), cpu - before.by_thread.get(name).unwrap_or(&0.0))).filter(|(_, cpu)| *cpu > 0.0).collect();
+        let mut used: Vec<_> = self
+            .by_thread
+            .iter()
+            .map(|(name, cpu)| {
+                (
+                    name.clone(),
+                    cpu - before.by_thread.get(name).unwrap_or(&0.0),
+                )
+            })
+            .filter(|(_, cpu)| *cpu > 0.0)
+            .collect();
         used.sort_by(|a, b| b.1.total_cmp(&a.1));
         used
     }

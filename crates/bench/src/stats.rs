@@ -55,7 +55,10 @@ mod tests {
     #[test]
     fn percentiles_are_samples_that_occurred() {
         let samples: Samples = (1..=100).rev().map(f64::from).collect();
-        assert_eq!((samples.median(), samples.percentile(0.99), samples.max()), (50.0, 99.0, 100.0));
+        assert_eq!(
+            (samples.median(), samples.percentile(0.99), samples.max()),
+            (50.0, 99.0, 100.0)
+        );
         assert_eq!(Samples::default().median(), 0.0);
     }
 }

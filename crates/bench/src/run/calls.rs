@@ -39,6 +39,9 @@ pub struct Args {
     server: Server,
     #[command(flatten)]
     out: Out,
+    /// Phones that register per second beforehand; thousands are a power cut's end.
+    #[arg(long, default_value_t = 100.0)]
+    register_rate: f64,
     /// Calls up at once.
     #[arg(long, default_value_t = 100)]
     calls: usize,
@@ -64,13 +67,24 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut api = Api::new(&demo)?;
     let mut agents = api.agents(PASSWORD)?;
     if agents.len() < args.calls {
-        bail!("{} agents are too few for {} calls: run `bench prepare --agents {}` first", agents.len(), args.calls, args.calls);
+        bail!(
+            "{} agents are too few for {} calls: run `bench prepare --agents {}` first",
+            agents.len(),
+            args.calls,
+            args.calls
+        );
     }
     agents.truncate(args.calls + args.calls / 10);
-    let number = demo.sip.numbers.get(MENU).context("the demo has no number")?.e164.clone();
+    let number = demo
+        .sip
+        .numbers
+        .get(MENU)
+        .context("the demo has no number")?
+        .e164
+        .clone();
     let mut ua = Ua::open(demo.sip_address()?, &addresses())?;
     let mut phones = Phones::new(&mut ua, agents);
-    phones.register_all(&mut ua)?;
+    phones.register_all(&mut ua, args.register_rate)?;
 
     let idle = Usage::of(args.server.pid)?;
     let ramp = Duration::from_secs_f64(args.calls as f64 / args.ramp);
@@ -86,7 +100,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let voices = Voices::start(args.threads)?;
     let mut steady = Steady::new(args.server.pid, args.calls);
     let outcome = Exchange::new(&mut ua, &phones, plan, Some(&voices))?.run(&mut steady)?;
-    let mut generator_late: Samples = voices.stop().into_iter().map(|late| f64::from(late) / 1_000.0).collect();
+    let generator_late: Samples = voices
+        .stop()
+        .into_iter()
+        .map(|late| f64::from(late) / 1_000.0)
+        .collect();
     let after = Usage::of(args.server.pid)?;
 
     let mut result = json!({
@@ -101,14 +119,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "cpu_s_per_call_whole": (after.cpu - idle.cpu) / args.calls as f64,
         "generator_late_ms": {"p99": generator_late.percentile(0.99), "max": generator_late.max()},
     });
-    generator_late.extend([]);
     add(&mut result, "packets", packets(&outcome));
     add(&mut result, "server", steady.result(&idle, &after));
     // The last checkpoints and headers are written after the last BYE.
     std::thread::sleep(Duration::from_secs(4));
-    add(&mut result, "recordings", recordings(&mut api, &outcome, args.keep.as_deref())?);
+    add(
+        &mut result,
+        "recordings",
+        recordings(&mut api, &outcome, args.keep.as_deref())?,
+    );
     let end = Usage::of(args.server.pid)?;
-    add(&mut result, "after", json!({"rss_mb": mb(end.resident_kb), "open_files": end.open_files, "open_files_before": idle.open_files}));
+    add(
+        &mut result,
+        "after",
+        json!({"rss_mb": mb(end.resident_kb), "open_files": end.open_files, "open_files_before": idle.open_files}),
+    );
     println!("{}", serde_json::to_string_pretty(&result)?);
     args.out.keep(&format!("calls-{}", args.calls), &result)
 }
@@ -133,7 +158,13 @@ struct Steady {
 impl Steady {
     fn new(pid: u32, calls: usize) -> Self {
         // A few failed calls don't keep the rest from being looked at.
-        Self { pid, wanted: (calls * 95).div_ceil(100), from: None, to: None, looked: Instant::now() }
+        Self {
+            pid,
+            wanted: (calls * 95).div_ceil(100),
+            from: None,
+            to: None,
+            looked: Instant::now(),
+        }
     }
 
     fn result(&self, idle: &Usage, after: &Usage) -> Value {
@@ -143,8 +174,12 @@ impl Steady {
         };
         let seconds = ended.duration_since(*begun).as_secs_f64();
         let core_share = (to.cpu - from.cpu) / seconds;
-        let threads: serde_json::Map<_, _> =
-            to.threads_since(from).into_iter().filter(|(_, cpu)| cpu / seconds >= 0.001).map(|(name, cpu)| (name, (cpu / seconds * 100.0).into())).collect();
+        let threads: serde_json::Map<_, _> = to
+            .threads_since(from)
+            .into_iter()
+            .filter(|(_, cpu)| cpu / seconds >= 0.001)
+            .map(|(name, cpu)| (name, (cpu / seconds * 100.0).into()))
+            .collect();
         json!({
             "steady": true,
             "seconds": seconds,
@@ -162,7 +197,9 @@ impl Watch for Steady {
             return;
         }
         self.looked = Instant::now();
-        let Ok(usage) = Usage::of(self.pid) else { return };
+        let Ok(usage) = Usage::of(self.pid) else {
+            return;
+        };
         match self.from {
             None => self.from = Some((self.looked, usage)),
             Some(_) => self.to = Some((self.looked, usage)),
@@ -172,9 +209,18 @@ impl Watch for Steady {
 
 /// The packets that must have come: those sent while the bridge stood.
 fn spoken<'a>(call: &Call, heard: &'a Heard) -> Spoken<'a> {
-    let first = heard.sent_us.partition_point(|sent| *sent < call.talk_from_us + SETTLED_US);
-    let end = heard.sent_us.partition_point(|sent| *sent + LEAVING_US < call.talk_until_us);
-    Spoken { leg: heard.leg, sent_us: &heard.sent_us, first, end: end.max(first) }
+    let first = heard
+        .sent_us
+        .partition_point(|sent| *sent < call.talk_from_us + SETTLED_US);
+    let end = heard
+        .sent_us
+        .partition_point(|sent| *sent + LEAVING_US < call.talk_until_us);
+    Spoken {
+        leg: heard.leg,
+        sent_us: &heard.sent_us,
+        first,
+        end: end.max(first),
+    }
 }
 
 fn legs(audio: &HashMap<u16, Heard>, call: usize) -> Option<(&Heard, &Heard)> {
@@ -190,8 +236,14 @@ fn packets(outcome: &Outcome) -> Value {
         let (mut expected, mut lost, mut late) = (0u64, 0u64, 0u64);
         let mut delay = Samples::default();
         for (at, call) in outcome.calls.iter().enumerate() {
-            let (None, Some((caller, agent))) = (&call.failure, legs(&outcome.audio, at)) else { continue };
-            let (from, to) = if to_agent { (caller, agent) } else { (agent, caller) };
+            let (None, Some((caller, agent))) = (&call.failure, legs(&outcome.audio, at)) else {
+                continue;
+            };
+            let (from, to) = if to_agent {
+                (caller, agent)
+            } else {
+                (agent, caller)
+            };
             let spoken = spoken(call, from);
             for sequence in spoken.first..spoken.end {
                 expected += 1;
@@ -203,7 +255,11 @@ fn packets(outcome: &Outcome) -> Value {
                     None => lost += 1,
                 }
             }
-            (duplicates, reordered, strangers) = (duplicates + to.duplicates, reordered + to.reordered, strangers + to.strangers);
+            (duplicates, reordered, strangers) = (
+                duplicates + to.duplicates,
+                reordered + to.reordered,
+                strangers + to.strangers,
+            );
             if let Some(first) = to.first_us {
                 bridged.add(first.saturating_sub(call.talk_from_us) as f64 / 1_000.0);
             }
@@ -221,18 +277,28 @@ fn packets(outcome: &Outcome) -> Value {
     add(&mut all, "duplicates", duplicates.into());
     add(&mut all, "reordered", reordered.into());
     add(&mut all, "strangers", strangers.into());
-    add(&mut all, "bridged_after_answer_ms", json!({"p50": bridged.median(), "p99": bridged.percentile(0.99)}));
+    add(
+        &mut all,
+        "bridged_after_answer_ms",
+        json!({"p50": bridged.median(), "p99": bridged.percentile(0.99)}),
+    );
     all
 }
 
-fn recordings(api: &mut Api, outcome: &Outcome, keep: Option<&std::path::Path>) -> anyhow::Result<Value> {
+fn recordings(
+    api: &mut Api,
+    outcome: &Outcome,
+    keep: Option<&std::path::Path>,
+) -> anyhow::Result<Value> {
     let listed = api.calls(outcome.calls.len())?;
     let mut sum = Sum::default();
     for (at, call) in outcome.calls.iter().enumerate() {
         if call.failure.is_some() {
             continue;
         }
-        let Some((caller, agent)) = legs(&outcome.audio, at) else { continue };
+        let Some((caller, agent)) = legs(&outcome.audio, at) else {
+            continue;
+        };
         let Some(row) = listed.get(&call.external) else {
             sum.problem(format!("{} is not listed", call.external));
             continue;
@@ -247,9 +313,17 @@ fn recordings(api: &mut Api, outcome: &Outcome, keep: Option<&std::path::Path>) 
     Ok(sum.result())
 }
 
-fn check(api: &mut Api, row: &Listed, call: &Call, caller: &Heard, agent: &Heard, keep: Option<&std::path::Path>) -> anyhow::Result<Verdict> {
+fn check(
+    api: &mut Api,
+    row: &Listed,
+    call: &Call,
+    caller: &Heard,
+    agent: &Heard,
+    keep: Option<&std::path::Path>,
+) -> anyhow::Result<Verdict> {
     let wav = api.recording(&row.id)?;
-    let judged = Sound::parse(&wav).and_then(|sound| judge(&sound, &spoken(call, caller), &spoken(call, agent)));
+    let judged = Sound::parse(&wav)
+        .and_then(|sound| judge(&sound, &spoken(call, caller), &spoken(call, agent)));
     let whole = judged.as_ref().is_ok_and(|verdict| verdict.missing == 0);
     if let (false, Some(folder)) = (whole, keep) {
         std::fs::write(folder.join(format!("{}.wav", row.id)), &wav)?;
@@ -300,7 +374,8 @@ impl Sum {
         self.misaligned.add(verdict.misaligned_ms.abs());
         self.wander.add(verdict.wander_ms);
         let talked = (call.talk_until_us - call.talk_from_us) as f64 / 1_000.0;
-        self.length_off.add((verdict.seconds * 1_000.0 - talked).abs());
+        self.length_off
+            .add((verdict.seconds * 1_000.0 - talked).abs());
     }
 
     fn result(mut self) -> Value {

@@ -113,7 +113,10 @@ impl Outcome {
     }
 
     pub fn failed(&self) -> usize {
-        self.calls.iter().filter(|call| call.failure.is_some()).count()
+        self.calls
+            .iter()
+            .filter(|call| call.failure.is_some())
+            .count()
     }
 }
 
@@ -149,7 +152,12 @@ impl Watch for () {
 
 impl<'a> Exchange<'a> {
     /// `voices` is `None` for calls without audio.
-    pub fn new(ua: &'a mut Ua, phones: &'a Phones, plan: Plan, voices: Option<&'a Voices>) -> anyhow::Result<Self> {
+    pub fn new(
+        ua: &'a mut Ua,
+        phones: &'a Phones,
+        plan: Plan,
+        voices: Option<&'a Voices>,
+    ) -> anyhow::Result<Self> {
         let sink = UdpSocket::bind("127.0.0.1:0")?;
         let outcome = Outcome {
             calls: Vec::new(),
@@ -189,18 +197,39 @@ impl<'a> Exchange<'a> {
         self.calls.resize_with(self.plan.calls, Call::default);
         self.open = self.plan.calls;
         // Nothing may keep a run alive for ever.
-        let limit = start + Duration::from_secs_f64(self.plan.calls as f64 / self.plan.per_second) + self.plan.talk + self.plan.patience + Duration::from_secs(60);
+        let limit = start
+            + Duration::from_secs_f64(self.plan.calls as f64 / self.plan.per_second)
+            + self.plan.talk
+            + self.plan.patience
+            + Duration::from_secs(60);
         while self.open > 0 && Instant::now() < limit {
             self.act()?;
             let next = self.due.peek().map_or(limit, |Reverse((at, _))| *at);
-            for heard in self.ua.wait(next.min(Instant::now() + Duration::from_millis(200)))? {
+            for heard in self
+                .ua
+                .wait(next.min(Instant::now() + Duration::from_millis(200)))?
+            {
                 match heard {
-                    Heard::Response { branch, message, at } => self.response(&branch, &message, at),
-                    Heard::Request { socket, from, message, at } => self.request(socket, from, message, at),
+                    Heard::Response {
+                        branch,
+                        message,
+                        at,
+                    } => self.response(&branch, &message, at),
+                    Heard::Request {
+                        socket,
+                        from,
+                        message,
+                        at,
+                    } => self.request(socket, from, message, at),
                     Heard::Silence { branch } => self.silence(&branch),
                 }
             }
-            watch.look(self.calls.iter().filter(|call| call.confirmed.is_some() && call.hung_up.is_none() && !call.over).count());
+            watch.look(
+                self.calls
+                    .iter()
+                    .filter(|call| call.confirmed.is_some() && call.hung_up.is_none() && !call.over)
+                    .count(),
+            );
         }
         for call in 0..self.calls.len() {
             if !self.calls[call].over {
@@ -209,7 +238,9 @@ impl<'a> Exchange<'a> {
             }
         }
         for _ in 0..self.listening {
-            let Ok(audio) = self.reports.1.recv_timeout(Duration::from_secs(5)) else { break };
+            let Ok(audio) = self.reports.1.recv_timeout(Duration::from_secs(5)) else {
+                break;
+            };
             self.outcome.audio.insert(audio.leg, audio);
         }
         self.outcome.took = start.elapsed();
@@ -219,8 +250,14 @@ impl<'a> Exchange<'a> {
     }
 
     fn act(&mut self) -> anyhow::Result<()> {
-        while self.due.peek().is_some_and(|Reverse((at, _))| *at <= Instant::now()) {
-            let Some(Reverse((_, due))) = self.due.pop() else { break };
+        while self
+            .due
+            .peek()
+            .is_some_and(|Reverse((at, _))| *at <= Instant::now())
+        {
+            let Some(Reverse((_, due))) = self.due.pop() else {
+                break;
+            };
             match due {
                 Due::Begin(call) => self.begin(call)?,
                 Due::Press(call) => self.press(call),
@@ -244,7 +281,12 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn open_audio(&mut self, call: usize, side: Side, signalling: usize) -> anyhow::Result<SocketAddr> {
+    fn open_audio(
+        &mut self,
+        call: usize,
+        side: Side,
+        signalling: usize,
+    ) -> anyhow::Result<SocketAddr> {
         if self.voices.is_none() {
             return Ok(self.sink.local_addr()?);
         }
@@ -285,13 +327,15 @@ impl<'a> Exchange<'a> {
         let body = describe(audio, call as u64 + 1, None);
         let branch = self.ua.request(socket, "INVITE", &uri, &headers, &body);
         self.by_branch.insert(branch.clone(), (call, Side::Caller));
-        self.by_call_id.insert(call_id.clone(), (call, Side::Caller));
+        self.by_call_id
+            .insert(call_id.clone(), (call, Side::Caller));
         self.by_external.insert(external.clone(), call);
         let held = &mut self.calls[call];
         held.external = external;
         held.begun = Some(Instant::now());
         let leg = &mut held.caller;
-        (leg.socket, leg.call_id, leg.tag, leg.ours, leg.sequence) = (socket, call_id, tag, ours, 1);
+        (leg.socket, leg.call_id, leg.tag, leg.ours, leg.sequence) =
+            (socket, call_id, tag, ours, 1);
         leg.branch = Some(branch);
         self.listen(call, Side::Caller);
         let patience = self.plan.patience;
@@ -323,14 +367,20 @@ impl<'a> Exchange<'a> {
             return Ok(());
         }
         let socket = leg.socket;
-        let Some((from, invite)) = self.calls[call].agent.invite.take() else { return Ok(()) };
+        let Some((from, invite)) = self.calls[call].agent.invite.take() else {
+            return Ok(());
+        };
         let audio = self.open_audio(call, Side::Agent, socket)?;
         self.listen(call, Side::Agent);
-        let events = self.calls[call].agent.remote.and_then(|remote| remote.events);
+        let events = self.calls[call]
+            .agent
+            .remote
+            .and_then(|remote| remote.events);
         let body = describe(audio, call as u64 + 1, events);
         let contact = self.phones.contact(self.ua, invite_user(&invite));
         let tag = self.calls[call].agent.tag.clone();
-        self.ua.answer(socket, from, &invite, "200 OK", &tag, &contact, &body);
+        self.ua
+            .answer(socket, from, &invite, "200 OK", &tag, &contact, &body);
         let held = &mut self.calls[call];
         held.agent.up = true;
         held.agent.invite = Some((from, invite));
@@ -347,7 +397,11 @@ impl<'a> Exchange<'a> {
         if self.calls[call].over {
             return;
         }
-        let side = if call.is_multiple_of(2) { Side::Caller } else { Side::Agent };
+        let side = if call.is_multiple_of(2) {
+            Side::Caller
+        } else {
+            Side::Agent
+        };
         self.calls[call].talk_until_us = wall_us();
         self.calls[call].hung_up = Some(Instant::now());
         self.bye(call, side);
@@ -362,7 +416,10 @@ impl<'a> Exchange<'a> {
         leg.sequence += 1;
         leg.over = true;
         let (socket, target) = (leg.socket, leg.target.clone());
-        let headers = format!("From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {} BYE\r\n", leg.ours, leg.theirs, leg.call_id, leg.sequence);
+        let headers = format!(
+            "From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {} BYE\r\n",
+            leg.ours, leg.theirs, leg.call_id, leg.sequence
+        );
         let branch = self.ua.request(socket, "BYE", &target, &headers, "");
         self.by_branch.insert(branch, (call, side));
     }
@@ -392,8 +449,12 @@ impl<'a> Exchange<'a> {
         if status < 200 {
             return;
         }
-        let Some((call, side)) = self.by_branch.remove(branch) else { return };
-        let is_invite = message.get("CSeq").is_some_and(|value| value.ends_with("INVITE"));
+        let Some((call, side)) = self.by_branch.remove(branch) else {
+            return;
+        };
+        let is_invite = message
+            .get("CSeq")
+            .is_some_and(|value| value.ends_with("INVITE"));
         if !is_invite {
             if status >= 300 {
                 self.fail(call, &format!("BYE answered {status}"));
@@ -415,7 +476,10 @@ impl<'a> Exchange<'a> {
         let leg = &mut held.caller;
         leg.theirs = message.get("To").unwrap_or_default().to_owned();
         (leg.target, leg.remote, leg.up) = (target, remote, true);
-        let headers = format!("From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 ACK\r\n", leg.ours, leg.theirs, leg.call_id);
+        let headers = format!(
+            "From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 ACK\r\n",
+            leg.ours, leg.theirs, leg.call_id
+        );
         self.ua.ack(leg.socket, &leg.target, &headers, &leg.call_id);
         let was_over = held.over;
         held.answered = Some(at);
@@ -442,7 +506,15 @@ impl<'a> Exchange<'a> {
             ("INVITE", Some((call, _))) => {
                 // Nobody here changes a session, so the server has no reason to.
                 self.fail(call, "re-INVITE by the server");
-                self.ua.answer(socket, from, &message, "488 Not Acceptable Here", "x", "", "");
+                self.ua.answer(
+                    socket,
+                    from,
+                    &message,
+                    "488 Not Acceptable Here",
+                    "x",
+                    "",
+                    "",
+                );
             }
             ("ACK", Some((call, Side::Agent))) => {
                 let held = &mut self.calls[call];
@@ -452,37 +524,55 @@ impl<'a> Exchange<'a> {
             }
             ("ACK", _) => {}
             ("CANCEL", Some((call, side))) => {
-                self.ua.answer(socket, from, &message, "200 OK", "x", "", "");
+                self.ua
+                    .answer(socket, from, &message, "200 OK", "x", "", "");
                 let leg = self.leg(call, side);
                 leg.over = true;
                 let tag = leg.tag.clone();
                 if let Some((to, invite)) = leg.invite.take() {
-                    self.ua.answer(socket, to, &invite, "487 Request Terminated", &tag, "", "");
+                    self.ua
+                        .answer(socket, to, &invite, "487 Request Terminated", &tag, "", "");
                 }
                 self.fail(call, "the server stopped ringing the agent");
             }
             ("BYE", Some((call, side))) => {
-                self.ua.answer(socket, from, &message, "200 OK", "x", "", "");
+                self.ua
+                    .answer(socket, from, &message, "200 OK", "x", "", "");
                 self.hung_up_by_server(call, side, at);
             }
-            ("BYE" | "CANCEL", None) => self.ua.answer(socket, from, &message, "481 Call/Transaction Does Not Exist", "x", "", ""),
-            _ => self.ua.answer(socket, from, &message, "200 OK", "x", "", ""),
+            ("BYE" | "CANCEL", None) => self.ua.answer(
+                socket,
+                from,
+                &message,
+                "481 Call/Transaction Does Not Exist",
+                "x",
+                "",
+                "",
+            ),
+            _ => self
+                .ua
+                .answer(socket, from, &message, "200 OK", "x", "", ""),
         }
     }
 
     fn rings(&mut self, socket: usize, from: SocketAddr, message: Message, at: Instant) {
         let external = message.user_of("From").unwrap_or_default();
         let Some(call) = self.by_external.get(external).copied() else {
-            return self.ua.answer(socket, from, &message, "404 Not Found", "x", "", "");
+            return self
+                .ua
+                .answer(socket, from, &message, "404 Not Found", "x", "", "");
         };
         let busy = self.calls[call].over || !self.calls[call].agent.call_id.is_empty();
         if busy {
             self.fail(call, "two agents rang for one caller");
-            return self.ua.answer(socket, from, &message, "486 Busy Here", "x", "", "");
+            return self
+                .ua
+                .answer(socket, from, &message, "486 Busy Here", "x", "", "");
         }
         let tag = self.ua.fresh("tag");
         let contact = self.phones.contact(self.ua, invite_user(&message));
-        self.ua.answer(socket, from, &message, "180 Ringing", &tag, &contact, "");
+        self.ua
+            .answer(socket, from, &message, "180 Ringing", &tag, &contact, "");
         let held = &mut self.calls[call];
         held.offered = Some(at);
         if let Some(since) = held.pressed.or(held.answered) {
@@ -496,7 +586,8 @@ impl<'a> Exchange<'a> {
         leg.target = message.uri_of("Contact").unwrap_or_default().to_owned();
         leg.remote = Remote::parse(&message.body);
         leg.tag = tag;
-        self.by_call_id.insert(leg.call_id.clone(), (call, Side::Agent));
+        self.by_call_id
+            .insert(leg.call_id.clone(), (call, Side::Agent));
         leg.invite = Some((from, Box::new(message)));
         let ring = self.plan.ring;
         self.after(ring, Due::Answer(call));
@@ -508,7 +599,14 @@ impl<'a> Exchange<'a> {
             Some(since) => self.outcome.torn_down.add_ms(at.duration_since(since)),
             None => {
                 self.fail(call, "hung up by the server");
-                self.bye(call, if side == Side::Caller { Side::Agent } else { Side::Caller });
+                self.bye(
+                    call,
+                    if side == Side::Caller {
+                        Side::Agent
+                    } else {
+                        Side::Caller
+                    },
+                );
             }
         }
         self.settle(call);
@@ -519,7 +617,9 @@ impl<'a> Exchange<'a> {
             self.fail(call, "a request was never answered");
             return self.close(call);
         }
-        let unconfirmed = branch.strip_prefix("unconfirmed ").and_then(|call_id| self.by_call_id.get(call_id));
+        let unconfirmed = branch
+            .strip_prefix("unconfirmed ")
+            .and_then(|call_id| self.by_call_id.get(call_id));
         if let Some((call, _)) = unconfirmed.copied() {
             self.fail(call, "the agent's answer was never confirmed");
         }
@@ -547,7 +647,10 @@ impl<'a> Exchange<'a> {
         }
         self.calls[call].over = true;
         self.open -= 1;
-        let call_ids = [self.calls[call].caller.call_id.clone(), self.calls[call].agent.call_id.clone()];
+        let call_ids = [
+            self.calls[call].caller.call_id.clone(),
+            self.calls[call].agent.call_id.clone(),
+        ];
         for call_id in call_ids {
             self.ua.forget(&call_id);
         }
@@ -565,7 +668,10 @@ fn id_of(call: usize, side: Side) -> u16 {
 /// Whose phone an INVITE rings.
 fn invite_user(invite: &Message) -> &str {
     match &invite.start {
-        crate::ua::Start::Request { uri, .. } => uri.split_once(':').and_then(|(_, rest)| rest.split(['@', ';']).next()).unwrap_or_default(),
+        crate::ua::Start::Request { uri, .. } => uri
+            .split_once(':')
+            .and_then(|(_, rest)| rest.split(['@', ';']).next())
+            .unwrap_or_default(),
         crate::ua::Start::Response { .. } => "",
     }
 }

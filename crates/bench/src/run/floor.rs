@@ -71,7 +71,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 fn load(args: &Args, child: &mut std::process::Child) -> anyhow::Result<serde_json::Value> {
     let lines = BufReader::new(child.stdout.take().context("no output of the loop")?).lines();
-    let ports: Vec<SocketAddr> = lines.take(args.calls * 2).map(|line| anyhow::Ok(line?.parse()?)).collect::<anyhow::Result<_>>()?;
+    let ports: Vec<SocketAddr> = lines
+        .take(args.calls * 2)
+        .map(|line| anyhow::Ok(line?.parse()?))
+        .collect::<anyhow::Result<_>>()?;
     let voices = Voices::start(args.threads)?;
     for (leg, port) in (0u16..).zip(&ports) {
         voices.add(leg, open_socket([127, 0, 3, 1].into())?);
@@ -82,12 +85,20 @@ fn load(args: &Args, child: &mut std::process::Child) -> anyhow::Result<serde_js
     thread::sleep(Duration::from_secs(args.seconds));
     let after = Usage::of(child.id())?;
     let (report, reports) = std::sync::mpsc::channel();
-    (0..ports.len()).filter_map(|leg| u16::try_from(leg).ok()).for_each(|leg| voices.remove(leg, &report));
+    (0..ports.len())
+        .filter_map(|leg| u16::try_from(leg).ok())
+        .for_each(|leg| voices.remove(leg, &report));
     let heard: Vec<_> = reports.iter().take(ports.len()).collect();
-    let late: Samples = voices.stop().into_iter().map(|late| f64::from(late) / 1_000.0).collect();
+    let late: Samples = voices
+        .stop()
+        .into_iter()
+        .map(|late| f64::from(late) / 1_000.0)
+        .collect();
     let (mut expected, mut lost, mut delay) = (0usize, 0usize, Samples::default());
     for leg in &heard {
-        let Some(peer) = heard.iter().find(|other| other.leg == leg.leg ^ 1) else { continue };
+        let Some(peer) = heard.iter().find(|other| other.leg == leg.leg ^ 1) else {
+            continue;
+        };
         // The first second each side learns where the other is; the last packets may be under way.
         let end = peer.sent_us.len().saturating_sub(5);
         for sequence in 50..end {
@@ -129,11 +140,18 @@ pub fn run_loop(args: &LoopArgs) -> anyhow::Result<()> {
         }
         let mut file = File::create(args.folder.join(format!("floor-{call}.wav")))?;
         file.write_all(&[0; 44])?;
-        shares[call % 2].push(Pair { sockets, peers: [None; 2], sides: Default::default(), file });
+        shares[call % 2].push(Pair {
+            sockets,
+            peers: [None; 2],
+            sides: Default::default(),
+            file,
+        });
     }
     let [first, second] = shares;
     for share in [first, second] {
-        thread::Builder::new().name("floor".to_owned()).spawn(move || forward(share))?;
+        thread::Builder::new()
+            .name("floor".to_owned())
+            .spawn(move || forward(share))?;
     }
     // Whoever started this lets go of it when he is done.
     std::io::stdin().lines().for_each(drop);
@@ -147,7 +165,8 @@ fn forward(mut pairs: Vec<Pair>) -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
     for (at, pair) in pairs.iter_mut().enumerate() {
         for (side, socket) in pair.sockets.iter_mut().enumerate() {
-            poll.registry().register(socket, Token(at * 2 + side), Interest::READABLE)?;
+            poll.registry()
+                .register(socket, Token(at * 2 + side), Interest::READABLE)?;
         }
     }
     let mut events = Events::with_capacity(1_024);
@@ -165,7 +184,8 @@ fn forward(mut pairs: Vec<Pair>) -> anyhow::Result<()> {
                 if let Some(to) = pair.peers[1 - side] {
                     let _ = pair.sockets[1 - side].send_to(&packet[..length], to);
                 }
-                pair.sides[side].extend(packet[12..length.max(12)].iter().map(|byte| decode(*byte)));
+                pair.sides[side]
+                    .extend(packet[12..length.max(12)].iter().map(|byte| decode(*byte)));
             }
             pair.write()?;
         }

@@ -68,9 +68,12 @@ struct Out {
 
 impl Out {
     fn keep(&self, name: &str, result: &Value) -> anyhow::Result<()> {
-        let Some(folder) = &self.out else { return Ok(()) };
+        let Some(folder) = &self.out else {
+            return Ok(());
+        };
         let path = folder.join(format!("{name}.json"));
-        std::fs::write(&path, serde_json::to_string_pretty(result)?).with_context(|| format!("{} can't be written", path.display()))
+        std::fs::write(&path, serde_json::to_string_pretty(result)?)
+            .with_context(|| format!("{} can't be written", path.display()))
     }
 
     fn read(folder: &Path, name: &str) -> Option<Value> {

@@ -23,7 +23,9 @@ pub const CARRIERS: u8 = 16;
 /// Sockets for phones come first, then those for carriers.
 pub fn addresses() -> Vec<IpAddr> {
     let offices = (1..=OFFICES).map(|last| IpAddr::from(Ipv4Addr::new(127, 0, 1, last)));
-    offices.chain((1..=CARRIERS).map(|last| Ipv4Addr::new(127, 0, 2, last).into())).collect()
+    offices
+        .chain((1..=CARRIERS).map(|last| Ipv4Addr::new(127, 0, 2, last).into()))
+        .collect()
 }
 
 pub fn carrier(call: usize) -> usize {
@@ -44,9 +46,21 @@ pub struct Phones {
 
 impl Phones {
     pub fn new(ua: &mut Ua, agents: Vec<Agent>) -> Self {
-        let by_username = agents.iter().enumerate().map(|(at, agent)| (agent.username.clone(), at)).collect();
-        let phone = |(at, agent)| Phone { agent, socket: at % usize::from(OFFICES), call_id: ua.fresh("register"), sequence: 0 };
-        Self { list: agents.into_iter().enumerate().map(phone).collect(), by_username }
+        let by_username = agents
+            .iter()
+            .enumerate()
+            .map(|(at, agent)| (agent.username.clone(), at))
+            .collect();
+        let phone = |(at, agent)| Phone {
+            agent,
+            socket: at % usize::from(OFFICES),
+            call_id: ua.fresh("register"),
+            sequence: 0,
+        };
+        Self {
+            list: agents.into_iter().enumerate().map(phone).collect(),
+            by_username,
+        }
     }
 
     pub fn named(&self, username: &str) -> Option<&Phone> {
@@ -58,13 +72,17 @@ impl Phones {
         format!("Contact: <sip:{username}@{}>\r\n", ua.local(socket))
     }
 
-    /// Registers every phone, a hundred a second.
-    pub fn register_all(&mut self, ua: &mut Ua) -> anyhow::Result<()> {
+    /// Registers every phone once.
+    pub fn register_all(&mut self, ua: &mut Ua, per_second: f64) -> anyhow::Result<()> {
         let count = self.list.len();
         let mut work = Registering::default();
-        work.at_rate(ua, self, 100.0, count)?;
+        work.at_rate(ua, self, per_second, count)?;
         if work.done() != count {
-            bail!("{} of {count} phones could not register: {:?}", count - work.done(), work.failures);
+            bail!(
+                "{} of {count} phones could not register: {:?}",
+                count - work.done(),
+                work.failures
+            );
         }
         Ok(())
     }
@@ -91,7 +109,13 @@ impl Registering {
     }
 
     /// Starts so many registrations, evenly, whether earlier ones were answered or not; waits for all of them.
-    pub fn at_rate(&mut self, ua: &mut Ua, phones: &mut Phones, per_second: f64, count: usize) -> anyhow::Result<()> {
+    pub fn at_rate(
+        &mut self,
+        ua: &mut Ua,
+        phones: &mut Phones,
+        per_second: f64,
+        count: usize,
+    ) -> anyhow::Result<()> {
         let start = Instant::now();
         let due = |at: usize| start + Duration::from_secs_f64(at as f64 / per_second);
         let mut next = 0;
@@ -100,16 +124,29 @@ impl Registering {
                 self.begin(ua, phones, next % phones.list.len());
                 next += 1;
             }
-            let until = if next < count { due(next) } else { Instant::now() + Duration::from_secs(1) };
+            let until = if next < count {
+                due(next)
+            } else {
+                Instant::now() + Duration::from_secs(1)
+            };
             for heard in ua.wait(until)? {
                 match heard {
-                    Heard::Response { branch, message, at } => self.take(ua, phones, &branch, &message, at),
+                    Heard::Response {
+                        branch,
+                        message,
+                        at,
+                    } => self.take(ua, phones, &branch, &message, at),
                     Heard::Silence { branch } => {
                         if self.in_flight.remove(&branch).is_some() {
                             *self.failures.entry("never answered".into()).or_default() += 1;
                         }
                     }
-                    Heard::Request { socket, from, message, .. } => ua.answer(socket, from, &message, "200 OK", "idle", "", ""),
+                    Heard::Request {
+                        socket,
+                        from,
+                        message,
+                        ..
+                    } => ua.answer(socket, from, &message, "200 OK", "idle", "", ""),
                 }
             }
         }
@@ -118,15 +155,31 @@ impl Registering {
 
     fn begin(&mut self, ua: &mut Ua, phones: &mut Phones, phone: usize) {
         let branch = send(ua, &mut phones.list[phone], None);
-        self.in_flight.insert(branch, Attempt { phone, since: Instant::now(), proven: false });
+        self.in_flight.insert(
+            branch,
+            Attempt {
+                phone,
+                since: Instant::now(),
+                proven: false,
+            },
+        );
     }
 
-    fn take(&mut self, ua: &mut Ua, phones: &mut Phones, branch: &str, message: &Message, at: Instant) {
+    fn take(
+        &mut self,
+        ua: &mut Ua,
+        phones: &mut Phones,
+        branch: &str,
+        message: &Message,
+        at: Instant,
+    ) {
         let status = message.status().unwrap_or(0);
         if status < 200 {
             return;
         }
-        let Some(attempt) = self.in_flight.remove(branch) else { return };
+        let Some(attempt) = self.in_flight.remove(branch) else {
+            return;
+        };
         if status == 200 {
             return self.took.add_ms(at.duration_since(attempt.since));
         }
@@ -134,13 +187,29 @@ impl Registering {
             let phone = &mut phones.list[attempt.phone];
             let cnonce = ua.fresh("c");
             let uri = home(ua);
-            if let Some(proof) = authorization(message, &phone.agent.username, &phone.agent.password, "REGISTER", &uri, &cnonce) {
+            if let Some(proof) = authorization(
+                message,
+                &phone.agent.username,
+                &phone.agent.password,
+                "REGISTER",
+                &uri,
+                &cnonce,
+            ) {
                 let branch = send(ua, phone, Some(&proof));
-                self.in_flight.insert(branch, Attempt { proven: true, ..attempt });
+                self.in_flight.insert(
+                    branch,
+                    Attempt {
+                        proven: true,
+                        ..attempt
+                    },
+                );
                 return;
             }
         }
-        *self.failures.entry(format!("answered {status}")).or_default() += 1;
+        *self
+            .failures
+            .entry(format!("answered {status}"))
+            .or_default() += 1;
     }
 }
 
@@ -151,7 +220,9 @@ fn home(ua: &Ua) -> String {
 fn send(ua: &mut Ua, phone: &mut Phone, proof: Option<&str>) -> String {
     phone.sequence += 1;
     let (server, local, username) = (ua.server(), ua.local(phone.socket), &phone.agent.username);
-    let proof = proof.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
+    let proof = proof
+        .map(|value| format!("Authorization: {value}\r\n"))
+        .unwrap_or_default();
     let headers = format!(
         "From: <sip:{username}@{server}>;tag={}\r\nTo: <sip:{username}@{server}>\r\nCall-ID: {}\r\nCSeq: {} REGISTER\r\nContact: <sip:{username}@{local}>;expires=3600\r\n{proof}",
         phone.call_id, phone.call_id, phone.sequence

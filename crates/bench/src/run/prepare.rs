@@ -41,7 +41,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         api.route_to_group(&number.e164, group)?;
     }
     api.nudge()?;
-    println!("{added} agents added to {GROUP} in {:.1} s", since.elapsed().as_secs_f64());
+    println!(
+        "{added} agents added to {GROUP} in {:.1} s",
+        since.elapsed().as_secs_f64()
+    );
     if args.check {
         // The queues read the company in the background after an edit.
         std::thread::sleep(Duration::from_secs(2));

@@ -33,12 +33,23 @@ const ROUNDS: usize = 10;
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let demo = Demo::load(&args.server.data)?;
-    let direct = Target { base: demo.cloudtalk.base_url.clone(), authorization: basic(&demo), path: String::new() };
+    let direct = Target {
+        base: demo.cloudtalk.base_url.clone(),
+        authorization: basic(&demo),
+        path: String::new(),
+    };
     let bearer = format!("Bearer {}", demo.membrane.token);
     let connection = connect(&demo, &bearer)?;
     let path = fitting_path(&direct)?;
-    let direct = Target { path: path.clone(), ..direct };
-    let proxied = Target { base: demo.membrane.api_uri.clone(), authorization: bearer, path: format!("connections/{connection}/proxy/{path}") };
+    let direct = Target {
+        path: path.clone(),
+        ..direct
+    };
+    let proxied = Target {
+        base: demo.membrane.api_uri.clone(),
+        authorization: bearer,
+        path: format!("connections/{connection}/proxy/{path}"),
+    };
     let size = same_answer(&direct, &proxied)?;
     let mut result = json!({"path": path, "bytes": size});
     for connections in [1, 16] {
@@ -79,7 +90,12 @@ impl Target {
     fn get(&self, client: &mut Client) -> anyhow::Result<Answer> {
         let answer = client.request("GET", &self.path, None)?;
         if answer.status != 200 {
-            bail!("GET {}: {} {}", self.path, answer.status, String::from_utf8_lossy(&answer.body));
+            bail!(
+                "GET {}: {} {}",
+                self.path,
+                answer.status,
+                String::from_utf8_lossy(&answer.body)
+            );
         }
         Ok(answer)
     }
@@ -88,7 +104,11 @@ impl Target {
 /// Connects the gateway to the phone's own API with the demo's key.
 fn connect(demo: &Demo, bearer: &str) -> anyhow::Result<String> {
     let mut client = Client::new(&demo.membrane.api_uri, bearer)?;
-    let ask = |client: &mut Client, method: &str, path: &str, body: Option<Value>| -> anyhow::Result<Value> {
+    let ask = |client: &mut Client,
+               method: &str,
+               path: &str,
+               body: Option<Value>|
+     -> anyhow::Result<Value> {
         let answer = client.request(method, path, body.map(|body| body.to_string()).as_deref())?;
         let text = String::from_utf8_lossy(&answer.body);
         if answer.status != 200 {
@@ -96,16 +116,31 @@ fn connect(demo: &Demo, bearer: &str) -> anyhow::Result<String> {
         }
         Ok(serde_json::from_str(&text)?)
     };
-    let ensured = ask(&mut client, "POST", "connections/ensure", Some(json!({"appUrl": "https://www.cloudtalk.io/"})))?;
-    let id = ensured["id"].as_str().context("the connection has no id")?.to_owned();
+    let ensured = ask(
+        &mut client,
+        "POST",
+        "connections/ensure",
+        Some(json!({"appUrl": "https://www.cloudtalk.io/"})),
+    )?;
+    let id = ensured["id"]
+        .as_str()
+        .context("the connection has no id")?
+        .to_owned();
     let input = json!({"keyId": demo.cloudtalk.key_id, "keySecret": demo.cloudtalk.key_secret, "baseUrl": demo.cloudtalk.base_url});
-    ask(&mut client, "PATCH", &format!("connections/{id}"), Some(json!({ "input": input })))?;
+    ask(
+        &mut client,
+        "PATCH",
+        &format!("connections/{id}"),
+        Some(json!({ "input": input })),
+    )?;
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         let connection = ask(&mut client, "GET", &format!("connections/{id}"), None)?;
         match connection["state"].as_str() {
             Some("READY") => return Ok(id),
-            state if Instant::now() > until => bail!("the connection did not become READY, it is {state:?}: {connection}"),
+            state if Instant::now() > until => {
+                bail!("the connection did not become READY, it is {state:?}: {connection}")
+            }
             _ => thread::sleep(Duration::from_millis(200)),
         }
     }
@@ -117,7 +152,11 @@ fn fitting_path(direct: &Target) -> anyhow::Result<String> {
     let mut best: Option<(usize, String)> = None;
     for limit in 1..=20 {
         let path = format!("contacts/index.json?limit={limit}");
-        let answer = Target { path: path.clone(), ..direct.clone() }.get(&mut client)?;
+        let answer = Target {
+            path: path.clone(),
+            ..direct.clone()
+        }
+        .get(&mut client)?;
         let off = answer.body.len().abs_diff(900);
         if best.as_ref().is_none_or(|(least, _)| off < *least) {
             best = Some((off, path));

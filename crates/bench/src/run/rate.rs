@@ -19,6 +19,9 @@ pub struct Args {
     server: Server,
     #[command(flatten)]
     out: Out,
+    /// Phones that register per second beforehand; thousands are a power cut's end.
+    #[arg(long, default_value_t = 100.0)]
+    register_rate: f64,
     /// Calls per second, step by step.
     #[arg(long, value_delimiter = ',', default_value = "10,25,50,100,200")]
     steps: Vec<f64>,
@@ -37,10 +40,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if agents.is_empty() {
         bail!("there are no agents: run `bench prepare` first");
     }
-    let number = demo.sip.numbers.get(DIRECT).context("the demo has too few numbers")?.e164.clone();
+    let number = demo
+        .sip
+        .numbers
+        .get(DIRECT)
+        .context("the demo has too few numbers")?
+        .e164
+        .clone();
     let mut ua = Ua::open(demo.sip_address()?, &addresses())?;
     let mut phones = Phones::new(&mut ua, agents);
-    phones.register_all(&mut ua)?;
+    phones.register_all(&mut ua, args.register_rate)?;
     let mut steps = Vec::new();
     for per_second in &args.steps {
         let calls = (per_second * args.seconds as f64) as usize;

@@ -56,5 +56,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             break;
         }
     }
-    args.out.keep("registrations", &json!({"phones": phones.list.len(), "steps": steps}))
+    args.out.keep(
+        "registrations",
+        &json!({"phones": phones.list.len(), "steps": steps}),
+    )
 }

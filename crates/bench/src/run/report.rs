@@ -1,6 +1,6 @@
 //! The table of a session.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let read = |name: &str| Out::read(&args.folder, name);
     println!("| what | figure | yardstick of the same run | ratio |");
     println!("|---|---|---|---|");
-    for calls in [100, 200, 300, 500, 800] {
+    for calls in measured(&args.folder)? {
         if let Some(result) = read(&format!("calls-{calls}")) {
             calls_rows(calls, &result, read(&format!("floor-{calls}")).as_ref());
         }
@@ -31,10 +31,35 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         proxy_rows(&result);
     }
     if let Some(result) = read("start") {
-        let (ours, node) = (number(&result, "/membrane_help_ms/median"), number(&result, "/node_ms/median"));
-        row("`membrane --help`, median", &format!("{ours:.1} ms"), &format!("`node -e 0` {node:.1} ms"), &format!("{:.2}", ours / node));
+        let (ours, node) = (
+            number(&result, "/membrane_help_ms/median"),
+            number(&result, "/node_ms/median"),
+        );
+        row(
+            "`membrane --help`, median",
+            &format!("{ours:.1} ms"),
+            &format!("`node -e 0` {node:.1} ms"),
+            &format!("{:.2}", ours / node),
+        );
     }
     Ok(())
+}
+
+/// The numbers of calls that there are results for.
+fn measured(folder: &Path) -> std::io::Result<Vec<usize>> {
+    let names = std::fs::read_dir(folder)?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let mut found: Vec<usize> = names
+        .filter_map(|name| {
+            name.strip_prefix("calls-")?
+                .strip_suffix(".json")?
+                .parse()
+                .ok()
+        })
+        .collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn row(what: &str, figure: &str, yardstick: &str, ratio: &str) {
@@ -42,7 +67,10 @@ fn row(what: &str, figure: &str, yardstick: &str, ratio: &str) {
 }
 
 fn number(value: &Value, pointer: &str) -> f64 {
-    value.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN)
+    value
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .unwrap_or(f64::NAN)
 }
 
 fn calls_rows(calls: usize, result: &Value, floor: Option<&Value>) {
@@ -50,24 +78,85 @@ fn calls_rows(calls: usize, result: &Value, floor: Option<&Value>) {
     let none = Value::Null;
     let floor = floor.unwrap_or(&none);
     let name = format!("{calls} recorded calls");
-    row(&format!("{name}: failed"), &format!("{}", at("/failed")), "", "");
-    let (ours, least) = (at("/server/core_percent_per_call"), number(floor, "/core_percent_per_call"));
-    row(&format!("{name}: processor per call"), &format!("{ours:.3} % of a core"), &format!("bare loop {least:.3} %"), &format!("{:.2}", ours / least));
-    row(&format!("{name}: memory per call"), &format!("{:.0} KB (idle {:.0} MB)", at("/server/memory/kb_per_call"), at("/server/memory/idle_mb")), "", "");
-    let (expected, lost) = (at("/packets/to_agent/expected") + at("/packets/to_caller/expected"), at("/packets/to_agent/lost") + at("/packets/to_caller/lost"));
-    let floor_lost = format!("bare loop {} of {}", number(floor, "/packets_lost"), number(floor, "/packets_expected"));
-    row(&format!("{name}: packets lost"), &format!("{lost} of {expected} ({:.4} %)", lost * 100.0 / expected), &floor_lost, "");
-    let delay = at("/packets/to_agent/delay_ms/p99").max(at("/packets/to_caller/delay_ms/p99"));
-    let floor_delay = number(floor, "/delay_ms/p99");
-    row(&format!("{name}: added delay, p99"), &format!("{delay:.2} ms"), &format!("bare loop {floor_delay:.2} ms"), &format!("{:.2}", delay / floor_delay));
-    row(&format!("{name}: recordings with a gap"), &format!("{} of {}", at("/recordings/with_gaps"), at("/recordings/judged")), "", "");
     row(
-        &format!("{name}: sides apart; length off"),
-        &format!("max {:.1} ms; max {:.0} ms", at("/recordings/misaligned_ms/max"), at("/recordings/length_off_ms/max")),
+        &format!("{name}: failed"),
+        &format!("{}", at("/failed")),
         "",
         "",
     );
-    row(&format!("{name}: set-up"), &format!("p50 {:.1}, p99 {:.1} ms", at("/set_up_ms/p50"), at("/set_up_ms/p99")), "", "");
+    let (ours, least) = (
+        at("/server/core_percent_per_call"),
+        number(floor, "/core_percent_per_call"),
+    );
+    row(
+        &format!("{name}: processor per call"),
+        &format!("{ours:.3} % of a core"),
+        &format!("bare loop {least:.3} %"),
+        &format!("{:.2}", ours / least),
+    );
+    row(
+        &format!("{name}: memory per call"),
+        &format!(
+            "{:.0} KB (idle {:.0} MB)",
+            at("/server/memory/kb_per_call"),
+            at("/server/memory/idle_mb")
+        ),
+        "",
+        "",
+    );
+    let (expected, lost) = (
+        at("/packets/to_agent/expected") + at("/packets/to_caller/expected"),
+        at("/packets/to_agent/lost") + at("/packets/to_caller/lost"),
+    );
+    let floor_lost = format!(
+        "bare loop {} of {}",
+        number(floor, "/packets_lost"),
+        number(floor, "/packets_expected")
+    );
+    row(
+        &format!("{name}: packets lost"),
+        &format!("{lost} of {expected} ({:.4} %)", lost * 100.0 / expected),
+        &floor_lost,
+        "",
+    );
+    let delay = at("/packets/to_agent/delay_ms/p99").max(at("/packets/to_caller/delay_ms/p99"));
+    let floor_delay = number(floor, "/delay_ms/p99");
+    row(
+        &format!("{name}: added delay, p99"),
+        &format!("{delay:.2} ms"),
+        &format!("bare loop {floor_delay:.2} ms"),
+        &format!("{:.2}", delay / floor_delay),
+    );
+    row(
+        &format!("{name}: recordings with a gap"),
+        &format!(
+            "{} of {}",
+            at("/recordings/with_gaps"),
+            at("/recordings/judged")
+        ),
+        "",
+        "",
+    );
+    row(
+        &format!("{name}: sides apart; length off"),
+        &format!(
+            "max {:.1} ms; max {:.0} ms",
+            at("/recordings/misaligned_ms/max"),
+            at("/recordings/length_off_ms/max")
+        ),
+        "",
+        "",
+    );
+    row(
+        &format!("{name}: set-up"),
+        &format!(
+            "p50 {:.1}, p99 {:.1} ms",
+            at("/set_up_ms/p50"),
+            at("/set_up_ms/p99")
+        ),
+        "",
+        "",
+    );
 }
 
 fn steps(result: &Value) -> impl Iterator<Item = &Value> {
@@ -85,7 +174,12 @@ fn rate_rows(result: &Value) {
             at("/set_up_ms/p99"),
             at("/cpu_ms_per_call")
         );
-        row(&format!("{} calls a second", at("/per_second")), &figure, "", "");
+        row(
+            &format!("{} calls a second", at("/per_second")),
+            &figure,
+            "",
+            "",
+        );
     }
 }
 
@@ -100,7 +194,12 @@ fn registration_rows(result: &Value) {
             at("/took_ms/p99"),
             at("/cpu_ms_each")
         );
-        row(&format!("{} registrations a second", at("/per_second")), &figure, "", "");
+        row(
+            &format!("{} registrations a second", at("/per_second")),
+            &figure,
+            "",
+            "",
+        );
     }
 }
 
@@ -108,9 +207,23 @@ fn proxy_rows(result: &Value) {
     for connections in [1, 16] {
         let at = |pointer: &str| number(result, &format!("/connections_{connections}/{pointer}"));
         let (direct, proxied) = (at("direct/p50_us"), at("proxied/p50_us"));
-        let name = format!("proxy, {connections} connection{}, {} bytes", if connections == 1 { "" } else { "s" }, number(result, "/bytes"));
-        row(&format!("{name}: p50"), &format!("{proxied:.0} us ({:+.0} us)", proxied - direct), &format!("direct {direct:.0} us"), &format!("{:.2}", proxied / direct));
+        let name = format!(
+            "proxy, {connections} connection{}, {} bytes",
+            if connections == 1 { "" } else { "s" },
+            number(result, "/bytes")
+        );
+        row(
+            &format!("{name}: p50"),
+            &format!("{proxied:.0} us ({:+.0} us)", proxied - direct),
+            &format!("direct {direct:.0} us"),
+            &format!("{:.2}", proxied / direct),
+        );
         let (direct, proxied) = (at("direct/per_second"), at("proxied/per_second"));
-        row(&format!("{name}: a second"), &format!("{proxied:.0}"), &format!("direct {direct:.0}"), &format!("{:.2}", proxied / direct));
+        row(
+            &format!("{name}: a second"),
+            &format!("{proxied:.0}"),
+            &format!("direct {direct:.0}"),
+            &format!("{:.2}", proxied / direct),
+        );
     }
 }

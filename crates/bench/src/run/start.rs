@@ -31,7 +31,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for round in 0..=args.runs {
         for (at, (program, arguments)) in commands.iter().enumerate() {
             let since = Instant::now();
-            let status = Command::new(program).args(*arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let status = Command::new(program)
+                .args(*arguments)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
             let status = status.with_context(|| format!("{program} can't be started"))?;
             if !status.success() {
                 bail!("{program} ended with {status}");

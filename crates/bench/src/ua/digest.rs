@@ -7,10 +7,32 @@ use md5::{Digest, Md5};
 use super::Message;
 
 /// The value that proves a password in answer to a challenge; `None` when MD5 was not among the offers.
-pub fn authorization(challenged: &Message, username: &str, password: &str, method: &str, uri: &str, cnonce: &str) -> Option<String> {
-    let fields = challenged.all("WWW-Authenticate").map(parse).find(|fields| fields.get("algorithm").is_none_or(|name| name.eq_ignore_ascii_case("MD5")))?;
+pub fn authorization(
+    challenged: &Message,
+    username: &str,
+    password: &str,
+    method: &str,
+    uri: &str,
+    cnonce: &str,
+) -> Option<String> {
+    let fields = challenged
+        .all("WWW-Authenticate")
+        .map(parse)
+        .find(|fields| {
+            fields
+                .get("algorithm")
+                .is_none_or(|name| name.eq_ignore_ascii_case("MD5"))
+        })?;
     let (realm, nonce) = (fields.get("realm")?, fields.get("nonce")?);
-    let response = respond(&Proof { username, realm, password, method, uri, nonce, cnonce });
+    let response = respond(&Proof {
+        username,
+        realm,
+        password,
+        method,
+        uri,
+        nonce,
+        cnonce,
+    });
     Some(format!(
         "Digest username=\"{username}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{response}\", algorithm=MD5, cnonce=\"{cnonce}\", qop=auth, nc=00000001"
     ))
@@ -28,15 +50,28 @@ struct Proof<'a> {
 
 fn respond(proof: &Proof<'_>) -> String {
     let hash = |text: String| hex::encode(Md5::digest(text.as_bytes()));
-    let secret = hash(format!("{}:{}:{}", proof.username, proof.realm, proof.password));
+    let secret = hash(format!(
+        "{}:{}:{}",
+        proof.username, proof.realm, proof.password
+    ));
     let request = hash(format!("{}:{}", proof.method, proof.uri));
-    hash(format!("{secret}:{}:00000001:{}:auth:{request}", proof.nonce, proof.cnonce))
+    hash(format!(
+        "{secret}:{}:00000001:{}:auth:{request}",
+        proof.nonce, proof.cnonce
+    ))
 }
 
 fn parse(challenge: &str) -> HashMap<String, String> {
     let rest = challenge.trim().strip_prefix("Digest").unwrap_or_default();
     let fields = rest.split(',').filter_map(|part| part.split_once('='));
-    fields.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"').to_owned())).collect()
+    fields
+        .map(|(name, value)| {
+            (
+                name.trim().to_ascii_lowercase(),
+                value.trim().trim_matches('"').to_owned(),
+            )
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -63,6 +98,9 @@ mod tests {
         let text = "SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"a\", algorithm=SHA-256, qop=\"auth\"\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"b\", algorithm=MD5, qop=\"auth\"\r\n\r\n";
         let message = Message::parse(text.as_bytes()).unwrap();
         let value = authorization(&message, "u", "p", "REGISTER", "sip:h", "c").unwrap();
-        assert!(value.contains("nonce=\"b\"") && value.contains("nc=00000001"), "{value}");
+        assert!(
+            value.contains("nonce=\"b\"") && value.contains("nc=00000001"),
+            "{value}"
+        );
     }
 }

@@ -21,22 +21,40 @@ impl Message {
         let mut lines = head.split("\r\n");
         let first = lines.next()?;
         let start = match first.strip_prefix("SIP/2.0 ") {
-            Some(rest) => Start::Response { status: rest.split(' ').next()?.parse().ok()? },
+            Some(rest) => Start::Response {
+                status: rest.split(' ').next()?.parse().ok()?,
+            },
             None => {
                 let mut words = first.split(' ');
-                Start::Request { method: words.next()?.to_owned(), uri: words.next()?.to_owned() }
+                Start::Request {
+                    method: words.next()?.to_owned(),
+                    uri: words.next()?.to_owned(),
+                }
             }
         };
-        let headers = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (full(name.trim()).to_owned(), value.trim().to_owned())).collect();
-        Some(Self { start, headers, body: body.to_owned() })
+        let headers = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (full(name.trim()).to_owned(), value.trim().to_owned()))
+            .collect();
+        Some(Self {
+            start,
+            headers,
+            body: body.to_owned(),
+        })
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn method(&self) -> Option<&str> {
@@ -64,7 +82,11 @@ impl Message {
 
     /// The user part of the address in a header.
     pub fn user_of(&self, name: &str) -> Option<&str> {
-        self.uri_of(name)?.split_once(':')?.1.split(['@', ';']).next()
+        self.uri_of(name)?
+            .split_once(':')?
+            .1
+            .split(['@', ';'])
+            .next()
     }
 }
 
@@ -89,7 +111,14 @@ mod tests {
     fn addresses_are_read_with_and_without_brackets() {
         let text = "INVITE sip:1001@127.0.0.1 SIP/2.0\r\nf: \"A\" <sip:+421901@x;user=phone>;tag=1\r\nm: sip:u@h:5060;expires=3\r\n\r\nbody";
         let message = Message::parse(text.as_bytes()).unwrap();
-        assert_eq!((message.user_of("From"), message.uri_of("Contact"), message.body.as_str()), (Some("+421901"), Some("sip:u@h:5060"), "body"));
+        assert_eq!(
+            (
+                message.user_of("From"),
+                message.uri_of("Contact"),
+                message.body.as_str()
+            ),
+            (Some("+421901"), Some("sip:u@h:5060"), "body")
+        );
         assert_eq!((message.method(), message.status()), (Some("INVITE"), None));
     }
 }

@@ -32,8 +32,17 @@ const LARGEST: usize = 65_535;
 #[derive(Debug)]
 pub enum Heard {
     /// An answer to a request of ours, known by its branch.
-    Response { branch: String, message: Message, at: Instant },
-    Request { socket: usize, from: SocketAddr, message: Message, at: Instant },
+    Response {
+        branch: String,
+        message: Message,
+        at: Instant,
+    },
+    Request {
+        socket: usize,
+        from: SocketAddr,
+        message: Message,
+        at: Instant,
+    },
     /// A request of ours that was never answered.
     Silence { branch: String },
 }
@@ -74,7 +83,8 @@ impl Ua {
             let mut socket = UdpSocket::bind(SocketAddr::new(*address, 0))?;
             // What is lost in here must not count against the server; a refusal leaves the usual size.
             let _ = setsockopt(&socket, sockopt::RcvBuf, &(2 << 20));
-            poll.registry().register(&mut socket, Token(at), Interest::READABLE)?;
+            poll.registry()
+                .register(&mut socket, Token(at), Interest::READABLE)?;
             let local = socket.local_addr()?;
             sockets.push((socket, local));
         }
@@ -108,7 +118,14 @@ impl Ua {
     }
 
     /// Sends a request until it is answered; the branch by which the answer is known.
-    pub fn request(&mut self, socket: usize, method: &str, uri: &str, headers: &str, body: &str) -> String {
+    pub fn request(
+        &mut self,
+        socket: usize,
+        method: &str,
+        uri: &str,
+        headers: &str,
+        body: &str,
+    ) -> String {
         let branch = self.fresh("z9hG4bK");
         let text = self.text(socket, method, uri, headers, body, &branch);
         self.put(socket, self.server, &text);
@@ -127,9 +144,21 @@ impl Ua {
         branch
     }
 
-    fn text(&self, socket: usize, method: &str, uri: &str, headers: &str, body: &str, branch: &str) -> String {
+    fn text(
+        &self,
+        socket: usize,
+        method: &str,
+        uri: &str,
+        headers: &str,
+        body: &str,
+        branch: &str,
+    ) -> String {
         let local = self.sockets[socket].1;
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
         format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch={branch};rport\r\nMax-Forwards: 70\r\nUser-Agent: trunkline-bench\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
             body.len()
@@ -146,38 +175,87 @@ impl Ua {
 
     /// Takes back an INVITE that is not answered yet (RFC 3261 §9.1).
     pub fn cancel(&mut self, branch: &str) {
-        let Some(invite) = self.waiting.get_mut(branch) else { return };
+        let Some(invite) = self.waiting.get_mut(branch) else {
+            return;
+        };
         invite.until = Instant::now() + PATIENCE;
         let socket = invite.socket;
-        let Some(parsed) = Message::parse(invite.text.as_bytes()) else { return };
-        let Start::Request { uri, .. } = &parsed.start else { return };
-        let keep = |name: &str| parsed.get(name).map(|value| format!("{name}: {value}\r\n")).unwrap_or_default();
-        let sequence = parsed.get("CSeq").and_then(|value| value.split(' ').next()).unwrap_or("1");
-        let headers = format!("{}{}{}CSeq: {sequence} CANCEL\r\n", keep("From"), keep("To"), keep("Call-ID"));
+        let Some(parsed) = Message::parse(invite.text.as_bytes()) else {
+            return;
+        };
+        let Start::Request { uri, .. } = &parsed.start else {
+            return;
+        };
+        let keep = |name: &str| {
+            parsed
+                .get(name)
+                .map(|value| format!("{name}: {value}\r\n"))
+                .unwrap_or_default()
+        };
+        let sequence = parsed
+            .get("CSeq")
+            .and_then(|value| value.split(' ').next())
+            .unwrap_or("1");
+        let headers = format!(
+            "{}{}{}CSeq: {sequence} CANCEL\r\n",
+            keep("From"),
+            keep("To"),
+            keep("Call-ID")
+        );
         let text = self.text(socket, "CANCEL", uri, &headers, "", branch);
         self.put(socket, self.server, &text);
     }
 
     /// Answers a request. A final answer to an INVITE is repeated until it is confirmed.
-    pub fn answer(&mut self, socket: usize, to: SocketAddr, request: &Message, status: &str, tag: &str, headers: &str, body: &str) {
+    pub fn answer(
+        &mut self,
+        socket: usize,
+        to: SocketAddr,
+        request: &Message,
+        status: &str,
+        tag: &str,
+        headers: &str,
+        body: &str,
+    ) {
         let mut text = format!("SIP/2.0 {status}\r\n");
         for (name, value) in &request.headers {
-            let copied = ["Via", "From", "Call-ID", "CSeq", "Record-Route"].iter().any(|known| known.eq_ignore_ascii_case(name));
+            let copied = ["Via", "From", "Call-ID", "CSeq", "Record-Route"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name));
             if copied {
                 text.push_str(&format!("{name}: {value}\r\n"));
             } else if name.eq_ignore_ascii_case("To") {
-                let tag = if value.contains(";tag=") { String::new() } else { format!(";tag={tag}") };
+                let tag = if value.contains(";tag=") {
+                    String::new()
+                } else {
+                    format!(";tag={tag}")
+                };
                 text.push_str(&format!("To: {value}{tag}\r\n"));
             }
         }
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-        text.push_str(&format!("{headers}{kind}Content-Length: {}\r\n\r\n{body}", body.len()));
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        text.push_str(&format!(
+            "{headers}{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
         self.put(socket, to, &text);
         let now = Instant::now();
         let is_final = !status.starts_with('1');
         if request.method() == Some("INVITE") && is_final {
             let key = unconfirmed(request.get("Call-ID").unwrap_or_default());
-            let waiting = Waiting { socket, to, text: text.clone(), interval: T1, until: now + PATIENCE, quiet: false, is_invite: false };
+            let waiting = Waiting {
+                socket,
+                to,
+                text: text.clone(),
+                interval: T1,
+                until: now + PATIENCE,
+                quiet: false,
+                is_invite: false,
+            };
             self.waiting.insert(key.clone(), waiting);
             self.timers.push(Reverse((now + T1, key)));
         }
@@ -192,10 +270,15 @@ impl Ua {
     /// What comes until a moment; earlier if something came.
     pub fn wait(&mut self, until: Instant) -> anyhow::Result<Vec<Heard>> {
         let mut heard = Vec::new();
-        let next = self.timers.peek().map_or(until, |Reverse((at, _))| (*at).min(until));
+        let next = self
+            .timers
+            .peek()
+            .map_or(until, |Reverse((at, _))| (*at).min(until));
         let rest = next.saturating_duration_since(Instant::now());
         match self.poll.poll(&mut self.events, Some(rest)) {
-            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
+                return Err(error.into());
+            }
             _ => {}
         }
         let ready: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
@@ -212,28 +295,54 @@ impl Ua {
         Ok(heard)
     }
 
-    fn take(&mut self, socket: usize, from: SocketAddr, message: Message, at: Instant) -> Option<Heard> {
+    fn take(
+        &mut self,
+        socket: usize,
+        from: SocketAddr,
+        message: Message,
+        at: Instant,
+    ) -> Option<Heard> {
         match &message.start {
             Start::Response { status } => self.take_response(*status, message, at),
             Start::Request { method, .. } if method == "ACK" => {
                 self.waiting.remove(&unconfirmed(message.get("Call-ID")?));
-                Some(Heard::Request { socket, from, message, at })
+                Some(Heard::Request {
+                    socket,
+                    from,
+                    message,
+                    at,
+                })
             }
             Start::Request { .. } => {
                 if let Some((_, socket, to, text)) = self.given.get(&seen(&message)) {
                     self.put(*socket, *to, text);
                     return None;
                 }
-                Some(Heard::Request { socket, from, message, at })
+                Some(Heard::Request {
+                    socket,
+                    from,
+                    message,
+                    at,
+                })
             }
         }
     }
 
     fn take_response(&mut self, status: u16, message: Message, at: Instant) -> Option<Heard> {
-        let branch = message.get("Via")?.split(";branch=").nth(1)?.split([';', ',']).next()?.to_owned();
-        let of_invite = message.get("CSeq").is_some_and(|value| value.ends_with("INVITE"));
+        let branch = message
+            .get("Via")?
+            .split(";branch=")
+            .nth(1)?
+            .split([';', ','])
+            .next()?
+            .to_owned();
+        let of_invite = message
+            .get("CSeq")
+            .is_some_and(|value| value.ends_with("INVITE"));
         let Some(waiting) = self.waiting.get_mut(&branch) else {
-            if let (true, Some((socket, text))) = (of_invite, self.acks.get(message.get("Call-ID")?)) {
+            if let (true, Some((socket, text))) =
+                (of_invite, self.acks.get(message.get("Call-ID")?))
+            {
                 self.put(*socket, self.server, text);
             }
             return None;
@@ -246,22 +355,47 @@ impl Ua {
             if waiting.is_invite {
                 waiting.quiet = true;
             }
-            return Some(Heard::Response { branch, message, at });
+            return Some(Heard::Response {
+                branch,
+                message,
+                at,
+            });
         }
         let waiting = self.waiting.remove(&branch)?;
         if waiting.is_invite && status >= 300 {
             self.ack_refusal(&waiting, &message, &branch);
         }
-        Some(Heard::Response { branch, message, at })
+        Some(Heard::Response {
+            branch,
+            message,
+            at,
+        })
     }
 
     /// RFC 3261 §17.1.1.3: to a refusal, within the transaction.
     fn ack_refusal(&mut self, invite: &Waiting, refusal: &Message, branch: &str) {
-        let Some(sent) = Message::parse(invite.text.as_bytes()) else { return };
-        let Start::Request { uri, .. } = &sent.start else { return };
-        let of = |message: &Message, name: &str| message.get(name).map(|value| format!("{name}: {value}\r\n")).unwrap_or_default();
-        let sequence = sent.get("CSeq").and_then(|value| value.split(' ').next()).unwrap_or("1");
-        let headers = format!("{}{}{}CSeq: {sequence} ACK\r\n", of(&sent, "From"), of(refusal, "To"), of(&sent, "Call-ID"));
+        let Some(sent) = Message::parse(invite.text.as_bytes()) else {
+            return;
+        };
+        let Start::Request { uri, .. } = &sent.start else {
+            return;
+        };
+        let of = |message: &Message, name: &str| {
+            message
+                .get(name)
+                .map(|value| format!("{name}: {value}\r\n"))
+                .unwrap_or_default()
+        };
+        let sequence = sent
+            .get("CSeq")
+            .and_then(|value| value.split(' ').next())
+            .unwrap_or("1");
+        let headers = format!(
+            "{}{}{}CSeq: {sequence} ACK\r\n",
+            of(&sent, "From"),
+            of(refusal, "To"),
+            of(&sent, "Call-ID")
+        );
         let text = self.text(invite.socket, "ACK", uri, &headers, "", branch);
         self.put(invite.socket, self.server, &text);
         if let Some(call_id) = sent.get("Call-ID") {
@@ -271,9 +405,17 @@ impl Ua {
 
     fn repeat(&mut self, heard: &mut Vec<Heard>) {
         let now = Instant::now();
-        while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            let Some(Reverse((_, key))) = self.timers.pop() else { break };
-            let Some(waiting) = self.waiting.get_mut(&key) else { continue };
+        while self
+            .timers
+            .peek()
+            .is_some_and(|Reverse((at, _))| *at <= now)
+        {
+            let Some(Reverse((_, key))) = self.timers.pop() else {
+                break;
+            };
+            let Some(waiting) = self.waiting.get_mut(&key) else {
+                continue;
+            };
             if waiting.until <= now {
                 self.waiting.remove(&key);
                 heard.push(Heard::Silence { branch: key });
@@ -284,7 +426,11 @@ impl Ua {
                 continue;
             }
             let (socket, to, text) = (waiting.socket, waiting.to, waiting.text.clone());
-            waiting.interval = if waiting.is_invite { waiting.interval * 2 } else { (waiting.interval * 2).min(T2) };
+            waiting.interval = if waiting.is_invite {
+                waiting.interval * 2
+            } else {
+                (waiting.interval * 2).min(T2)
+            };
             let next = now + waiting.interval;
             self.timers.push(Reverse((next, key)));
             self.put(socket, to, &text);
@@ -292,7 +438,8 @@ impl Ua {
         }
         if now.duration_since(self.swept) > PATIENCE {
             self.swept = now;
-            self.given.retain(|_, (at, ..)| now.duration_since(*at) < PATIENCE);
+            self.given
+                .retain(|_, (at, ..)| now.duration_since(*at) < PATIENCE);
         }
     }
 
@@ -308,7 +455,11 @@ fn unconfirmed(call_id: &str) -> String {
 }
 
 fn seen(request: &Message) -> String {
-    format!("{} {}", request.get("Via").unwrap_or_default(), request.get("CSeq").unwrap_or_default())
+    format!(
+        "{} {}",
+        request.get("Via").unwrap_or_default(),
+        request.get("CSeq").unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -319,8 +470,13 @@ mod tests {
 
     fn pair() -> (Ua, UdpSocket) {
         let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        (Ua::open(server.local_addr().unwrap(), &[Ipv4Addr::LOCALHOST.into()]).unwrap(), server)
+        server
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        (
+            Ua::open(server.local_addr().unwrap(), &[Ipv4Addr::LOCALHOST.into()]).unwrap(),
+            server,
+        )
     }
 
     fn read(server: &UdpSocket) -> Message {
@@ -338,7 +494,8 @@ mod tests {
         }
     }
 
-    const HEADERS: &str = "From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n";
+    const HEADERS: &str =
+        "From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n";
 
     #[test]
     fn a_refusal_is_confirmed_within_its_transaction() {
@@ -346,12 +503,24 @@ mod tests {
         let branch = ua.request(0, "INVITE", "sip:b@x", HEADERS, "");
         let invite = read(&server);
         let (via, to) = (invite.get("Via").unwrap(), ua.local(0));
-        let refusal = format!("SIP/2.0 486 Busy\r\nVia: {via}\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=9\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n\r\n");
+        let refusal = format!(
+            "SIP/2.0 486 Busy\r\nVia: {via}\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=9\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n\r\n"
+        );
         server.send_to(refusal.as_bytes(), to).unwrap();
-        let Heard::Response { branch: told, message, .. } = next(&mut ua) else { panic!("no answer") };
+        let Heard::Response {
+            branch: told,
+            message,
+            ..
+        } = next(&mut ua)
+        else {
+            panic!("no answer")
+        };
         assert_eq!((told, message.status()), (branch, Some(486)));
         let ack = read(&server);
-        assert_eq!((ack.method(), ack.get("Via"), ack.get("To")), (Some("ACK"), Some(via), Some("<sip:b@x>;tag=9")));
+        assert_eq!(
+            (ack.method(), ack.get("Via"), ack.get("To")),
+            (Some("ACK"), Some(via), Some("<sip:b@x>;tag=9"))
+        );
     }
 
     #[test]
@@ -370,11 +539,23 @@ mod tests {
         let (mut ua, server) = pair();
         let request = b"BYE sip:a@x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bKq\r\nFrom: <sip:b@x>;tag=2\r\nTo: <sip:a@x>;tag=1\r\nCall-ID: c1\r\nCSeq: 7 BYE\r\n\r\n";
         server.send_to(request, ua.local(0)).unwrap();
-        let Heard::Request { socket, from, message, .. } = next(&mut ua) else { panic!("no request") };
+        let Heard::Request {
+            socket,
+            from,
+            message,
+            ..
+        } = next(&mut ua)
+        else {
+            panic!("no request")
+        };
         ua.answer(socket, from, &message, "200 OK", "1", "", "");
         assert_eq!(read(&server).status(), Some(200));
         server.send_to(request, ua.local(0)).unwrap();
-        assert!(ua.wait(Instant::now() + Duration::from_secs(5)).unwrap().is_empty());
+        assert!(
+            ua.wait(Instant::now() + Duration::from_secs(5))
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(read(&server).get("To"), Some("<sip:a@x>;tag=1"));
     }
 }

@@ -31,13 +31,20 @@ impl Remote {
                 let mut words = value.split(' ');
                 port = words.next()?.parse().ok();
                 words.find(|word| word.trim() == "0")?;
-            } else if let Some((number, name)) = line.strip_prefix("a=rtpmap:").and_then(|value| value.split_once(' '))
-                && name.to_ascii_lowercase().starts_with("telephone-event/8000")
+            } else if let Some((number, name)) = line
+                .strip_prefix("a=rtpmap:")
+                .and_then(|value| value.split_once(' '))
+                && name
+                    .to_ascii_lowercase()
+                    .starts_with("telephone-event/8000")
             {
                 events = number.parse().ok();
             }
         }
-        Some(Self { audio: SocketAddr::new(address?, port.filter(|port| *port > 0)?), events })
+        Some(Self {
+            audio: SocketAddr::new(address?, port.filter(|port| *port > 0)?),
+            events,
+        })
     }
 }
 
@@ -48,7 +55,16 @@ mod tests {
     #[test]
     fn what_is_described_is_read() {
         let audio: SocketAddr = "127.0.1.1:4000".parse().unwrap();
-        assert_eq!(Remote::parse(&describe(audio, 7, Some(96))), Some(Remote { audio, events: Some(96) }));
-        assert_eq!(Remote::parse(&describe(audio, 7, None).replace("RTP/AVP 0 ", "RTP/AVP 8 ")), None);
+        assert_eq!(
+            Remote::parse(&describe(audio, 7, Some(96))),
+            Some(Remote {
+                audio,
+                events: Some(96)
+            })
+        );
+        assert_eq!(
+            Remote::parse(&describe(audio, 7, None).replace("RTP/AVP 0 ", "RTP/AVP 8 ")),
+            None
+        );
     }
 }

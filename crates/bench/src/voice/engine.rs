@@ -32,7 +32,8 @@ const PRESS: u8 = 8;
 
 /// A socket that notes when packets came.
 pub fn open_socket(address: std::net::IpAddr) -> anyhow::Result<UdpSocket> {
-    let socket = UdpSocket::bind((address, 0)).context("no socket for audio (is `ulimit -n` too low?)")?;
+    let socket =
+        UdpSocket::bind((address, 0)).context("no socket for audio (is `ulimit -n` too low?)")?;
     socket.set_nonblocking(true)?;
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
     Ok(socket)
@@ -63,9 +64,19 @@ pub struct Voices {
 
 enum Command {
     Add(Box<Leg>),
-    Talk { leg: u16, to: SocketAddr },
-    Press { leg: u16, code: u8, payload_type: u8 },
-    Remove { leg: u16, report: Sender<Heard> },
+    Talk {
+        leg: u16,
+        to: SocketAddr,
+    },
+    Press {
+        leg: u16,
+        code: u8,
+        payload_type: u8,
+    },
+    Remove {
+        leg: u16,
+        report: Sender<Heard>,
+    },
 }
 
 struct Leg {
@@ -89,7 +100,12 @@ impl Voices {
         for number in 0..threads {
             let (commands, inbox) = mpsc::channel();
             let run = move || run(&inbox);
-            started.push((commands, thread::Builder::new().name(format!("voices-{number}")).spawn(run)?));
+            started.push((
+                commands,
+                thread::Builder::new()
+                    .name(format!("voices-{number}"))
+                    .spawn(run)?,
+            ));
         }
         Ok(Self { threads: started })
     }
@@ -117,7 +133,10 @@ impl Voices {
             press_step: 0,
             press_start: 0,
             highest: None,
-            heard: Heard { leg, ..Heard::default() },
+            heard: Heard {
+                leg,
+                ..Heard::default()
+            },
         };
         self.tell(leg.id, Command::Add(Box::new(leg)));
     }
@@ -127,12 +146,25 @@ impl Voices {
     }
 
     pub fn press(&self, leg: u16, code: u8, payload_type: u8) {
-        self.tell(leg, Command::Press { leg, code, payload_type });
+        self.tell(
+            leg,
+            Command::Press {
+                leg,
+                code,
+                payload_type,
+            },
+        );
     }
 
     /// Takes a leg away; what it heard goes to `report`.
     pub fn remove(&self, leg: u16, report: &Sender<Heard>) {
-        self.tell(leg, Command::Remove { leg, report: report.clone() });
+        self.tell(
+            leg,
+            Command::Remove {
+                leg,
+                report: report.clone(),
+            },
+        );
     }
 
     /// Ends the threads. How late each tick of theirs was, in microseconds.
@@ -184,7 +216,11 @@ fn obey(slots: &mut [Vec<Box<Leg>>; SLOTS], command: Command, control: &mut Vec<
                 leg.to = Some(to);
             }
         }
-        Command::Press { leg, code, payload_type } => {
+        Command::Press {
+            leg,
+            code,
+            payload_type,
+        } => {
             if let Some(leg) = slots[of(leg)].iter_mut().find(|held| held.id == leg) {
                 leg.presses.push_back((code, payload_type));
             }
@@ -202,7 +238,9 @@ fn obey(slots: &mut [Vec<Box<Leg>>; SLOTS], command: Command, control: &mut Vec<
 }
 
 pub fn wall_us() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -213,9 +251,17 @@ impl Leg {
             return self.send_press(to, code, payload_type);
         }
         let now = wall_us();
-        let stamp = Stamp { leg: self.id, sequence: self.heard.sent_us.len() as u32, sent_us: now as u32 };
+        let stamp = Stamp {
+            leg: self.id,
+            sequence: self.heard.sent_us.len() as u32,
+            sent_us: now as u32,
+        };
         stamp.write(&mut self.frame[HEADER..]);
-        self.frame[1] = if self.heard.sent_us.is_empty() { 0x80 } else { 0 };
+        self.frame[1] = if self.heard.sent_us.is_empty() {
+            0x80
+        } else {
+            0
+        };
         let frame = self.frame;
         self.put(to, frame, HEADER + FRAME);
         self.heard.sent_us.push(now);
@@ -257,7 +303,12 @@ impl Leg {
         loop {
             let (length, arrived_us) = {
                 let mut parts = [IoSliceMut::new(&mut packet)];
-                let received = recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(control), MsgFlags::MSG_DONTWAIT);
+                let received = recvmsg::<()>(
+                    self.socket.as_raw_fd(),
+                    &mut parts,
+                    Some(control),
+                    MsgFlags::MSG_DONTWAIT,
+                );
                 // Nothing more, or a port that was closed at the other end.
                 let Ok(message) = received else { return };
                 (message.bytes, arrival(&message).unwrap_or_else(wall_us))
@@ -312,7 +363,10 @@ mod tests {
     use super::*;
 
     /// Runs until the far end has seen so many packets; it may answer each.
-    fn exchange(packets: usize, answer: impl Fn(usize, &mut [u8]) -> bool) -> (Heard, Heard, Vec<Vec<u8>>) {
+    fn exchange(
+        packets: usize,
+        answer: impl Fn(usize, &mut [u8]) -> bool,
+    ) -> (Heard, Heard, Vec<Vec<u8>>) {
         let local = Ipv4Addr::LOCALHOST.into();
         let far = UdpSocket::bind((local, 0)).unwrap();
         let voices = Voices::start(1).unwrap();
@@ -336,15 +390,27 @@ mod tests {
         voices.remove(5, &report);
         let (one, other) = (reports.recv().unwrap(), reports.recv().unwrap());
         voices.stop();
-        let (caller, agent) = if one.leg == 4 { (one, other) } else { (other, one) };
+        let (caller, agent) = if one.leg == 4 {
+            (one, other)
+        } else {
+            (other, one)
+        };
         (caller, agent, seen)
     }
 
     #[test]
     fn a_press_is_eight_packets_with_one_timestamp_then_audio_goes_on() {
         let (_, _, seen) = exchange(10, |_, _| false);
-        assert!(seen[..8].iter().all(|packet| packet[1] & 0x7f == 101 && packet.len() == 16 && packet[4..8] == seen[0][4..8]));
-        assert_eq!(seen.iter().take(8).filter(|packet| packet[13] & 0x80 != 0).count(), 3);
+        assert!(seen[..8].iter().all(|packet| packet[1] & 0x7f == 101
+            && packet.len() == 16
+            && packet[4..8] == seen[0][4..8]));
+        assert_eq!(
+            seen.iter()
+                .take(8)
+                .filter(|packet| packet[13] & 0x80 != 0)
+                .count(),
+            3
+        );
         assert_eq!(u16::from_be_bytes([seen[7][14], seen[7][15]]), 800);
         assert_eq!((seen[8][1], seen[8].len()), (0x80, 172));
         let stamp = Stamp::read(&seen[9][12..]).unwrap();
@@ -356,15 +422,27 @@ mod tests {
         let (caller, agent, _) = exchange(20, |at, packet| {
             match at {
                 ..10 | 13 => return false,
-                15 => Stamp { leg: 8, sequence: 1, sent_us: 0 }.write(&mut packet[12..]),
+                15 => Stamp {
+                    leg: 8,
+                    sequence: 1,
+                    sent_us: 0,
+                }
+                .write(&mut packet[12..]),
                 16 => packet[12..].fill(0xff),
                 _ => {}
             }
             true
         });
         assert!(caller.sent_us.len() >= 12);
-        let came: Vec<bool> = (0..12).map(|at| agent.took_us.get(at).is_some_and(Option::is_some)).collect();
-        assert_eq!(came, [false, false, true, true, true, false, true, false, false, true, true, true]);
+        let came: Vec<bool> = (0..12)
+            .map(|at| agent.took_us.get(at).is_some_and(Option::is_some))
+            .collect();
+        assert_eq!(
+            came,
+            [
+                false, false, true, true, true, false, true, false, false, true, true, true
+            ]
+        );
         assert_eq!((agent.strangers, agent.others, agent.duplicates), (1, 1, 0));
         assert!(agent.took_us.iter().flatten().all(|took| *took < 5_000_000));
     }

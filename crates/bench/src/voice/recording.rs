@@ -55,7 +55,10 @@ impl Sound {
                 b"fmt " if chunk.len() >= 16 => format = Some(chunk),
                 b"data" => {
                     if chunk.len() < length {
-                        bail!("the header promises {length} bytes, the file has {}", chunk.len());
+                        bail!(
+                            "the header promises {length} bytes, the file has {}",
+                            chunk.len()
+                        );
                     }
                     return Self::samples(format.context("audio before its format")?, chunk);
                 }
@@ -71,11 +74,25 @@ impl Sound {
         let channels = usize::from(short(2)).max(1);
         let rate = u32::from_le_bytes([format[4], format[5], format[6], format[7]]);
         let samples: Vec<i16> = match (short(0), short(14)) {
-            (1, 16) => data.as_chunks::<2>().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect(),
+            (1, 16) => data
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|pair| i16::from_le_bytes(*pair))
+                .collect(),
             (7, 8) => data.iter().map(|byte| decode(*byte)).collect(),
             (kind, bits) => bail!("audio of kind {kind} with {bits} bits"),
         };
-        let channels = (0..channels).map(|channel| samples.iter().copied().skip(channel).step_by(channels).collect()).collect();
+        let channels = (0..channels)
+            .map(|channel| {
+                samples
+                    .iter()
+                    .copied()
+                    .skip(channel)
+                    .step_by(channels)
+                    .collect()
+            })
+            .collect();
         Ok(Self { channels, rate })
     }
 }
@@ -117,7 +134,10 @@ pub fn judge(sound: &Sound, caller: &Spoken<'_>, agent: &Spoken<'_>) -> anyhow::
     if sound.rate != 8_000 || sound.channels.len() != 2 {
         bail!("{} channels at {} Hz", sound.channels.len(), sound.rate);
     }
-    let mut verdict = Verdict { seconds: sound.channels[0].len() as f64 / 8_000.0, ..Verdict::default() };
+    let mut verdict = Verdict {
+        seconds: sound.channels[0].len() as f64 / 8_000.0,
+        ..Verdict::default()
+    };
     let mut middles = [0.0; 2];
     for (at, spoken) in [caller, agent].into_iter().enumerate() {
         let samples = &sound.channels[at];
@@ -127,7 +147,9 @@ pub fn judge(sound: &Sound, caller: &Spoken<'_>, agent: &Spoken<'_>) -> anyhow::
         let mut offsets = Vec::new();
         for sequence in spoken.first..spoken.end {
             match side.places.get(sequence).copied().flatten() {
-                Some(place) => offsets.push(place as f64 / 8.0 - spoken.sent_us[sequence] as f64 / 1_000.0),
+                Some(place) => {
+                    offsets.push(place as f64 / 8.0 - spoken.sent_us[sequence] as f64 / 1_000.0)
+                }
                 None => verdict.missing += 1,
             }
         }
@@ -138,7 +160,10 @@ pub fn judge(sound: &Sound, caller: &Spoken<'_>, agent: &Spoken<'_>) -> anyhow::
         offsets.sort_by(f64::total_cmp);
         middles[at] = offsets[offsets.len() / 2];
         let (low, high) = (offsets[0], offsets[offsets.len() - 1]);
-        verdict.wander_ms = verdict.wander_ms.max(high - middles[at]).max(middles[at] - low);
+        verdict.wander_ms = verdict
+            .wander_ms
+            .max(high - middles[at])
+            .max(middles[at] - low);
     }
     verdict.misaligned_ms = middles[1] - middles[0];
     Ok(verdict)
@@ -146,13 +171,21 @@ pub fn judge(sound: &Sound, caller: &Spoken<'_>, agent: &Spoken<'_>) -> anyhow::
 
 /// Listens with the ear, not the eye: between the first and the last packet the tone must never stop.
 fn silent_blocks(samples: &[i16], side: &Side, spoken: &Spoken<'_>) -> usize {
-    let wanted = side.places.get(spoken.first..spoken.end.min(side.places.len())).unwrap_or_default();
+    let wanted = side
+        .places
+        .get(spoken.first..spoken.end.min(side.places.len()))
+        .unwrap_or_default();
     let mut found = wanted.iter().flatten();
     let Some(start) = found.next() else { return 0 };
     let end = found.next_back().unwrap_or(start);
     let stretch = &samples[*start..*end];
     let hertz = tone_of(spoken.leg);
-    let mut powers: Vec<f32> = stretch.as_chunks::<BLOCK>().0.iter().map(|block| power_at(hertz, block)).collect();
+    let mut powers: Vec<f32> = stretch
+        .as_chunks::<BLOCK>()
+        .0
+        .iter()
+        .map(|block| power_at(hertz, block))
+        .collect();
     let all = powers.clone();
     powers.sort_by(f32::total_cmp);
     let usual = powers.get(powers.len() / 2).copied().unwrap_or(0.0);
@@ -169,38 +202,73 @@ mod tests {
         let mut samples = vec![0; start];
         for sequence in 0..packets {
             let mut payload = tone(tone_of(leg));
-            Stamp { leg, sequence, sent_us: 0 }.write(&mut payload);
-            if lost.contains(&sequence) { samples.extend([0; FRAME]) } else { samples.extend(payload.map(decode)) }
+            Stamp {
+                leg,
+                sequence,
+                sent_us: 0,
+            }
+            .write(&mut payload);
+            if lost.contains(&sequence) {
+                samples.extend([0; FRAME])
+            } else {
+                samples.extend(payload.map(decode))
+            }
         }
         samples
     }
 
     fn spoken(leg: u16, sent_us: &[u64]) -> Spoken<'_> {
-        Spoken { leg, sent_us, first: 0, end: sent_us.len() }
+        Spoken {
+            leg,
+            sent_us,
+            first: 0,
+            end: sent_us.len(),
+        }
     }
 
     #[test]
     fn a_whole_recording_is_found_whole() {
         let sent: Vec<u64> = (0..100).map(|at| 5_000_000 + at * 20_000).collect();
-        let sound = Sound { channels: vec![speak(6, 333, 100, &[]), speak(7, 333, 100, &[])], rate: 8_000 };
+        let sound = Sound {
+            channels: vec![speak(6, 333, 100, &[]), speak(7, 333, 100, &[])],
+            rate: 8_000,
+        };
         let verdict = judge(&sound, &spoken(6, &sent), &spoken(7, &sent)).unwrap();
-        assert_eq!((verdict.expected, verdict.missing, verdict.silent_blocks, verdict.strangers), (200, 0, 0, 0));
+        assert_eq!(
+            (
+                verdict.expected,
+                verdict.missing,
+                verdict.silent_blocks,
+                verdict.strangers
+            ),
+            (200, 0, 0, 0)
+        );
         assert!(verdict.misaligned_ms.abs() < 0.01 && verdict.wander_ms < 0.01);
     }
 
     #[test]
     fn a_lost_packet_and_a_shifted_side_are_noticed() {
         let sent: Vec<u64> = (0..100).map(|at| 5_000_000 + at * 20_000).collect();
-        let sound = Sound { channels: vec![speak(6, 0, 100, &[50]), speak(7, 240, 100, &[])], rate: 8_000 };
+        let sound = Sound {
+            channels: vec![speak(6, 0, 100, &[50]), speak(7, 240, 100, &[])],
+            rate: 8_000,
+        };
         let verdict = judge(&sound, &spoken(6, &sent), &spoken(7, &sent)).unwrap();
         assert_eq!((verdict.missing, verdict.silent_blocks), (1, 2));
-        assert!((verdict.misaligned_ms - 30.0).abs() < 0.01, "{}", verdict.misaligned_ms);
+        assert!(
+            (verdict.misaligned_ms - 30.0).abs() < 0.01,
+            "{}",
+            verdict.misaligned_ms
+        );
     }
 
     #[test]
     fn swapped_sides_are_noticed() {
         let sent: Vec<u64> = (0..10).map(|at| at * 20_000).collect();
-        let sound = Sound { channels: vec![speak(7, 0, 10, &[]), speak(6, 0, 10, &[])], rate: 8_000 };
+        let sound = Sound {
+            channels: vec![speak(7, 0, 10, &[]), speak(6, 0, 10, &[])],
+            rate: 8_000,
+        };
         assert!(judge(&sound, &spoken(6, &sent), &spoken(7, &sent)).is_err());
     }
 
@@ -209,7 +277,10 @@ mod tests {
         let mut wav = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0LIST\x01\0\0\0x\0data\x08\0\0\0".to_vec();
         wav.extend([1, 0, 2, 0, 3, 0, 4, 0]);
         let sound = Sound::parse(&wav).unwrap();
-        assert_eq!((sound.channels, sound.rate), (vec![vec![1, 3], vec![2, 4]], 8_000));
+        assert_eq!(
+            (sound.channels, sound.rate),
+            (vec![vec![1, 3], vec![2, 4]], 8_000)
+        );
         assert!(Sound::parse(&wav[..wav.len() - 1]).is_err());
         assert!(Sound::parse(b"RIFF").is_err());
     }

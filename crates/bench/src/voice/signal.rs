@@ -26,19 +26,29 @@ impl Stamp {
     fn nibbles(self) -> [u8; STAMP] {
         let mut nibbles = [0; STAMP];
         nibbles[..4].copy_from_slice(&SYNC);
-        let value = u128::from(self.leg) << 56 | u128::from(self.sequence & 0xff_ffff) << 32 | u128::from(self.sent_us);
+        let value = u128::from(self.leg) << 56
+            | u128::from(self.sequence & 0xff_ffff) << 32
+            | u128::from(self.sent_us);
         for (at, nibble) in nibbles[4..22].iter_mut().enumerate() {
             *nibble = (value >> (4 * (17 - at)) & 0xf) as u8;
         }
-        let sum = nibbles[4..22].iter().fold(7u8, |sum, nibble| sum.rotate_left(3) ^ nibble);
+        let sum = nibbles[4..22]
+            .iter()
+            .fold(7u8, |sum, nibble| sum.rotate_left(3) ^ nibble);
         nibbles[22] = sum >> 4;
         nibbles[23] = sum & 0xf;
         nibbles
     }
 
     fn from_nibbles(nibbles: &[u8; STAMP]) -> Option<Self> {
-        let value = nibbles[4..22].iter().fold(0u128, |value, nibble| value << 4 | u128::from(*nibble));
-        let stamp = Self { leg: (value >> 56) as u16, sequence: (value >> 32) as u32 & 0xff_ffff, sent_us: value as u32 };
+        let value = nibbles[4..22]
+            .iter()
+            .fold(0u128, |value, nibble| value << 4 | u128::from(*nibble));
+        let stamp = Self {
+            leg: (value >> 56) as u16,
+            sequence: (value >> 32) as u32 & 0xff_ffff,
+            sent_us: value as u32,
+        };
         (stamp.nibbles() == *nibbles).then_some(stamp)
     }
 
@@ -62,7 +72,12 @@ impl Stamp {
     pub fn read_linear(samples: &[i16]) -> Option<Self> {
         let head: &[i16; STAMP] = samples.first_chunk()?;
         // Cheap first: nearly every place in a recording fails here.
-        if head[0] != linear_of(SYNC[0]) || head[1] != linear_of(SYNC[1]) || head.iter().any(|sample| sample & 7 != 0 || !(0..=120).contains(sample)) {
+        if head[0] != linear_of(SYNC[0])
+            || head[1] != linear_of(SYNC[1])
+            || head
+                .iter()
+                .any(|sample| sample & 7 != 0 || !(0..=120).contains(sample))
+        {
             return None;
         }
         Self::from_nibbles(&head.map(|sample| 15 - (sample / 8) as u8))
@@ -87,7 +102,11 @@ pub fn tone(hertz: u16) -> [u8; FRAME] {
 /// The tone of a leg: neighbours differ, and callers (even) lie below agents (odd).
 pub fn tone_of(leg: u16) -> u16 {
     let step = leg / 2 % 8;
-    if leg.is_multiple_of(2) { 400 + step * 100 } else { 1_500 + step * 100 }
+    if leg.is_multiple_of(2) {
+        400 + step * 100
+    } else {
+        1_500 + step * 100
+    }
 }
 
 /// µ-law (G.711), for making tones only: packets are never judged through it.
@@ -104,7 +123,11 @@ pub fn decode(byte: u8) -> i16 {
     let byte = !byte;
     let magnitude = ((i32::from(byte & 0xf) << 3) + 132) << (byte >> 4 & 7);
     let magnitude = (magnitude - 132) as i16;
-    if byte & 0x80 == 0 { magnitude } else { -magnitude }
+    if byte & 0x80 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }
 }
 
 /// How much of a frequency a block holds (Goertzel), as the mean square of that part.
@@ -126,7 +149,10 @@ mod tests {
     #[test]
     fn mu_law_matches_its_table() {
         // G.711 table 2a: quantisation values of the ends and the middle.
-        assert_eq!((decode(0x80), decode(0x00), decode(0xff), decode(0xf0)), (32_124, -32_124, 0, 120));
+        assert_eq!(
+            (decode(0x80), decode(0x00), decode(0xff), decode(0xf0)),
+            (32_124, -32_124, 0, 120)
+        );
         for byte in 0..=255u8 {
             if byte != 0x7f {
                 assert_eq!(encode(decode(byte)), byte);
@@ -136,7 +162,18 @@ mod tests {
 
     #[test]
     fn a_stamp_is_read_from_a_packet_and_from_a_recording() {
-        for stamp in [Stamp { leg: 0, sequence: 0, sent_us: 0 }, Stamp { leg: 65_535, sequence: 0xff_ffff, sent_us: u32::MAX }] {
+        for stamp in [
+            Stamp {
+                leg: 0,
+                sequence: 0,
+                sent_us: 0,
+            },
+            Stamp {
+                leg: 65_535,
+                sequence: 0xff_ffff,
+                sent_us: u32::MAX,
+            },
+        ] {
             let mut payload = tone(900);
             stamp.write(&mut payload);
             assert_eq!(Stamp::read(&payload), Some(stamp));
@@ -151,7 +188,12 @@ mod tests {
     #[test]
     fn a_stamped_tone_is_heard_and_its_absence_too() {
         let mut payload = tone(700);
-        Stamp { leg: 3, sequence: 9, sent_us: 1 }.write(&mut payload);
+        Stamp {
+            leg: 3,
+            sequence: 9,
+            sent_us: 1,
+        }
+        .write(&mut payload);
         let samples = payload.map(decode);
         let heard = power_at(700, &samples[..80]);
         assert!(heard > 4.0e6, "{heard}");
