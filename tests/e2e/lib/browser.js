@@ -1,5 +1,7 @@
 // Chromium, and what a person does in it.
 
+import fs from "node:fs/promises";
+import path from "node:path";
 import { chromium } from "playwright-core";
 
 const ARGS = [
@@ -35,6 +37,14 @@ export class Person {
   async connectsThisPhone() {
     await this.page.getByRole("button", { name: "Connect this phone system" }).click();
     await this.page.getByRole("heading", { name: /connected/i }).waitFor();
+  }
+
+  /** Keeps a picture of the page, in the folder E2E_PICTURES names, for people to look at. */
+  async photographs(name) {
+    const folder = process.env.E2E_PICTURES;
+    if (!folder) return;
+    await fs.mkdir(folder, { recursive: true });
+    await this.page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
   }
 
   async leaves() {

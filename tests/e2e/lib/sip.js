@@ -85,6 +85,8 @@ export class Stream {
   #take(text) {
     this.pending += text;
     for (;;) {
+      // RFC 5626 §4.4.1: the answer to a keep-alive.
+      this.pending = this.pending.replace(/^(\r\n)+/, "");
       const parsed = parseMessage(this.pending);
       const length = Number(parsed?.headers["content-length"] ?? 0);
       if (!parsed || parsed.body.length < length) return;
