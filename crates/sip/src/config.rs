@@ -54,6 +54,8 @@ pub struct Limits {
     pub bindings: usize,
     /// Shortest registration accepted (423 below it) and the longest granted.
     pub registration: (Duration, Duration),
+    /// When guessing passwords ends in a ban.
+    pub banning: Banning,
     /// How long a digest nonce is good for.
     pub nonce_lifetime: Duration,
     /// Shortest session interval accepted (422 below it), RFC 4028.
@@ -78,11 +80,39 @@ impl Default for Limits {
             bindings_per_user: 10,
             bindings: 20_000,
             registration: (Duration::from_secs(60), Duration::from_secs(3600)),
+            banning: Banning::default(),
             nonce_lifetime: Duration::from_secs(300),
             min_session: Duration::from_secs(90),
             t1: Duration::from_millis(500),
             events: 256,
             leg_events: 32,
+        }
+    }
+}
+
+/// When a source that guesses is no longer listened to, and for how long.
+#[derive(Clone, Debug)]
+pub struct Banning {
+    /// Wrong passwords from one source, or for one account at a source that a
+    /// registered device or a carrier shares, that bring a ban.
+    pub failures: u32,
+    /// Wrong passwords for one account from all sources together, above which a
+    /// source gets a quarter of the attempts.
+    pub account_failures: u32,
+    /// How long a source must behave for its failures to be forgotten.
+    pub window: Duration,
+    /// The lengths of the first, second and further bans; the last repeats.
+    pub steps: Vec<Duration>,
+}
+
+impl Default for Banning {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Self {
+            failures: 10,
+            account_failures: 50,
+            window: minutes(10),
+            steps: vec![minutes(1), minutes(10), minutes(60), minutes(24 * 60)],
         }
     }
 }

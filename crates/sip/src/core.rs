@@ -4,20 +4,24 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dialog::{self, DialogKey, InDialog};
+use crate::guard::{Guard, Offence};
 use crate::net::{Connections, Flow, Listening, Port, RateLimit, Sink, connect, source_key};
 use crate::registrar::Registrar;
 use crate::stack::Addresses;
 use crate::transaction::{Matched, ServerHandle, Transactions, response_flow};
 use crate::wire::{ALLOW, Method, Request, Response, SUPPORTED, Screened, screen};
-use crate::{Binding, Directory, Reason, SipConfig, SipEvent, Transport, ident};
+use crate::{
+    Ban, Binding, Directory, Reason, SECURITY_TARGET, SipConfig, SipEvent, Transport, ident,
+};
 
 pub(crate) struct Core {
     pub config: SipConfig,
@@ -36,6 +40,7 @@ pub(crate) struct Core {
     pub draining: CancellationToken,
     pub dialogs: Mutex<HashMap<DialogKey, mpsc::Sender<InDialog>>>,
     pub limit: Mutex<RateLimit>,
+    pub guard: Guard,
     pub tally: Tally,
 }
 
@@ -44,6 +49,7 @@ pub(crate) struct Tally {
     pub noise: AtomicU64,
     pub malformed: AtomicU64,
     pub limited: AtomicU64,
+    pub banned: AtomicU64,
     pub stray_responses: AtomicU64,
     pub legs: AtomicUsize,
 }
@@ -112,6 +118,9 @@ impl Core {
     }
 
     fn arrived(self: &Arc<Self>, data: &[u8], flow: &Flow) {
+        if self.shuns(flow.remote.ip()) {
+            return count(&self.tally.banned);
+        }
         match screen(data, flow.remote, flow.is_reliable()) {
             // A pong for a ping (RFC 5626 §4.4.1 asks for it on connections, phones
             // expect it on UDP too); strangers are not to make us send.
@@ -172,6 +181,23 @@ impl Core {
         }
     }
 
+    /// Whether nothing from there is listened to.
+    fn shuns(&self, source: IpAddr) -> bool {
+        self.guard.is_banned(source_key(source), Timestamp::now())
+    }
+
+    /// Counts an offence against its source; how long its answer must wait.
+    pub fn offended(&self, flow: &Flow, account: Option<&str>, offence: Offence) -> Duration {
+        let source = source_key(flow.remote.ip());
+        let shared = self.registrar.is_home(source) || self.directory.admits(flow.remote);
+        let now = Timestamp::now();
+        let follows = self.guard.offended(source, account, offence, shared, now);
+        if let Some(ban) = follows.ban {
+            report(&ban, flow, account, offence, now);
+        }
+        follows.delay
+    }
+
     fn admit(&self, source: IpAddr) -> bool {
         let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
         limit.take(source_key(source), Instant::now())
@@ -212,6 +238,38 @@ impl Core {
     }
 }
 
+/// One line for each ban. That of a source has the form of Asterisk's security
+/// log, which fail2ban's stock filter reads. That of a pair must not: a firewall
+/// would shut out the others behind the same address.
+fn report(ban: &Ban, flow: &Flow, account: Option<&str>, offence: Offence, now: Timestamp) {
+    let seconds = ban.until.duration_since(now).as_secs();
+    let account: String = account
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control() && *c != '"')
+        .take(64)
+        .collect();
+    if ban.account.is_some() {
+        return tracing::warn!(
+            source = %ban.source, %account, seconds, step = ban.step,
+            "an account is not listened to from an address that others share: too many wrong passwords"
+        );
+    }
+    let event = match offence {
+        Offence::WrongProof => "InvalidPassword",
+        Offence::Unproven => "ChallengeResponseFailed",
+        Offence::Uninvited => "FailedACL",
+    };
+    let ip = flow.remote.ip().to_canonical();
+    let family = if ip.is_ipv4() { "IPV4" } else { "IPV6" };
+    let (transport, port) = (flow.transport().as_str(), flow.remote.port());
+    tracing::warn!(
+        target: SECURITY_TARGET,
+        "SecurityEvent=\"{event}\",AccountID=\"{account}\",RemoteAddress=\"{family}/{transport}/{ip}/{port}\",BannedSeconds=\"{seconds}\",Step=\"{}\"",
+        ban.step
+    );
+}
+
 /// A stateless 503: it costs nothing to remember.
 fn refuse_busy(request: &Request, flow: &Flow) {
     let response = request
@@ -240,6 +298,10 @@ impl Sink for Entry {
         if let Some(core) = self.0.upgrade() {
             crate::registrar::disconnected(&core, flow);
         }
+    }
+
+    fn welcomes(&self, source: IpAddr) -> bool {
+        self.0.upgrade().is_some_and(|core| !core.shuns(source))
     }
 
     fn keeps(&self, flow: &Flow) -> bool {

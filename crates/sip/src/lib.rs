@@ -13,6 +13,7 @@ mod config;
 mod core;
 mod dialog;
 mod directory;
+mod guard;
 mod ident;
 mod leg;
 mod net;
@@ -22,8 +23,9 @@ mod stack;
 mod transaction;
 mod wire;
 
-pub use config::{Limits, SipConfig};
+pub use config::{Banning, Limits, SipConfig};
 pub use directory::{Binding, DeviceCredential, Directory, Transport};
+pub use guard::Ban;
 pub use leg::{
     Dial, DialError, DialTarget, HungUpBy, IncomingCall, Leg, LegEvent, LegGone, LegHandle, Party,
     Reason, ReasonProtocol, SipEvent,
@@ -33,3 +35,6 @@ pub use stack::{Addresses, Counters, SipError, SipStack};
 /// Filter directives for a log subscriber: the SIP library writes whole
 /// messages, bodies and credentials included, at level info.
 pub const LOG_FILTER: &str = "rsipstack=warn";
+
+/// The log target of bans: one line each, in the form of Asterisk's security log.
+pub const SECURITY_TARGET: &str = "security";

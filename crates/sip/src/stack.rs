@@ -1,21 +1,23 @@
 //! Starting, using and stopping the whole.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::core::{Core, Entry, Tally};
+use crate::guard::Guard;
 use crate::net::{self, Connections, Listening, Port, RateLimit, Sink};
 use crate::registrar::Registrar;
 use crate::transaction::Transactions;
-use crate::{Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent, dialog};
+use crate::{Ban, Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent, dialog};
 
 /// The running signalling of one node. Cheap to clone; when the last clone is
 /// dropped everything stops at once, without a word to the peers. Prefer
@@ -65,6 +67,8 @@ pub struct Counters {
     pub malformed: u64,
     /// Requests refused with 503 by a limit.
     pub limited: u64,
+    /// Messages of banned sources, dropped unread.
+    pub banned: u64,
     /// Responses nothing waited for.
     pub stray_responses: u64,
     /// Datagrams the kernel threw away because we did not read fast enough.
@@ -144,6 +148,7 @@ impl SipStack {
             draining: stop.child_token(),
             stop,
             dialogs: Mutex::new(HashMap::new()),
+            guard: Guard::new(config.limits.banning.clone()),
             tally: Tally::default(),
             config,
         });
@@ -177,11 +182,24 @@ impl SipStack {
             unsent: unsent + core.connections.unsent(),
             noise: core.tally.noise.load(Ordering::Relaxed),
             malformed: core.tally.malformed.load(Ordering::Relaxed),
+            banned: core.tally.banned.load(Ordering::Relaxed),
             limited: core.tally.limited.load(Ordering::Relaxed),
             stray_responses: core.tally.stray_responses.load(Ordering::Relaxed),
             transactions: core.transactions.running(),
             legs: core.tally.legs.load(Ordering::Relaxed),
         }
+    }
+
+    /// The bans in force, the longest first.
+    #[must_use]
+    pub fn bans(&self) -> Vec<Ban> {
+        self.inner.core.guard.list(Timestamp::now())
+    }
+
+    /// Listens to a source again; how many bans that ended.
+    pub fn lift_ban(&self, source: IpAddr) -> usize {
+        let source = net::source_key(source);
+        self.inner.core.guard.lift(source, Timestamp::now())
     }
 
     /// Places a call; the leg tells how it goes.
@@ -249,6 +267,7 @@ async fn housekeeping(core: Arc<Core>) {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .forget_rested(now);
+        core.guard.forget(Timestamp::now());
         core.registrar.expire(&core).await;
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::established::{self, Unacknowledged};
 use super::{Dialog, Ends, InDialog, SessionTimer};
 use crate::core::{Core, count};
+use crate::guard::Offence;
 use crate::leg::{HungUpBy, IncomingCall, LegCommand, LegEvent, Party};
 use crate::net::Flow;
 use crate::registrar::{Challenge, Verdict};
@@ -28,6 +29,7 @@ pub(crate) fn invited(core: &Arc<Core>, request: Request, tx: ServerHandle, flow
     } else if core.directory.admits(flow.remote) {
         begin(core, request, tx, flow, None);
     } else {
+        core.offended(flow, None, Offence::Uninvited);
         tx.respond(&core.answer(&request, &tx, 403));
     }
 }

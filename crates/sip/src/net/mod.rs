@@ -28,6 +28,9 @@ pub(crate) trait Sink: Send + Sync + 'static {
     /// A connection has ended.
     fn closed(&self, flow: &Flow);
 
+    /// Whether connections from there are accepted.
+    fn welcomes(&self, source: IpAddr) -> bool;
+
     /// Whether a device is registered over this connection, so that silence is no reason to close it.
     fn keeps(&self, flow: &Flow) -> bool;
 }

@@ -42,6 +42,7 @@ pub(crate) async fn accept(listener: TcpListener, with: Listening) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
+            Ok((_, remote)) if !with.sink.welcomes(remote.ip()) => {}
             Ok((stream, remote)) => {
                 // Beyond the limit a connection is closed at once.
                 let _ = serve(stream, remote, &with);

@@ -1,12 +1,12 @@
 //! The bindings themselves. Time is an argument.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::net::Flow;
+use crate::net::{Flow, source_key};
 use crate::wire::Request;
 use crate::{Binding, Limits, Transport};
 
@@ -36,6 +36,8 @@ pub(super) enum Refusal {
 
 pub(super) struct Table {
     users: HashMap<String, Vec<Binding>>,
+    /// How many bindings there are at each source.
+    homes: HashMap<IpAddr, usize>,
     /// How many bindings share each flow.
     flows: HashMap<(SocketAddr, Transport), usize>,
     total: usize,
@@ -48,6 +50,7 @@ impl Table {
     pub fn new(limits: &Limits, kept: Vec<(String, Binding)>, now: Timestamp) -> Self {
         let mut table = Self {
             users: HashMap::new(),
+            homes: HashMap::new(),
             flows: HashMap::new(),
             total: 0,
             per_user: limits.bindings_per_user,
@@ -71,6 +74,18 @@ impl Table {
 
     pub fn is_flow(&self, remote: SocketAddr, transport: Transport) -> bool {
         self.flows.contains_key(&(remote, transport))
+    }
+
+    /// Whether a device is registered from this source.
+    pub fn is_home(&self, source: IpAddr) -> bool {
+        self.homes.contains_key(&source)
+    }
+
+    /// Whether this very username is registered over this flow.
+    pub fn is_registered_at(&self, username: &str, flow: &Flow) -> bool {
+        let held = self.users.get(username).into_iter().flatten();
+        let here = (flow.remote, flow.transport());
+        held.into_iter().any(|b| (b.received, b.transport) == here)
     }
 
     /// All of a REGISTER or nothing of it (RFC 3261 §10.3 step 7).
@@ -194,6 +209,8 @@ impl Table {
     }
 
     fn put(&mut self, username: &str, binding: Binding) {
+        let home = source_key(binding.received.ip());
+        *self.homes.entry(home).or_default() += 1;
         *self
             .flows
             .entry((binding.received, binding.transport))
@@ -227,6 +244,13 @@ impl Table {
 
     fn release(&mut self, binding: &Binding) {
         self.total -= 1;
+        let home = source_key(binding.received.ip());
+        if let Some(count) = self.homes.get_mut(&home) {
+            *count -= 1;
+            if *count == 0 {
+                self.homes.remove(&home);
+            }
+        }
         let key = (binding.received, binding.transport);
         if let Some(count) = self.flows.get_mut(&key) {
             *count -= 1;

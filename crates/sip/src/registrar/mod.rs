@@ -5,6 +5,7 @@ mod digest;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use jiff::Timestamp;
 
 use crate::core::Core;
 use crate::dialog::usable_contact;
-use crate::net::Flow;
+use crate::guard::Offence;
+use crate::net::{Flow, source_key};
 use crate::transaction::ServerHandle;
 use crate::wire::{NameAddr, Request, SipUri, split_list};
 use crate::{Binding, DeviceCredential, SipConfig, SipEvent};
@@ -69,8 +71,12 @@ impl Registrar {
         self.table().is_flow(flow.remote, flow.transport())
     }
 
-    /// Who sent the request, by its digest. Unknown users and wrong passwords
-    /// cost the same work and get the same answer.
+    /// Whether a device is registered from this source.
+    pub fn is_home(&self, source: IpAddr) -> bool {
+        self.table().is_home(source)
+    }
+
+    /// Who sent the request, by its digest; guessing is slowed and counted.
     pub async fn authenticate(
         &self,
         core: &Core,
@@ -78,6 +84,31 @@ impl Registrar {
         flow: &Flow,
         challenge: Challenge,
     ) -> Verdict {
+        let (verdict, account) = self.examine(core, request, flow, challenge).await;
+        let offence = match &verdict {
+            Verdict::Known(username) => {
+                core.guard.proven(source_key(flow.remote.ip()), username);
+                return verdict;
+            }
+            Verdict::Challenge(_) => Offence::Unproven,
+            Verdict::Refused(_) => Offence::WrongProof,
+        };
+        let delay = core.offended(flow, account.as_deref(), offence);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        verdict
+    }
+
+    /// The verdict, and the account it is about. Unknown users and wrong passwords
+    /// cost the same work and get the same answer.
+    async fn examine(
+        &self,
+        core: &Core,
+        request: &Request,
+        flow: &Flow,
+        challenge: Challenge,
+    ) -> (Verdict, Option<String>) {
         let header = match challenge {
             Challenge::Registrar => "Authorization",
             Challenge::Proxy => "Proxy-Authorization",
@@ -89,36 +120,35 @@ impl Registrar {
             .all(header)
             .find_map(|value| digest::Credentials::parse(value, &self.realm));
         let Some(offered) = offered else {
-            return Verdict::Challenge(self.nonces.challenges(
-                &self.realm,
-                flow.remote.ip(),
-                now,
-                false,
-                md5_only,
-            ));
+            let values = self.challenges(flow, now, false, md5_only);
+            return (Verdict::Challenge(values), None);
         };
+        // A phone that is at home here goes on, whoever else guesses its password.
+        if core
+            .guard
+            .is_pair_banned(source_key(flow.remote.ip()), &offered.username, now)
+            && !self.table().is_registered_at(&offered.username, flow)
+        {
+            return (Verdict::Refused(403), Some(offered.username));
+        }
         let known = core.directory.device(&offered.username).await;
         let exists = known.is_some();
         let credential = known.unwrap_or_else(|| DeviceCredential::from_digests([0; 16], [0; 32]));
         let matches = offered.matches(&credential, request);
-        match self.nonces.check(&offered, flow.remote.ip(), now) {
-            Checked::Stale => Verdict::Challenge(self.nonces.challenges(
-                &self.realm,
-                flow.remote.ip(),
-                now,
-                true,
-                md5_only,
-            )),
-            Checked::Foreign => Verdict::Challenge(self.nonces.challenges(
-                &self.realm,
-                flow.remote.ip(),
-                now,
-                false,
-                md5_only,
-            )),
+        let account = offered.username.clone();
+        let verdict = match self.nonces.check(&offered, flow.remote.ip(), now) {
+            Checked::Stale => Verdict::Challenge(self.challenges(flow, now, true, md5_only)),
+            Checked::Foreign => Verdict::Challenge(self.challenges(flow, now, false, md5_only)),
             Checked::Fresh if matches && exists => Verdict::Known(offered.username),
             Checked::Fresh => Verdict::Refused(403),
-        }
+        };
+        (verdict, Some(account))
+    }
+
+    fn challenges(&self, flow: &Flow, now: Timestamp, stale: bool, md5_only: bool) -> Vec<String> {
+        let source = flow.remote.ip();
+        self.nonces
+            .challenges(&self.realm, source, now, stale, md5_only)
     }
 
     /// Drops what expired; the usernames it happened to.
