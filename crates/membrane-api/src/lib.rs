@@ -45,13 +45,14 @@ pub struct MembraneApi {
 }
 
 impl MembraneApi {
-    /// The face of a gateway. `viewers` tells who is signed in at a browser.
+    /// The face of a gateway. `viewers` tells who is signed in at a browser, `style` is the sheet that
+    /// all server-rendered pages of the house share.
     #[must_use]
-    pub fn new(gateway: Gateway, viewers: Arc<dyn Viewers>) -> Self {
+    pub fn new(gateway: Gateway, viewers: Arc<dyn Viewers>, style: &'static str) -> Self {
         Self {
             gateway,
             viewers,
-            pages: Arc::new(pages::Pages::new()),
+            pages: Arc::new(pages::Pages::new(style)),
         }
     }
 }

@@ -125,6 +125,7 @@ pub fn membrane(faces: &Faces<'_>) -> Router {
         Arc::new(Browsers {
             accounts: faces.accounts.clone(),
         }),
+        sign_in::STYLE_SHEET,
     ))
 }
 

@@ -15,7 +15,6 @@ const TEMPLATES: [(&str, &str); 4] = [
     ("done.html", include_str!("../../templates/done.html")),
     ("problem.html", include_str!("../../templates/problem.html")),
 ];
-const STYLE: &str = include_str!("../../templates/pages.css");
 const HANDSHAKE: &str = include_str!("../../templates/handshake.js");
 
 const HEADERS: [(HeaderName, &str); 3] = [
@@ -36,17 +35,19 @@ enum Frame {
 
 pub(crate) struct Pages {
     templates: Environment<'static>,
+    style: &'static str,
 }
 
 impl Pages {
-    pub(crate) fn new() -> Self {
+    /// Pages in the house's style sheet.
+    pub(crate) fn new(style: &'static str) -> Self {
         let mut templates = Environment::new();
         for (name, source) in TEMPLATES {
             templates
                 .add_template(name, source)
                 .expect("our own templates parse; a test renders each");
         }
-        Self { templates }
+        Self { templates, style }
     }
 
     /// The page that asks for what a connection needs.
@@ -163,7 +164,7 @@ impl Pages {
     fn page(&self, status: StatusCode, template: &str, values: Context, frame: Frame) -> Response {
         let nonce = nonce();
         let values = context! {
-            style => Context::from_safe_string(STYLE.to_owned()),
+            style => Context::from_safe_string(self.style.to_owned()),
             script => Context::from_safe_string(HANDSHAKE.to_owned()),
             nonce => nonce.as_str(),
             framed => frame == Frame::Anywhere,
@@ -241,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_problem_is_shown_as_text() {
-        let pages = Pages::new();
+        let pages = Pages::new("");
         let html = pages
             .templates
             .get_template("problem.html")

@@ -236,7 +236,7 @@ impl World {
         });
         let acme = company(&db, &gateway, "Acme").await;
         let other = company(&db, &gateway, "Other").await;
-        let router = router(MembraneApi::new(gateway.clone(), Arc::new(People)));
+        let router = router(MembraneApi::new(gateway.clone(), Arc::new(People), ""));
         Self {
             dir,
             db,

@@ -1,9 +1,7 @@
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use model::{Availability, Direction, FlowId, PhoneNumber, RingStrategy, TenantId};
 
 use super::*;
-use crate::{Db, StoreError, company::NewTenant, from_ms, now};
+use crate::{Db, StoreError, company::NewTenant, from_ms, now, testing::databases};
 
 /// A database of its own for one test: always SQLite, PostgreSQL too when a server is named.
 struct Bench {
@@ -13,32 +11,10 @@ struct Bench {
     _dir: tempfile::TempDir,
 }
 
-static SCHEMA: AtomicU32 = AtomicU32::new(0);
-
 async fn benches() -> Vec<Bench> {
-    let dir = tempfile::tempdir().expect("temp dir");
-    let mut benches = vec![
-        bench(
-            Db::open_file(&dir.path().join("t.db")).await.expect("open"),
-            dir,
-        )
-        .await,
-    ];
-    if let Ok(url) = std::env::var("TRUNKLINE_TEST_POSTGRES_URL") {
-        let schema = format!(
-            "t{}_{}",
-            std::process::id(),
-            SCHEMA.fetch_add(1, Ordering::Relaxed)
-        );
-        let admin = sea_orm::Database::connect(&url).await.expect("postgres");
-        sea_orm::ConnectionTrait::execute_unprepared(&admin, &format!("CREATE SCHEMA {schema}"))
-            .await
-            .expect("schema");
-        let joint = if url.contains('?') { '&' } else { '?' };
-        let db = Db::open(&format!("{url}{joint}options[search_path]={schema}"))
-            .await
-            .expect("open");
-        benches.push(bench(db, tempfile::tempdir().expect("temp dir")).await);
+    let mut benches = Vec::new();
+    for (db, dir) in databases().await {
+        benches.push(bench(db, dir).await);
     }
     benches
 }
