@@ -1,6 +1,7 @@
 //! The composition root: builds every part once, hands it down, and takes it all down again. Read it from top to bottom.
 
 use std::{
+    fs::{File, TryLockError},
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
@@ -40,6 +41,8 @@ pub struct Running {
     setup_link: Option<String>,
     phone: Phone,
     http: http::Server,
+    /// Held until the end.
+    _lock: File,
 }
 
 /// Starts everything, or says why not before anything is half up.
@@ -47,7 +50,7 @@ pub struct Running {
 /// # Errors
 /// When a port is taken, a folder can't be written, the database can't be opened or a key doesn't fit.
 pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
-    prepare_data_folder(&config.data)?;
+    let lock = own_data_folder(&config.data)?;
     // Ports first: a second start on the same machine must not touch the first one's calls.
     let web = TcpListener::bind(config.http)
         .await
@@ -188,6 +191,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         setup_link,
         phone,
         http,
+        _lock: lock,
     })
 }
 
@@ -260,7 +264,9 @@ fn announce_demo(demo: &Demo, data: &Path) {
     );
 }
 
-fn prepare_data_folder(data: &Path) -> anyhow::Result<()> {
+/// Makes the folder where it is missing and keeps every other server off it while the file is held: two
+/// would close each other's calls as lost.
+fn own_data_folder(data: &Path) -> anyhow::Result<File> {
     let shown = data.display();
     if !data.exists() {
         std::fs::DirBuilder::new()
@@ -269,15 +275,22 @@ fn prepare_data_folder(data: &Path) -> anyhow::Result<()> {
             .create(data)
             .with_context(|| format!("the data folder {shown} can't be made"))?;
     }
-    let probe = data.join(".writable");
-    std::fs::write(&probe, b"")
+    let lock = File::create(data.join("lock"))
         .with_context(|| format!("the data folder {shown} can't be written"))?;
-    let _ = std::fs::remove_file(&probe);
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "another trunkline runs on the data folder {shown}: end it, or name another folder with --data"
+        ),
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("the data folder {shown} can't be locked"));
+        }
+    }
     let mode = std::fs::metadata(data)?.permissions().mode();
     if mode & 0o007 != 0 {
         tracing::warn!("{shown} is open to other users of this machine; chmod 700 closes it");
     }
-    Ok(())
+    Ok(lock)
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<Db> {
