@@ -101,7 +101,7 @@ impl Worker {
                 );
             }
             Output::WrapUpEnded { agent, call } => {
-                self.switchboard.tell(call, Input::WrapUpEnded { agent })
+                self.switchboard.tell(call, Input::WrapUpEnded { agent });
             }
             Output::AgentState { agent, state } => {
                 tracing::debug!(agent.id = agent.0, ?state, "agent state");

@@ -61,6 +61,14 @@ pub(crate) async fn run(shared: Arc<Shared>, start: Start) {
     .await;
 }
 
+/// A prompt that is ready to be heard, or can't be.
+struct Rendered {
+    leg: LegId,
+    playback: PlaybackId,
+    repeat: bool,
+    sound: Option<Arc<Sound>>,
+}
+
 struct Driver {
     shared: Arc<Shared>,
     company: Arc<Company>,
@@ -76,7 +84,7 @@ struct Driver {
     /// What the carrying out itself brought about, taken before anything from outside.
     echoes: VecDeque<Input>,
     /// Speech that is being rendered: what to play when it is there.
-    rendering: JoinSet<(LegId, PlaybackId, bool, Option<Arc<Sound>>)>,
+    rendering: JoinSet<Rendered>,
     /// What each leg should hear now.
     playing: BTreeMap<LegId, PlaybackId>,
     offers: HashMap<OfferId, AgentId>,
@@ -209,7 +217,7 @@ impl Driver {
                     match line.agree(&sdp) {
                         Ok(remote) => self.media.connect(leg, remote),
                         Err(error) => {
-                            tracing::warn!(leg.id = leg.0, %error, "the caller's answer to our offer can't be used")
+                            tracing::warn!(leg.id = leg.0, %error, "the caller's answer to our offer can't be used");
                         }
                     }
                 }
@@ -323,11 +331,14 @@ impl Driver {
         self.take(input).await;
     }
 
-    fn rendered(
-        &mut self,
-        rendered: Result<(LegId, PlaybackId, bool, Option<Arc<Sound>>), tokio::task::JoinError>,
-    ) {
-        let Ok((leg, playback, repeat, sound)) = rendered else {
+    fn rendered(&mut self, rendered: Result<Rendered, tokio::task::JoinError>) {
+        let Ok(Rendered {
+            leg,
+            playback,
+            repeat,
+            sound,
+        }) = rendered
+        else {
             return;
         };
         if self.playing.get(&leg) != Some(&playback) {
@@ -375,13 +386,13 @@ impl Driver {
                         call: self.call,
                         group,
                     })
-                    .await
+                    .await;
             }
             Output::LeaveQueue { .. } => {
-                self.desk().tell(Fact::CallerLeft { call: self.call }).await
+                self.desk().tell(Fact::CallerLeft { call: self.call }).await;
             }
             Output::OfferAnswered { offer } => {
-                self.desk().tell(Fact::OfferAnswered { offer }).await
+                self.desk().tell(Fact::OfferAnswered { offer }).await;
             }
             Output::OfferEnded { offer, reason } => {
                 self.offers.remove(&offer);
@@ -438,7 +449,7 @@ impl Driver {
         {
             Ok(()) => self.facts.clear(),
             Err(error) => {
-                tracing::error!(%error, waiting = self.facts.len(), "facts of a call are not stored yet")
+                tracing::error!(%error, waiting = self.facts.len(), "facts of a call are not stored yet");
             }
         }
     }
@@ -473,8 +484,15 @@ impl Driver {
     fn play(&mut self, leg: LegId, playback: PlaybackId, prompt: Prompt, repeat: bool) {
         self.playing.insert(leg, playback);
         let prompts = self.shared.prompts.clone();
-        self.rendering
-            .spawn(async move { (leg, playback, repeat, prompts.sound(&prompt).await) });
+        self.rendering.spawn(async move {
+            let sound = prompts.sound(&prompt).await;
+            Rendered {
+                leg,
+                playback,
+                repeat,
+                sound,
+            }
+        });
     }
 
     async fn dial(&mut self, leg: LegId, agent: AgentId, caller_id: Option<PhoneNumber>) {

@@ -290,6 +290,15 @@ impl Phone {
         self.shared.switchboard.of(tenant)
     }
 
+    /// Takes no new calls and lets the running ones end by themselves; how many are still up at the limit.
+    /// Phones go on registering.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        self.shared.sip.refuse_calls();
+        self.calls.close();
+        let _ = tokio::time::timeout(limit, self.calls.wait()).await;
+        self.running_calls()
+    }
+
     /// Ends every call with its facts stored, then signalling and audio, all within the limit.
     pub async fn shutdown(&self, limit: Duration) {
         let begun = clock::now();

@@ -59,7 +59,7 @@ async fn close(
                 bytes: file.bytes,
             }),
             Ok(Err(error)) => {
-                tracing::warn!(call.id = call.0, %error, "a recording cut off by the crash can't be read")
+                tracing::warn!(call.id = call.0, %error, "a recording cut off by the crash can't be read");
             }
             Err(error) => tracing::error!(call.id = call.0, %error, "repairing a recording failed"),
         }

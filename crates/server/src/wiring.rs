@@ -17,12 +17,13 @@ use outbound::{Outbound, Policy};
 use phone::{Devices, Folders, Phone, Prompts, recordings::Recordings};
 use sip::{SipConfig, SipStack};
 use store::{Db, ledger::Ledger};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use url::Url;
 use vault::KeyRing;
 
 use crate::{
     config::Config,
+    control::{self, Control},
     demo::{self, Addresses, Demo},
     glue,
     http::{self, Faces},
@@ -31,6 +32,9 @@ use crate::{
 
 /// How long running calls get to end in order at shutdown.
 const CALLS_END_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long running calls may go on in a drain, unless the operator says otherwise.
+const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A server that is up.
 pub struct Running {
@@ -41,6 +45,8 @@ pub struct Running {
     setup_link: Option<String>,
     phone: Phone,
     http: http::Server,
+    control: control::Listening,
+    drains: mpsc::Receiver<Duration>,
     /// Held until the end.
     _lock: File,
 }
@@ -96,6 +102,15 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     // From here on this run owns the data folder.
     recovery::put_in_order(&db, &ledger, &recordings).await?;
 
+    let (drain, drains) = mpsc::channel(1);
+    let control = control::listen(
+        &config.data,
+        Control {
+            sip: sip.clone(),
+            drain,
+            drain_within: config.drain_seconds.map_or(DRAIN_WITHIN, Duration::from_secs),
+        },
+    )?;
     let media = MediaEngine::start(MediaConfig {
         bind: config.rtp_bind,
         advertise: config.sip_advertise,
@@ -191,6 +206,8 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         setup_link,
         phone,
         http,
+        control,
+        drains,
         _lock: lock,
     })
 }
@@ -211,7 +228,7 @@ impl Running {
         match (&self.demo, &self.setup_link) {
             (Some(demo), _) => announce_demo(demo, &self.config.data),
             (None, Some(link)) => {
-                println!("\nNobody can sign in yet. Create the owner here, once:\n\n  {link}")
+                println!("\nNobody can sign in yet. Create the owner here, once:\n\n  {link}");
             }
             (None, None) => {}
         }
@@ -221,6 +238,26 @@ impl Running {
     /// Waits until a part fails that the server can't live without; says which.
     pub async fn failed(&mut self) -> String {
         self.http.failed().await
+    }
+
+    /// Waits until the operator asks for a drain; how long calls may go on.
+    pub async fn drain_asked(&mut self) -> Duration {
+        match self.drains.recv().await {
+            Some(limit) => limit,
+            // The control socket holds the other end.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes no new calls and lets running ones end by themselves.
+    pub async fn drain(&mut self, limit: Duration) {
+        tracing::info!(
+            calls = self.phone.running_calls(),
+            limit_seconds = limit.as_secs(),
+            "draining: no new calls"
+        );
+        let left = self.phone.drain(limit).await;
+        tracing::info!(calls = left, "drained; calls that are left are ended now");
     }
 
     /// Takes everything down: no new calls, running ones ended with their facts stored, then the rest.

@@ -1,13 +1,13 @@
 //! `trunkline serve`: runs until Ctrl-C or SIGTERM, then ends in order.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::ConfigArgs;
-use crate::{config::Config, wiring};
+use crate::{config::Config, security_log::SecurityLog, wiring};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -33,23 +33,38 @@ async fn serve(config: Config, demo: bool) -> anyhow::Result<()> {
     // Asked for first: a signal during the start must end it in order too.
     let mut terminate = signal(SignalKind::terminate()).context("signals can't be received")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signals can't be received")?;
+    let on_terminate = config.drain_seconds.map(Duration::from_secs);
     let mut running = tokio::select! {
         running = wiring::start(config, demo) => running?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
     running.announce();
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: ending in order"),
-        _ = interrupt.recv() => tracing::info!("Ctrl-C: ending in order"),
+    // How long calls may go on; without a limit they are ended at once.
+    let drain = tokio::select! {
+        _ = terminate.recv() => {
+            tracing::info!("SIGTERM: ending in order");
+            on_terminate
+        }
+        limit = running.drain_asked() => Some(limit),
+        _ = interrupt.recv() => {
+            tracing::info!("Ctrl-C: ending in order");
+            None
+        }
         failed = running.failed() => {
             running.stop().await;
             anyhow::bail!("{failed}");
         }
-    }
+    };
+    let end = async {
+        if let Some(limit) = drain {
+            running.drain(limit).await;
+        }
+        running.stop().await;
+    };
     // A second signal means now.
     tokio::select! {
-        () = running.stop() => {}
+        () = end => {}
         _ = terminate.recv() => tracing::warn!("told twice: ending at once"),
         _ = interrupt.recv() => tracing::warn!("told twice: ending at once"),
     }
@@ -64,13 +79,16 @@ fn log_to_stderr(config: &Config) {
         sip::LOG_FILTER
     ))
     .unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let bans = SecurityLog {
+        path: config.data.join("security.log"),
+    };
+    let registry = tracing_subscriber::registry().with(filter).with(bans);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     if config.log_json {
-        registry.with(layer.json()).init()
+        registry.with(layer.json()).init();
     } else {
-        registry.with(layer.compact()).init()
+        registry.with(layer.compact()).init();
     }
 }
