@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let demo = Demo::load(&args.server.data)?;
     let mut api = Api::new(&demo)?;
-    let mut agents = api.agents(PASSWORD)?;
+    let agents = api.agents(PASSWORD)?;
     if agents.len() < args.calls {
         bail!(
             "{} agents are too few for {} calls: run `bench prepare --agents {}` first",
@@ -74,7 +74,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             args.calls
         );
     }
-    agents.truncate(args.calls + args.calls / 10);
     let number = demo
         .sip
         .numbers
@@ -106,6 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .map(|late| f64::from(late) / 1_000.0)
         .collect();
     let after = Usage::of(args.server.pid)?;
+    phones.unregister_all(&mut ua)?;
 
     let mut result = json!({
         "calls": args.calls,

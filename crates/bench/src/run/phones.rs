@@ -86,6 +86,24 @@ impl Phones {
         }
         Ok(())
     }
+
+    /// Takes every phone away again: the next run has other ports, and nobody must be rung at these.
+    pub fn unregister_all(&mut self, ua: &mut Ua) -> anyhow::Result<()> {
+        let count = self.list.len();
+        let mut work = Registering {
+            leaving: true,
+            ..Registering::default()
+        };
+        work.at_rate(ua, self, 200.0, count)?;
+        if work.done() != count {
+            bail!(
+                "{} of {count} phones could not leave: {:?}",
+                count - work.done(),
+                work.failures
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Registrations on their way.
@@ -95,6 +113,7 @@ pub struct Registering {
     /// From the first request to the 200, in milliseconds.
     pub took: Samples,
     pub failures: BTreeMap<String, usize>,
+    leaving: bool,
 }
 
 struct Attempt {
@@ -154,7 +173,7 @@ impl Registering {
     }
 
     fn begin(&mut self, ua: &mut Ua, phones: &mut Phones, phone: usize) {
-        let branch = send(ua, &mut phones.list[phone], None);
+        let branch = self.send(ua, &mut phones.list[phone], None);
         self.in_flight.insert(
             branch,
             Attempt {
@@ -195,7 +214,7 @@ impl Registering {
                 &uri,
                 &cnonce,
             ) {
-                let branch = send(ua, phone, Some(&proof));
+                let branch = self.send(ua, phone, Some(&proof));
                 self.in_flight.insert(
                     branch,
                     Attempt {
@@ -211,22 +230,26 @@ impl Registering {
             .entry(format!("answered {status}"))
             .or_default() += 1;
     }
+
+    fn send(&self, ua: &mut Ua, phone: &mut Phone, proof: Option<&str>) -> String {
+        phone.sequence += 1;
+        let (server, local, username) =
+            (ua.server(), ua.local(phone.socket), &phone.agent.username);
+        let proof = proof
+            .map(|value| format!("Authorization: {value}\r\n"))
+            .unwrap_or_default();
+        let headers = format!(
+            "From: <sip:{username}@{server}>;tag={}\r\nTo: <sip:{username}@{server}>\r\nCall-ID: {}\r\nCSeq: {} REGISTER\r\nContact: <sip:{username}@{local}>;expires={}\r\n{proof}",
+            phone.call_id,
+            phone.call_id,
+            phone.sequence,
+            if self.leaving { 0 } else { 3600 }
+        );
+        let uri = home(ua);
+        ua.request(phone.socket, "REGISTER", &uri, &headers, "")
+    }
 }
 
 fn home(ua: &Ua) -> String {
     format!("sip:{}", ua.server())
-}
-
-fn send(ua: &mut Ua, phone: &mut Phone, proof: Option<&str>) -> String {
-    phone.sequence += 1;
-    let (server, local, username) = (ua.server(), ua.local(phone.socket), &phone.agent.username);
-    let proof = proof
-        .map(|value| format!("Authorization: {value}\r\n"))
-        .unwrap_or_default();
-    let headers = format!(
-        "From: <sip:{username}@{server}>;tag={}\r\nTo: <sip:{username}@{server}>\r\nCall-ID: {}\r\nCSeq: {} REGISTER\r\nContact: <sip:{username}@{local}>;expires=3600\r\n{proof}",
-        phone.call_id, phone.call_id, phone.sequence
-    );
-    let uri = home(ua);
-    ua.request(phone.socket, "REGISTER", &uri, &headers, "")
 }

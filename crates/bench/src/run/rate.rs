@@ -90,5 +90,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         // What is left of this step must not weigh on the next one.
         std::thread::sleep(Duration::from_secs(3));
     }
+    phones.unregister_all(&mut ua)?;
     args.out.keep("rate", &json!({ "steps": steps }))
 }

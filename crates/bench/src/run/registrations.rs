@@ -56,6 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             break;
         }
     }
+    phones.unregister_all(&mut ua)?;
     args.out.keep(
         "registrations",
         &json!({"phones": phones.list.len(), "steps": steps}),

@@ -78,6 +78,15 @@ fn calls_rows(calls: usize, result: &Value, floor: Option<&Value>) {
     let none = Value::Null;
     let floor = floor.unwrap_or(&none);
     let name = format!("{calls} recorded calls");
+    let late = at("/generator_late_ms/p99");
+    if late > 20.0 {
+        row(
+            &format!("{name}: **not valid**"),
+            &format!("the generator itself was late, p99 {late:.0} ms"),
+            "",
+            "",
+        );
+    }
     row(
         &format!("{name}: failed"),
         &format!("{}", at("/failed")),
