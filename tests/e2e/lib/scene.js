@@ -11,7 +11,7 @@ export function scene(name, play, { skip = false, ...options } = {}) {
   test(name, { skip }, async (t) => {
     const it = new Scene(t);
     try {
-      it.server = await Server.start(options);
+      it.server = await Server.start({ ...options, data: options.data && ((folder) => options.data(folder, it)) });
       await play(it);
     } catch (error) {
       it.failed = true;
@@ -71,7 +71,10 @@ class Scene {
 
   async clear() {
     const programs = [this.server?.program, ...this.parts.map((part) => part.program)].filter(Boolean);
-    for (const part of this.parts.reverse()) await part.close();
+    const [before, after] = [this.parts.filter((part) => !part.outlivesServer), this.parts.filter((part) => part.outlivesServer)];
+    for (const part of before.reverse()) await part.close();
+    await this.server?.program?.stop("SIGTERM", 15_000);
+    for (const part of after.reverse()) await part.close();
     await this.server?.close(this.failed);
     if (this.failed) for (const program of programs) this.t.diagnostic(`\n${program.tail(60)}`);
   }

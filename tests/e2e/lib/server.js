@@ -46,7 +46,7 @@ export class Server {
 
   /** Starts on the same data and the same ports. */
   async boot() {
-    this.program = new Program("trunkline", TRUNKLINE, this.arguments(), { env: { ...process.env, NO_COLOR: "1" } });
+    this.program = new Program("trunkline", TRUNKLINE, this.arguments(), { env: { ...process.env, NO_COLOR: "1", ...this.options.env } });
     const ready = async () => {
       if (!this.program.running) throw new Error("it ended");
       if (!(await fetch(`${this.web}/readyz`)).ok) return undefined;
