@@ -3,7 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
-use super::words::{is_han, stem};
+use rust_stemmers::{Algorithm, Stemmer};
+
+use super::spelling::Spelling;
+use super::words::{fold, is_han, stem};
 
 /// What an action does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,32 +20,152 @@ pub(super) enum Verb {
 }
 
 impl Verb {
+    const ALL: [(&'static str, Self); 6] = [
+        ("list", Self::List),
+        ("get", Self::Get),
+        ("create", Self::Create),
+        ("update", Self::Update),
+        ("delete", Self::Delete),
+        ("send", Self::Send),
+    ];
+
     fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "list" => Self::List,
-            "get" => Self::Get,
-            "create" => Self::Create,
-            "update" => Self::Update,
-            "delete" => Self::Delete,
-            "send" => Self::Send,
+        Self::ALL
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|row| row.1)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|row| row.1 == self)
+            .map_or("get", |row| row.0)
+    }
+
+    /// The words interfaces themselves use for what they do.
+    pub(super) fn plain(word: &str) -> Option<Self> {
+        Some(match word {
+            "list" | "index" | "search" | "find" | "query" | "lists" => Self::List,
+            "get" | "fetch" | "show" | "read" | "retrieve" | "view" | "download" | "gets"
+            | "retrieves" => Self::Get,
+            "create" | "add" | "insert" | "post" | "new" | "creates" | "adds" => Self::Create,
+            "update" | "edit" | "patch" | "modify" | "set" | "put" | "change" | "updates" => {
+                Self::Update
+            }
+            "delete" | "remove" | "destroy" | "deletes" | "removes" => Self::Delete,
+            "send" | "sends" => Self::Send,
             _ => return None,
         })
     }
 }
 
-/// The shipped lexicon.
+/// How surely a word is a verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sureness {
+    /// Says what is done and nothing else: "delete".
+    Plain,
+    /// A verb with a meaning of its own: "archive".
+    Own,
+    /// As often the name of a thing: "record".
+    Maybe,
+}
+
+/// Synonyms, verbs and glossaries.
 pub(super) struct Lexicon {
-    /// Stem to what it does.
-    verbs: HashMap<String, Vec<Verb>>,
+    verbs: HashMap<String, Vec<(Verb, Sureness)>>,
     /// Stem to stems of the same meaning, with how close they are.
     related: HashMap<String, Vec<(String, f32)>>,
-    /// Two words to what they stand for.
-    phrases: HashMap<(String, String), Vec<String>>,
-    /// Foreign word to English words; an empty list for a word that says nothing.
-    foreign: HashMap<String, Vec<String>>,
-    /// English words as written, for spelling.
-    words: Vec<String>,
+    /// Stems of a fixed expression to the words it stands for.
+    phrases: HashMap<String, Vec<String>>,
+    /// German, Spanish, French.
+    languages: [Language; 3],
+    /// Chinese words to English ones.
+    han: HashMap<String, Meaning>,
     longest_han: usize,
+    pub(super) spelling: Spelling,
+    known: HashSet<String>,
+}
+
+/// English words in a row, each with others of the same meaning.
+pub(super) type Meaning = Vec<Vec<String>>;
+
+/// The glossary of one language.
+struct Language {
+    stemmer: Algorithm,
+    /// Word or fixed expression without accents, and its stem, to English words; empty for one that says nothing.
+    words: HashMap<String, Meaning>,
+    /// May join words to one.
+    compounds: bool,
+}
+
+impl Language {
+    fn new(stemmer: Algorithm, compounds: bool) -> Self {
+        Self {
+            stemmer,
+            words: HashMap::new(),
+            compounds,
+        }
+    }
+
+    fn stem(&self, word: &str) -> String {
+        fold(&Stemmer::create(self.stemmer).stem(word))
+    }
+
+    fn add(&mut self, word: &str, meaning: &Meaning) {
+        let word = word.replace('_', " ");
+        self.words
+            .entry(fold(&word))
+            .or_insert_with(|| meaning.clone());
+        if !word.contains(' ') && !meaning.is_empty() && word.len() > 3 {
+            self.words
+                .entry(self.stem(&word))
+                .or_insert_with(|| meaning.clone());
+        }
+    }
+
+    fn look_up(&self, word: &str) -> Option<&Meaning> {
+        let folded = fold(word);
+        self.words
+            .get(&folded)
+            .or_else(|| {
+                self.words.get(
+                    &folded
+                        .replace("ae", "a")
+                        .replace("oe", "o")
+                        .replace("ue", "u"),
+                )
+            })
+            .or_else(|| (word.len() > 3).then(|| self.words.get(&self.stem(word)))?)
+    }
+
+    /// "Anrufaufzeichnung": the parts, the last one first, because it names the thing.
+    fn split(&self, word: &str) -> Option<Meaning> {
+        let folded = fold(word);
+        if !self.compounds || folded.len() < 7 || !folded.is_ascii() {
+            return None;
+        }
+        for at in 3..=folded.len() - 3 {
+            let (front, back) = folded.split_at(at);
+            let Some(last) = self.look_up(back).filter(|meaning| !meaning.is_empty()) else {
+                continue;
+            };
+            let links = ["", "s", "n", "en", "es", "er", "e"];
+            let known = links
+                .iter()
+                .filter_map(|link| front.strip_suffix(link))
+                .find_map(|front| {
+                    self.look_up(front)
+                        .filter(|meaning| !meaning.is_empty())
+                        .cloned()
+                        .or_else(|| self.split(front))
+                });
+            if let Some(first) = known {
+                return Some(first.into_iter().chain(last.iter().cloned()).collect());
+            }
+        }
+        None
+    }
 }
 
 impl Lexicon {
@@ -50,131 +173,216 @@ impl Lexicon {
         static SHIPPED: OnceLock<Lexicon> = OnceLock::new();
         SHIPPED.get_or_init(|| {
             Self::read(
-                include_str!("../../data/synonyms.txt"),
-                include_str!("../../data/glossary.txt"),
+                &[include_str!("../../data/synonyms.txt")],
+                &[include_str!("../../data/glossary.txt")],
             )
         })
     }
 
-    fn read(synonyms: &str, glossary: &str) -> Self {
+    /// The shipped one with more lines, in the forms of the data files; lines it can't read are skipped.
+    pub(super) fn extended(more: &str) -> Self {
+        Self::read(
+            &[include_str!("../../data/synonyms.txt"), more],
+            &[include_str!("../../data/glossary.txt"), more],
+        )
+    }
+
+    fn read(synonyms: &[&str], glossaries: &[&str]) -> Self {
         let mut lexicon = Self {
             verbs: HashMap::new(),
             related: HashMap::new(),
             phrases: HashMap::new(),
-            foreign: HashMap::new(),
-            words: Vec::new(),
-            longest_han: 0,
+            languages: [
+                Language::new(Algorithm::German, true),
+                Language::new(Algorithm::Spanish, false),
+                Language::new(Algorithm::French, false),
+            ],
+            han: HashMap::new(),
+            longest_han: 1,
+            spelling: Spelling::default(),
+            known: HashSet::new(),
         };
-        for line in lines(synonyms) {
-            lexicon.read_synonyms(line);
+        let mut spoken: HashSet<String> = HashSet::new();
+        for line in synonyms.iter().flat_map(|text| lines(text)) {
+            lexicon.read_synonyms(line, &mut spoken);
         }
-        for line in lines(glossary) {
+        for line in glossaries.iter().flat_map(|text| lines(text)) {
             lexicon.read_foreign(line);
         }
+        let mut spoken: Vec<_> = spoken.into_iter().collect();
+        spoken.sort_unstable();
+        lexicon.known = spoken.iter().map(|word| stem(word)).collect();
+        lexicon.spelling = Spelling::new(spoken.into_iter().map(|word| (word, 1)));
         lexicon
     }
 
-    fn read_synonyms(&mut self, line: &str) {
+    fn read_synonyms(&mut self, line: &str, spoken: &mut HashSet<String>) {
+        let mut note = |words: &str| spoken.extend(words.split_whitespace().map(str::to_owned));
         if let Some((words, meaning)) = line
             .strip_prefix("phrase ")
             .and_then(|rest| rest.split_once('='))
         {
-            let words: Vec<_> = words.split_whitespace().map(stem).collect();
-            if let [first, second] = words.as_slice() {
-                let meaning = meaning.split_whitespace().map(stem).collect();
-                self.phrases
-                    .insert((first.clone(), second.clone()), meaning);
-            }
-        } else if let Some((verb, words)) = line
-            .strip_prefix("verb ")
-            .and_then(|rest| rest.split_once(':'))
-        {
+            note(words);
+            let phrase: Vec<_> = words.split_whitespace().map(stem).collect();
+            self.phrases.insert(
+                phrase.join(" "),
+                meaning.split_whitespace().map(str::to_owned).collect(),
+            );
+            return;
+        }
+        let Some((head, words)) = line.split_once(':') else {
+            return;
+        };
+        if let Some((sureness, verb)) = head.split_once(' ') {
+            let sureness = match sureness {
+                "plain" => Sureness::Plain,
+                "verb" => Sureness::Own,
+                "maybe" => Sureness::Maybe,
+                _ => return,
+            };
             let Some(verb) = Verb::parse(verb.trim()) else {
                 return;
             };
+            note(words);
             for word in words.split_whitespace() {
-                self.words.push(word.to_owned());
-                self.verbs.entry(stem(word)).or_default().push(verb);
+                let list = self.verbs.entry(stem(word)).or_default();
+                if !list.iter().any(|(known, _)| *known == verb) {
+                    list.push((verb, sureness));
+                }
             }
-        } else if let Some(words) = line.strip_prefix("noun:") {
-            self.words
-                .extend(words.split_whitespace().map(str::to_owned));
-            let words: Vec<_> = words.split_whitespace().map(stem).collect();
-            for (at, word) in words.iter().enumerate() {
-                for (other_at, other) in
-                    words.iter().enumerate().filter(|(_, other)| *other != word)
-                {
-                    // The first word is what the others have in common.
-                    let closeness = if at == 0 || other_at == 0 { 0.75 } else { 0.4 };
-                    self.related
-                        .entry(word.clone())
-                        .or_default()
-                        .push((other.clone(), closeness));
+        } else if head == "known" {
+            note(words);
+        } else if head == "same" {
+            note(words);
+            self.relate(&words.split_whitespace().map(stem).collect::<Vec<_>>());
+        }
+    }
+
+    fn relate(&mut self, words: &[String]) {
+        for (at, word) in words.iter().enumerate() {
+            for (other_at, other) in words.iter().enumerate().filter(|(_, other)| *other != word) {
+                // The first word is what the others have in common.
+                let closeness = if at == 0 || other_at == 0 { 0.75 } else { 0.45 };
+                let list = self.related.entry(word.clone()).or_default();
+                match list.iter_mut().find(|(known, _)| known == other) {
+                    Some(known) => known.1 = known.1.max(closeness),
+                    None => list.push((other.clone(), closeness)),
                 }
             }
         }
     }
 
+    /// `english words: German | Spanish | French | Chinese`.
     fn read_foreign(&mut self, line: &str) {
-        let Some((words, meaning)) = line
+        let Some((english, foreign)) = line
             .split_once(':')
-            .and_then(|(_, rest)| rest.split_once('='))
+            .filter(|(_, foreign)| foreign.contains('|'))
         else {
             return;
         };
-        let meaning: Vec<String> = meaning
+        let words: Vec<Vec<String>> = english
             .split_whitespace()
-            .filter(|word| *word != "-")
-            .map(str::to_owned)
+            .map(|row| row.split('+').map(str::to_owned).collect())
             .collect();
-        for word in words.split_whitespace() {
-            if word.starts_with(is_han) {
-                self.longest_han = self.longest_han.max(word.chars().count());
+        // The first row is the meaning; single words after it are others of the same.
+        let mut meaning: Meaning = Vec::new();
+        for row in words.into_iter().filter(|row| row != &["-"]) {
+            match meaning.last_mut() {
+                Some(last) => last.extend(row),
+                None => meaning.extend(row.into_iter().map(|word| vec![word])),
             }
-            for form in HashSet::from([word.to_owned(), fold(word)]) {
-                self.foreign.entry(form).or_insert_with(|| meaning.clone());
+        }
+        for (at, words) in foreign.split('|').enumerate() {
+            for word in words.split_whitespace() {
+                let word = word.to_lowercase();
+                if let Some(language) = self.languages.get_mut(at) {
+                    language.add(&word, &meaning);
+                } else {
+                    self.longest_han = self.longest_han.max(word.chars().count());
+                    self.han.entry(word).or_insert_with(|| meaning.clone());
+                }
             }
         }
     }
 
-    pub(super) fn verbs(&self, stem: &str) -> &[Verb] {
+    pub(super) fn verbs(&self, stem: &str) -> &[(Verb, Sureness)] {
         self.verbs.get(stem).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the word does when it surely is a verb.
+    pub(super) fn main_verb(&self, stem: &str) -> Option<Verb> {
+        self.verbs(stem)
+            .iter()
+            .find(|(_, sureness)| *sureness != Sureness::Maybe)
+            .map(|row| row.0)
     }
 
     pub(super) fn related(&self, stem: &str) -> &[(String, f32)] {
         self.related.get(stem).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn phrase(&self, first: &str, second: &str) -> Option<&[String]> {
-        self.phrases
-            .get(&(first.to_owned(), second.to_owned()))
-            .map(Vec::as_slice)
+    /// The words a fixed expression at the start of `stems` stands for, and its length.
+    pub(super) fn phrase(&self, stems: &[String]) -> Option<(usize, &[String])> {
+        (2..=3.min(stems.len())).rev().find_map(|length| {
+            Some((
+                length,
+                self.phrases.get(&stems[..length].join(" "))?.as_slice(),
+            ))
+        })
     }
 
     pub(super) fn knows(&self, stem: &str) -> bool {
-        self.verbs.contains_key(stem) || self.related.contains_key(stem)
+        self.known.contains(stem)
     }
 
-    /// All English words it knows, for spelling.
-    pub(super) fn words(&self) -> &[String] {
-        &self.words
+    /// Which language most of the words are, when it is none of English.
+    pub(super) fn language(
+        &self,
+        words: &[String],
+        is_english: impl Fn(&str) -> bool,
+    ) -> Option<usize> {
+        let english = words.iter().filter(|word| is_english(word)).count();
+        let score = |language: &Language| {
+            words
+                .iter()
+                .filter(|word| {
+                    language.look_up(word).is_some()
+                        || (!is_english(word) && language.split(word).is_some())
+                })
+                .count()
+        };
+        let scores = self.languages.each_ref().map(score);
+        let best = (0..3).max_by_key(|at| (scores[*at], 3 - at))?;
+        let accents = words.iter().any(|word| !word.is_ascii());
+        (scores[best] > 0 && (scores[best] > english || (accents && scores[best] + 1 >= english)))
+            .then_some(best)
     }
 
-    /// English words for a foreign one, also when it has an ending the glossary does not list.
-    pub(super) fn translate(&self, word: &str) -> Option<&[String]> {
-        let folded = fold(word);
-        let shorter = (1..=2)
-            .filter_map(|cut| folded.get(..folded.len().checked_sub(cut)?))
-            .filter(|form| form.len() >= 4);
-        std::iter::once(folded.as_str())
-            .chain(shorter)
-            .find_map(|form| self.foreign.get(form))
-            .or_else(|| self.foreign.get(word))
-            .map(Vec::as_slice)
+    /// English words for a foreign one.
+    pub(super) fn translate(&self, language: usize, word: &str) -> Option<Meaning> {
+        let language = &self.languages[language];
+        language
+            .look_up(word)
+            .cloned()
+            .or_else(|| language.split(word))
+    }
+
+    /// English words for a fixed expression at the start of `words`, and its length.
+    pub(super) fn translate_phrase(
+        &self,
+        language: usize,
+        words: &[String],
+    ) -> Option<(usize, Meaning)> {
+        (2..=3.min(words.len())).rev().find_map(|length| {
+            let meaning = self.languages[language]
+                .words
+                .get(&fold(&words[..length].join(" ")))?;
+            Some((length, meaning.clone()))
+        })
     }
 
     /// Cuts a Chinese text into words it knows, longest first, and gives their meanings.
-    pub(super) fn translate_han(&self, text: &str) -> Vec<&str> {
+    pub(super) fn translate_han(&self, text: &str) -> Meaning {
         let letters: Vec<char> = text.chars().collect();
         let mut meanings = Vec::new();
         let mut at = 0;
@@ -183,11 +391,11 @@ impl Lexicon {
                 .rev()
                 .find_map(|length| {
                     let word: String = letters[at..at + length].iter().collect();
-                    self.foreign.get(&word).map(|meaning| (length, meaning))
+                    self.han.get(&word).map(|meaning| (length, meaning))
                 });
             at += match found {
                 Some((length, meaning)) => {
-                    meanings.extend(meaning.iter().map(String::as_str));
+                    meanings.extend(meaning.iter().cloned());
                     length
                 }
                 None => 1,
@@ -203,21 +411,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// Without accents, so that "numero" is "número".
-fn fold(word: &str) -> String {
-    let mut folded = String::with_capacity(word.len());
-    for letter in word.chars() {
-        match letter {
-            'á' | 'à' | 'â' | 'ä' | 'ã' => folded.push('a'),
-            'é' | 'è' | 'ê' | 'ë' => folded.push('e'),
-            'í' | 'ì' | 'î' | 'ï' => folded.push('i'),
-            'ó' | 'ò' | 'ô' | 'ö' | 'õ' => folded.push('o'),
-            'ú' | 'ù' | 'û' | 'ü' => folded.push('u'),
-            'ñ' => folded.push('n'),
-            'ç' => folded.push('c'),
-            'ß' => folded.push_str("ss"),
-            other => folded.push(other),
-        }
-    }
-    folded
+/// Whether the word is written with Chinese characters.
+pub(super) fn is_chinese(word: &str) -> bool {
+    word.starts_with(is_han)
 }

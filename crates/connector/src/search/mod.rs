@@ -1,17 +1,24 @@
 //! Ranking actions by intent: weighted fields, stems, spelling, words of the same meaning, other languages, and
 //! whether what the action does is what was asked for.
+//!
+//! Start with [`Index::build`] and [`Index::search`]; [`search_all`] ranks over several indexes, and
+//! [`eval`] measures how well all of this works on labelled intents.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+mod describe;
+pub mod eval;
+mod intent;
 mod lexicon;
 mod spelling;
 #[cfg(test)]
 mod tests;
 mod words;
 
+use intent::Intent;
 use lexicon::{Lexicon, Verb};
 use spelling::Spelling;
-use words::{is_han, is_plural, is_stop, stem, words};
+use words::{is_stop, stem, words};
 
 /// What the index knows of one action.
 #[derive(Debug, Clone, Default)]
@@ -43,370 +50,396 @@ pub struct Hit {
     pub matched: Vec<String>,
 }
 
+/// Words of one workspace on top of the shipped ones.
+pub struct Words(Lexicon);
+
+impl Words {
+    /// Reads lines in the form of the shipped files: `same: deal opportunity`, `phrase sign off = approve`,
+    /// `invoice: rechnung | factura | facture | 发票`. What it can't read it skips.
+    #[must_use]
+    pub fn read(lines: &str) -> Self {
+        Self(Lexicon::extended(lines))
+    }
+}
+
 const FIELDS: usize = 6;
 /// Title, key, search terms, description, path nouns, parameter names.
-const WEIGHTS: [f32; FIELDS] = [3.0, 2.0, 2.0, 1.0, 1.0, 0.3];
+const WEIGHTS: [f32; FIELDS] = [3.0, 1.5, 2.0, 1.0, 1.0, 0.3];
 /// How much a long field dilutes its words.
 const LENGTH_EFFECT: f32 = 0.4;
 /// How soon more occurrences stop helping.
 const SATURATION: f32 = 1.6;
-/// An intent is a sentence; the rest of a page is not read.
-const MAX_WORDS: usize = 40;
-const MAX_INTENT: usize = 1_000;
+/// How much the part of the title counts that nobody asked for.
+const TITLE_EFFECT: f32 = 0.45;
+/// How much the part of the intent counts that the action has.
+const COVER_EFFECT: f32 = 0.5;
+
+/// One action that has a word.
+#[derive(Clone, Copy)]
+struct Posting {
+    doc: u32,
+    frequency: f32,
+    in_title: bool,
+}
 
 /// A built index.
 pub struct Index {
     /// Stem to documents with the weighted frequency.
-    postings: HashMap<String, Vec<(u32, f32)>>,
-    verbs: Vec<Option<Verb>>,
-    spelling: Spelling,
+    postings: HashMap<Box<str>, Vec<Posting>>,
+    verbs: Vec<Verb>,
+    /// How many words a title has besides its verb.
+    title_words: Vec<u16>,
+    pub(in crate::search) spelling: Spelling,
+    /// What the app is called.
+    names: HashSet<String>,
 }
 
 impl Index {
     /// Builds an index.
     pub fn build(docs: impl Iterator<Item = Doc>) -> Self {
         let mut spoken = BTreeMap::new();
-        let docs: Vec<_> = docs
-            .map(|doc| {
-                for word in texts(&doc).iter().flat_map(|text| words(text)) {
-                    *spoken.entry(word).or_insert(0_u32) += 1;
-                }
-                (verb_of(&doc), field_stems(&doc))
-            })
+        let docs: Vec<Prepared> = docs
+            .map(|doc| Prepared::new(&doc.described(), &mut spoken))
             .collect();
         let mut lengths = [0.0_f32; FIELDS];
-        for (_, fields) in &docs {
-            for (total, field) in lengths.iter_mut().zip(fields) {
+        for doc in &docs {
+            for (total, field) in lengths.iter_mut().zip(&doc.fields) {
                 *total += field.len() as f32;
             }
         }
         let average = lengths.map(|total| (total / docs.len().max(1) as f32).max(1.0));
-        let mut postings: HashMap<String, Vec<(u32, f32)>> = HashMap::new();
-        for (at, (_, fields)) in docs.iter().enumerate() {
-            for (term, frequency) in weighted(fields, &average) {
-                postings
-                    .entry(term)
-                    .or_default()
-                    .push((u32::try_from(at).unwrap_or(u32::MAX), frequency));
+        let mut postings: HashMap<Box<str>, Vec<Posting>> = HashMap::new();
+        for (at, doc) in docs.iter().enumerate() {
+            for (term, frequency) in doc.weighted(&average) {
+                let posting = Posting {
+                    doc: u32::try_from(at).unwrap_or(u32::MAX),
+                    frequency,
+                    in_title: doc.fields[0].iter().any(|word| word == term),
+                };
+                match postings.get_mut(term) {
+                    Some(list) => list.push(posting),
+                    None => drop(postings.insert(term.into(), vec![posting])),
+                }
             }
         }
-        for word in Lexicon::shipped().words() {
-            spoken.entry(word.clone()).or_insert(0);
+        for list in postings.values_mut() {
+            list.shrink_to_fit();
         }
-        let spelling = Spelling::new(spoken.into_iter());
         Self {
-            verbs: docs.iter().map(|doc| doc.0).collect(),
+            verbs: docs.iter().map(|doc| doc.verb).collect(),
+            title_words: docs.iter().map(|doc| doc.title_words).collect(),
             postings,
-            spelling,
+            spelling: Spelling::new(spoken.into_iter()),
+            names: HashSet::new(),
         }
+    }
+
+    /// The index of an app that may be called by these names in an intent.
+    #[must_use]
+    pub fn of_app<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        for name in names {
+            let squeezed: String = words(name).concat();
+            if squeezed.len() > 2 {
+                self.names.insert(squeezed);
+            }
+        }
+        self
+    }
+
+    /// How many actions it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.verbs.len()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.verbs.is_empty()
+    }
+
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let lists: usize = self
+            .postings
+            .iter()
+            .map(|(word, list)| word.len() + 48 + list.len() * size_of::<Posting>())
+            .sum();
+        lists + self.verbs.len() * 3 + self.spelling.size()
     }
 
     /// Ranks, best first. Nothing is returned when no word of the intent has anything to do with any action.
     #[must_use]
     pub fn search(&self, intent: &str, limit: usize) -> Vec<Hit> {
-        let query = Query::read(intent, self);
-        let mut scores: HashMap<u32, (f32, Vec<String>)> = HashMap::new();
-        for term in &query.terms {
-            for (doc, (score, matched)) in self.best_matches(term) {
-                let entry = scores.entry(doc).or_default();
-                entry.0 += score;
-                if !entry.1.contains(&matched) {
-                    entry.1.push(matched);
-                }
-            }
-        }
-        let mut hits: Vec<Hit> = scores
-            .into_iter()
-            .map(|(doc, (score, matched))| {
-                let doc = doc as usize;
-                Hit {
-                    doc,
-                    score: score * query.agreement(self.verbs[doc]),
-                    matched,
-                }
-            })
-            .collect();
-        hits.sort_by(|left, right| {
-            right
-                .score
-                .total_cmp(&left.score)
-                .then(left.doc.cmp(&right.doc))
-        });
-        hits.truncate(limit);
-        hits
+        let found = search_all(&[self], intent, None, limit);
+        found.into_iter().map(|(_, hit)| hit).collect()
     }
 
-    /// For each document the best of the words a term may stand for; several of them prove no more than one.
-    fn best_matches(&self, term: &Term) -> HashMap<u32, (f32, String)> {
-        let mut best: HashMap<u32, (f32, String)> = HashMap::new();
-        for (word, closeness) in &term.forms {
-            let Some(list) = self.postings.get(word) else {
-                continue;
-            };
-            let count = self.verbs.len() as f32;
-            let found = list.len() as f32;
-            let rarity = (1.0 + (count - found + 0.5) / (found + 0.5)).ln();
-            for (doc, frequency) in list {
-                let score = closeness * term.weight * rarity * frequency / (SATURATION + frequency);
-                let entry = best.entry(*doc).or_default();
-                if score > entry.0 {
-                    *entry = (score, word.clone());
-                }
-            }
-        }
-        best
+    pub(in crate::search) fn has(&self, stem: &str) -> bool {
+        self.postings.contains_key(stem)
+    }
+
+    fn list(&self, stem: &str) -> &[Posting] {
+        self.postings.get(stem).map_or(&[], Vec::as_slice)
     }
 }
 
-/// One word of the intent with all it may stand for.
-struct Term {
-    forms: Vec<(String, f32)>,
-    weight: f32,
-}
-
-struct Query {
-    terms: Vec<Term>,
-    verbs: Vec<Verb>,
-    plural: bool,
-    one: bool,
-}
-
-impl Query {
-    fn read(intent: &str, index: &Index) -> Self {
-        let lexicon = Lexicon::shipped();
-        let cut = intent
-            .char_indices()
-            .nth(MAX_INTENT)
-            .map_or(intent, |(end, _)| &intent[..end]);
-        let mut query = Self {
-            terms: Vec::new(),
-            verbs: Vec::new(),
-            plural: false,
-            one: false,
-        };
-        let mut stems: Vec<String> = Vec::new();
-        let mut alternatives = Vec::new();
-        for word in words(cut).into_iter().take(MAX_WORDS) {
-            if word.chars().any(|letter| letter.is_ascii_digit()) {
-                // "call 123": the number names one of them and is no word.
-                query.one = true;
-            } else if word.starts_with(is_han) {
-                stems.extend(lexicon.translate_han(&word).into_iter().map(stem));
-            } else if matches!(
-                word.as_str(),
-                "one" | "single" | "specific" | "particular" | "id"
-            ) {
-                query.one = true;
-            } else if !is_stop(&word) {
-                query.plural |= is_plural(&word);
-                match index.understand(&word, lexicon) {
-                    Meaning::Words(found) => stems.extend(found),
-                    Meaning::OneOf(found) => {
-                        // The likeliest correction is treated like a written word, the others may match as well.
-                        let mut found = found.into_iter();
-                        stems.extend(found.next());
-                        alternatives
-                            .push((stems.len().saturating_sub(1), found.collect::<Vec<_>>()));
-                    }
-                }
-            }
-        }
-        for pair in stems.windows(2) {
-            if let Some(meaning) = lexicon.phrase(&pair[0], &pair[1]) {
-                query.terms.extend(meaning.iter().map(|word| Term {
-                    forms: index.forms(word, lexicon),
-                    weight: 0.9,
-                }));
-                query
-                    .verbs
-                    .extend(meaning.iter().flat_map(|word| lexicon.verbs(word)));
-            }
-        }
-        for (at, stem) in stems.iter().enumerate() {
-            query.verbs.extend(lexicon.verbs(stem));
-            // What an action does decides less than what it is about; the agreement below says the rest.
-            let is_plain_verb = !lexicon.verbs(stem).is_empty() && lexicon.related(stem).is_empty();
-            let mut forms = index.forms(stem, lexicon);
-            let others = alternatives
-                .iter()
-                .filter(|(place, _)| *place == at)
-                .flat_map(|(_, others)| others);
-            forms.extend(others.map(|other| (other.clone(), 0.95)));
-            query.terms.push(Term {
-                forms,
-                weight: if is_plain_verb { 0.5 } else { 1.0 },
-            });
-        }
-        query
-    }
-
-    /// How well what the action does fits what was asked for.
-    fn agreement(&self, doc: Option<Verb>) -> f32 {
-        let Some(doc) = doc else { return 1.0 };
-        let reads = matches!(doc, Verb::List | Verb::Get);
-        let many_or_one = match (doc, self.one, self.plural) {
-            (Verb::List, true, false) => 0.7,
-            (Verb::Get, false, true) => 0.9,
-            (Verb::Get, true, _) => 1.35,
-            (Verb::List, false, true) => 1.15,
-            _ => 1.0,
-        };
-        let wanted = &self.verbs;
-        let fit = if wanted.is_empty() {
-            if reads { 1.15 } else { 1.0 }
-        } else if doc == Verb::Get && wanted.contains(&Verb::List) && !self.one {
-            // "Show the history": looking at it is how, the history is what.
-            1.1
-        } else if wanted.contains(&doc) {
-            1.35
-        } else if reads
-            && wanted
-                .iter()
-                .any(|verb| matches!(verb, Verb::List | Verb::Get))
-        {
-            1.2
-        } else if matches!(doc, Verb::Create | Verb::Send)
-            && wanted
-                .iter()
-                .any(|verb| matches!(verb, Verb::Create | Verb::Send))
-        {
-            1.15
-        } else if doc == Verb::Delete {
-            // Nothing is deleted on a guess.
-            0.55
-        } else {
-            0.8
-        };
-        fit * many_or_one
-    }
-}
-
-/// What a word of the intent was understood as.
-enum Meaning {
-    /// Each of these.
-    Words(Vec<String>),
-    /// One of these, probably the first.
-    OneOf(Vec<String>),
-}
-
-impl Index {
-    /// The stems a word stands for: itself, its translation, or its corrections.
-    fn understand(&self, word: &str, lexicon: &Lexicon) -> Meaning {
-        let own = stem(word);
-        if self.postings.contains_key(&own) || (word.is_ascii() && lexicon.knows(&own)) {
-            return Meaning::Words(vec![own]);
-        }
-        if let Some(meaning) = lexicon.translate(word) {
-            return Meaning::Words(meaning.iter().map(|word| stem(word)).collect());
-        }
-        let corrected: Vec<_> = self
-            .spelling
-            .corrections(word)
-            .iter()
-            .map(|(known, _)| stem(known))
-            .collect();
-        if corrected.is_empty() {
-            Meaning::Words(vec![own])
-        } else {
-            Meaning::OneOf(corrected)
-        }
-    }
-
-    /// A stem and what else it may be called.
-    fn forms(&self, stem: &str, lexicon: &Lexicon) -> Vec<(String, f32)> {
-        let related = lexicon.related(stem);
-        // Where the word itself is not used, the nearest other word is as good as it gets.
-        let lift = if self.postings.contains_key(stem) {
+/// Ranks over several indexes at once, best first, each hit with the place of its index. A word is as rare as it
+/// is in all of them together, so that scores compare.
+#[must_use]
+pub fn search_all(
+    indexes: &[&Index],
+    intent: &str,
+    own: Option<&Words>,
+    limit: usize,
+) -> Vec<(usize, Hit)> {
+    let lexicon = own.map_or_else(|| Lexicon::shipped(), |own| &own.0);
+    let named = named_apps(indexes, intent);
+    let intent = Intent::read(&without_names(intent, indexes, &named), indexes, lexicon);
+    let rarity = Rarity::of(indexes, &intent);
+    let mut found: Vec<(usize, Scored)> = Vec::new();
+    for (at, index) in indexes.iter().enumerate() {
+        let favour = if named.is_empty() || named.contains(&at) {
             1.0
         } else {
-            1.25
+            0.5
         };
-        let related = related
+        let scored = score(index, &intent, &rarity);
+        found.extend(scored.into_iter().map(|mut hit| {
+            hit.score *= favour;
+            (at, hit)
+        }));
+    }
+    let order = |left: &(usize, Scored), right: &(usize, Scored)| {
+        right
+            .1
+            .score
+            .total_cmp(&left.1.score)
+            .then((left.0, left.1.doc).cmp(&(right.0, right.1.doc)))
+    };
+    if found.len() > limit && limit > 0 {
+        found.select_nth_unstable_by(limit - 1, order);
+    }
+    found.truncate(limit);
+    found.sort_by(order);
+    let explain = |(at, hit): (usize, Scored)| {
+        let hit = Hit {
+            doc: hit.doc as usize,
+            score: hit.score,
+            matched: matched(indexes[at], &intent, hit.doc),
+        };
+        (at, hit)
+    };
+    found.into_iter().map(explain).collect()
+}
+
+/// Places of the apps an intent calls by name.
+fn named_apps(indexes: &[&Index], intent: &str) -> Vec<usize> {
+    if indexes.len() < 2 {
+        return Vec::new();
+    }
+    let said = words(intent);
+    let is_named = |index: &&Index| {
+        (0..said.len()).any(|at| {
+            (1..=3.min(said.len() - at))
+                .any(|length| index.names.contains(&said[at..at + length].concat()))
+        })
+    };
+    indexes
+        .iter()
+        .enumerate()
+        .filter(|(_, index)| is_named(index))
+        .map(|(at, _)| at)
+        .collect()
+}
+
+/// The intent without the names of the apps it means, for they say nothing about the action.
+fn without_names(intent: &str, indexes: &[&Index], named: &[usize]) -> String {
+    let is_name = |word: &str| {
+        let squeezed = words(word).concat();
+        named
             .iter()
-            .map(|(word, closeness)| (word.clone(), closeness * lift));
-        std::iter::once((stem.to_owned(), 1.0))
-            .chain(related)
-            .collect()
+            .any(|at| indexes[*at].names.contains(&squeezed))
+    };
+    if named.is_empty() {
+        return intent.to_owned();
+    }
+    intent
+        .split_whitespace()
+        .filter(|word| !is_name(word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// How much each word tells.
+struct Rarity(HashMap<String, f32>);
+
+impl Rarity {
+    fn of(indexes: &[&Index], intent: &Intent) -> Self {
+        let count: usize = indexes.iter().map(|index| index.len()).sum();
+        let mut rarity = HashMap::new();
+        for (word, _) in intent.terms.iter().flat_map(|term| &term.forms) {
+            if !rarity.contains_key(word) {
+                let found: usize = indexes.iter().map(|index| index.list(word).len()).sum();
+                let (count, found) = (count as f32, found as f32);
+                rarity.insert(
+                    word.clone(),
+                    (1.0 + (count - found + 0.5) / (found + 0.5)).ln() + 0.4,
+                );
+            }
+        }
+        Self(rarity)
+    }
+
+    fn get(&self, word: &str) -> f32 {
+        self.0.get(word).copied().unwrap_or(0.0)
     }
 }
 
-/// What an action does, by its title, else its key, else its method.
-fn verb_of(doc: &Doc) -> Option<Verb> {
-    let lexicon = Lexicon::shipped();
-    const PLAIN: [(&str, Verb); 12] = [
-        ("list", Verb::List),
-        ("get", Verb::Get),
-        ("create", Verb::Create),
-        ("add", Verb::Create),
-        ("update", Verb::Update),
-        ("edit", Verb::Update),
-        ("delete", Verb::Delete),
-        ("remove", Verb::Delete),
-        ("send", Verb::Send),
-        ("fetch", Verb::Get),
-        ("show", Verb::Get),
-        ("insert", Verb::Create),
-    ];
-    let (title, key) = (words(&doc.title), words(&doc.key));
-    let plain = |word: &String| PLAIN.iter().find(|(name, _)| name == word).map(|row| row.1);
-    let named = title.iter().take(1).chain(&key).find_map(plain);
-    named
-        .or_else(|| {
-            title
-                .first()
-                .and_then(|word| lexicon.verbs(&stem(word)).first().copied())
-        })
-        .or(match doc.method.as_str() {
-            "GET" if doc.path.trim_end_matches(".json").ends_with('}') => Some(Verb::Get),
-            "GET" => Some(Verb::List),
-            "POST" => Some(Verb::Create),
-            "PUT" | "PATCH" => Some(Verb::Update),
-            "DELETE" => Some(Verb::Delete),
-            _ => None,
-        })
+struct Scored {
+    doc: u32,
+    score: f32,
+}
+
+fn score(index: &Index, intent: &Intent, rarity: &Rarity) -> Vec<Scored> {
+    let count = index.len();
+    let (mut total, mut covered, mut in_title) = (
+        vec![0.0_f32; count],
+        vec![0.0_f32; count],
+        vec![0.0_f32; count],
+    );
+    let mut best = vec![(0.0_f32, 0.0_f32); count];
+    let mut touched: Vec<u32> = Vec::new();
+    let mut asked = 0.0;
+    let mut closest: HashMap<&str, f32> = HashMap::new();
+    for term in &intent.terms {
+        asked += term.weight;
+        for (word, closeness) in &term.forms {
+            let list = index.list(word);
+            if list.is_empty() {
+                continue;
+            }
+            let rare = rarity.get(word);
+            for posting in list {
+                // Several of the words a term may stand for prove no more than the best of them.
+                let score = closeness * term.weight * rare * posting.frequency
+                    / (SATURATION + posting.frequency);
+                let entry = &mut best[posting.doc as usize];
+                if entry.0 == 0.0 {
+                    touched.push(posting.doc);
+                }
+                if score > entry.0 {
+                    *entry = (score, closeness.min(1.0) * term.weight);
+                }
+            }
+            let known = closest.entry(word).or_default();
+            *known = known.max(closeness.min(1.0));
+        }
+        for doc in touched.drain(..) {
+            let doc = doc as usize;
+            total[doc] += best[doc].0;
+            covered[doc] += best[doc].1;
+            best[doc] = (0.0, 0.0);
+        }
+    }
+    for (word, closeness) in closest {
+        for posting in index.list(word).iter().filter(|posting| posting.in_title) {
+            in_title[posting.doc as usize] += closeness;
+        }
+    }
+    let mut found = Vec::new();
+    for doc in (0..count).filter(|doc| total[*doc] > 0.0) {
+        let title = (in_title[doc] / f32::from(index.title_words[doc].max(1))).min(1.0);
+        let cover = (covered[doc] / f32::max(asked, 0.1)).min(1.0);
+        let score = total[doc]
+            * (1.0 - TITLE_EFFECT + TITLE_EFFECT * title)
+            * (1.0 - COVER_EFFECT + COVER_EFFECT * cover)
+            * intent.agreement(index.verbs[doc]);
+        found.push(Scored {
+            doc: u32::try_from(doc).unwrap_or(u32::MAX),
+            score,
+        });
+    }
+    found
+}
+
+/// The words of an action that the intent met.
+fn matched(index: &Index, intent: &Intent, doc: u32) -> Vec<String> {
+    let mut matched = Vec::new();
+    for term in &intent.terms {
+        let has = |word: &&(String, f32)| {
+            index
+                .list(&word.0)
+                .binary_search_by_key(&doc, |posting| posting.doc)
+                .is_ok()
+        };
+        if let Some((word, _)) = term
+            .forms
+            .iter()
+            .find(has)
+            .filter(|(word, _)| !matched.contains(word))
+        {
+            matched.push(word.clone());
+        }
+    }
+    matched
+}
+
+/// An action's words, ready to be filed.
+struct Prepared {
+    fields: [Vec<String>; FIELDS],
+    verb: Verb,
+    title_words: u16,
+}
+
+impl Prepared {
+    fn new(doc: &Doc, spoken: &mut BTreeMap<String, u32>) -> Self {
+        let fields = texts(doc).map(|text| {
+            let mut stems = Vec::new();
+            for word in words(&text).into_iter().filter(|word| !is_stop(word)) {
+                stems.push(stem(&word));
+                *spoken.entry(word).or_insert(0_u32) += 1;
+            }
+            stems
+        });
+        let verb = stem(doc.verb().name());
+        let is_plain = |(at, word): &(usize, &String)| {
+            **word == verb || (*at == 0 && Verb::plain(word).is_some())
+        };
+        let others = fields[0]
+            .iter()
+            .enumerate()
+            .filter(|word| !is_plain(word))
+            .count();
+        Self {
+            fields,
+            verb: doc.verb(),
+            title_words: u16::try_from(others).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// Frequencies over all fields, each weighted and held against the field's usual length.
+    fn weighted(&self, average: &[f32; FIELDS]) -> BTreeMap<&str, f32> {
+        let mut frequencies = BTreeMap::new();
+        for ((field, weight), average) in self.fields.iter().zip(WEIGHTS).zip(average) {
+            let dilution = 1.0 - LENGTH_EFFECT + LENGTH_EFFECT * field.len() as f32 / average;
+            for term in field {
+                *frequencies.entry(term.as_str()).or_insert(0.0) += weight / dilution;
+            }
+        }
+        frequencies
+    }
 }
 
 /// The text of each field.
 fn texts(doc: &Doc) -> [String; FIELDS] {
-    // Placeholders, versions and file endings are no nouns.
-    let noun = |segment: &&str| {
-        !segment.contains('{') && !segment.chars().any(|letter| letter.is_ascii_digit())
-    };
-    let path = doc
-        .path
-        .trim_end_matches(".json")
-        .split('/')
-        .filter(noun)
-        .collect::<Vec<_>>()
-        .join(" ");
     [
         doc.title.clone(),
         doc.key.clone(),
         doc.search_terms.join(" "),
         doc.description.clone(),
-        path,
+        describe::path_nouns(&doc.path).join(" "),
         doc.parameters.join(" "),
     ]
-}
-
-fn field_stems(doc: &Doc) -> [Vec<String>; FIELDS] {
-    texts(doc).map(|text| {
-        words(&text)
-            .iter()
-            .filter(|word| !is_stop(word))
-            .map(|word| stem(word))
-            .collect()
-    })
-}
-
-/// Frequencies over all fields, each weighted and held against the field's usual length.
-fn weighted(fields: &[Vec<String>; FIELDS], average: &[f32; FIELDS]) -> BTreeMap<String, f32> {
-    let mut frequencies = BTreeMap::new();
-    for ((field, weight), average) in fields.iter().zip(WEIGHTS).zip(average) {
-        let dilution = 1.0 - LENGTH_EFFECT + LENGTH_EFFECT * field.len() as f32 / average;
-        for term in field {
-            *frequencies.entry(term.clone()).or_insert(0.0) += weight / dilution;
-        }
-    }
-    frequencies
 }

@@ -1,75 +1,134 @@
 //! Misspelt words, by a deletion index: every known word is filed under itself and itself with letters left
 //! out; a misspelt word meets its correction where both have lost the letters they differ in.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 const MIN_LENGTH: usize = 3;
 const MAX_LENGTH: usize = 24;
 
+/// Words and, sorted, the hash of each shortened form with the word it came from. A clash of hashes costs a
+/// comparison and nothing else.
 #[derive(Default)]
 pub(super) struct Spelling {
-    words: Vec<(String, u32)>,
-    by_deletion: HashMap<String, Vec<u32>>,
+    words: Vec<(Box<str>, u32)>,
+    forms: Vec<(u32, u32)>,
 }
 
 impl Spelling {
     /// `words` with how often each is used.
     pub(super) fn new(words: impl Iterator<Item = (String, u32)>) -> Self {
         let mut spelling = Self::default();
-        for (word, uses) in
-            words.filter(|(word, _)| (MIN_LENGTH..=MAX_LENGTH).contains(&word.chars().count()))
-        {
+        for (word, uses) in words.filter(|(word, _)| may_be_misspelt(word)) {
             let at = u32::try_from(spelling.words.len()).unwrap_or(u32::MAX);
-            for form in deletions(&word, allowed(&word)) {
-                spelling.by_deletion.entry(form).or_default().push(at);
-            }
-            spelling.words.push((word, uses));
+            let forms = deletions(&word, allowed(&word));
+            spelling
+                .forms
+                .extend(forms.iter().map(|form| (hash(form), at)));
+            spelling.words.push((word.into(), uses));
         }
+        spelling.forms.sort_unstable();
+        spelling.forms.shrink_to_fit();
         spelling
     }
 
-    /// The nearest known words with their distance, most used first.
-    pub(super) fn corrections(&self, word: &str) -> Vec<(&str, usize)> {
-        if !(MIN_LENGTH..=MAX_LENGTH).contains(&word.chars().count()) {
-            return Vec::new();
+    /// Bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        self.forms.len() * 8
+            + self
+                .words
+                .iter()
+                .map(|(word, _)| word.len() + 20)
+                .sum::<usize>()
+    }
+
+    fn near<'a>(&'a self, wrong: &Wrong) -> impl Iterator<Item = (&'a str, u32)> {
+        let mut found: BTreeSet<u32> = BTreeSet::new();
+        for form in &wrong.forms {
+            let start = self.forms.partition_point(|(known, _)| known < form);
+            let same = self.forms[start..]
+                .iter()
+                .take_while(|(known, _)| known == form);
+            found.extend(same.map(|(_, at)| *at));
         }
-        let limit = allowed(word);
-        let candidates: BTreeSet<u32> = deletions(word, limit)
-            .iter()
-            .filter_map(|form| self.by_deletion.get(form))
-            .flatten()
-            .copied()
-            .collect();
-        let mut found: Vec<(usize, &str, u32)> = candidates
-            .into_iter()
-            .filter_map(|at| self.words.get(at as usize))
-            .map(|(known, uses)| (distance(word, known), known.as_str(), *uses))
-            .filter(|(distance, _, _)| *distance <= limit)
-            .collect();
-        let Some(nearest) = found.iter().map(|row| row.0).min() else {
-            return Vec::new();
-        };
-        found.retain(|row| row.0 == nearest);
-        // People seldom miss the first letter.
-        let first = word.chars().next();
-        found.sort_by_key(|(_, known, uses)| {
-            (
-                known.chars().next() != first,
-                std::cmp::Reverse(*uses),
-                *known,
-            )
-        });
         found
             .into_iter()
-            .take(3)
-            .map(|(distance, known, _)| (known, distance))
-            .collect()
+            .filter_map(|at| self.words.get(at as usize))
+            .map(|(word, uses)| (&**word, *uses))
     }
+}
+
+struct Wrong {
+    forms: Vec<u32>,
+}
+
+/// The nearest words of all these indexes with their distance, likeliest first.
+pub(super) fn corrections<'a>(
+    word: &str,
+    indexes: impl Iterator<Item = &'a Spelling>,
+) -> Vec<(&'a str, usize)> {
+    if !may_be_misspelt(word) {
+        return Vec::new();
+    }
+    let limit = allowed(word);
+    let wrong = Wrong {
+        forms: deletions(word, limit)
+            .iter()
+            .map(|form| hash(form))
+            .collect(),
+    };
+    let mut uses: BTreeMap<&str, u32> = BTreeMap::new();
+    for index in indexes {
+        for (known, count) in index.near(&wrong) {
+            *uses.entry(known).or_default() += count;
+        }
+    }
+    let mut found: Vec<(usize, &str, u32)> = uses
+        .into_iter()
+        .map(|(known, count)| (distance(word, known), known, count))
+        .filter(|(distance, known, _)| *distance <= limit.min(allowed(known)))
+        .collect();
+    let Some(nearest) = found.iter().map(|row| row.0).min() else {
+        return Vec::new();
+    };
+    found.retain(|row| row.0 == nearest);
+    // People seldom miss the first letter, and drop letters sooner than they invent some.
+    let first = word.chars().next();
+    let consonants = |word: &str| {
+        word.chars()
+            .filter(|letter| !"aeiouy".contains(*letter))
+            .collect::<String>()
+    };
+    let skeleton = consonants(word);
+    found.sort_by_key(|(_, known, uses)| {
+        (
+            known.chars().next() != first,
+            consonants(known) != skeleton,
+            std::cmp::Reverse(*uses),
+            *known,
+        )
+    });
+    found
+        .into_iter()
+        .take(3)
+        .map(|(distance, known, _)| (known, distance))
+        .collect()
+}
+
+fn may_be_misspelt(word: &str) -> bool {
+    (MIN_LENGTH..=MAX_LENGTH).contains(&word.chars().count())
+        && word.chars().all(char::is_alphabetic)
 }
 
 /// How many mistakes a word may have.
 fn allowed(word: &str) -> usize {
     if word.chars().count() >= 5 { 2 } else { 1 }
+}
+
+/// FNV-1a.
+fn hash(form: &str) -> u32 {
+    form.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 fn deletions(word: &str, depth: usize) -> BTreeSet<String> {
@@ -131,8 +190,9 @@ mod tests {
     fn the_nearest_words_are_found_and_short_ones_left_alone() {
         let words = ["send", "message", "contact", "delete", "call"];
         let spelling = Spelling::new(words.iter().map(|word| ((*word).to_owned(), 1)));
-        assert_eq!(spelling.corrections("sned"), [("send", 1)]);
-        assert_eq!(spelling.corrections("mesasge"), [("message", 1)]);
-        assert!(spelling.corrections("ca").is_empty() && spelling.corrections("zebra").is_empty());
+        let corrections = |word: &str| corrections(word, std::iter::once(&spelling));
+        assert_eq!(corrections("sned"), [("send", 1)]);
+        assert_eq!(corrections("mesasge"), [("message", 1)]);
+        assert!(corrections("ca").is_empty() && corrections("zebra").is_empty());
     }
 }

@@ -3,34 +3,61 @@
 use rust_stemmers::{Algorithm, Stemmer};
 
 /// Words that say nothing about which action is meant.
-const STOP: [&str; 62] = [
-    "a", "an", "the", "of", "in", "on", "at", "to", "for", "from", "with", "by", "and", "or", "is",
-    "are", "was", "were", "be", "been", "i", "me", "my", "we", "us", "our", "you", "your", "it",
-    "its", "this", "that", "these", "those", "who", "what", "when", "where", "how", "do", "does",
-    "did", "want", "need", "would", "like", "please", "can", "let", "their", "them", "they", "has",
-    "have", "had", "about", "into", "there", "s", "again", "much", "somebody",
-];
+const STOP: &str = "a an the of in on at to for from with by and or is are was were be been being i me my mine we us \
+    our ours you your yours it its this that these those who whom whose what which when where how do does did done \
+    want wants wanted need needs needed would like please can could should will shall may might let lets their them \
+    they he she him her his has have had having about into there here s t re ve ll d m again much some somebody \
+    someone anybody anyone something anything via using use as so if then than just only also any out up off over \
+    under between through during within without already still yet now really very too not no am im id's ok okay \
+    hello hi hey thanks thank kindly one's both each per etc e g ie eg make sure try able going go";
 
-pub(super) fn is_stop(word: &str) -> bool {
-    STOP.contains(&word)
+/// Words after which a noun comes.
+const DETERMINERS: &str = "a an the my our your his her their this that these those some any all every each no another somebody \
+    someone them him it us me everybody everyone one both new";
+
+/// Words that end a noun group: what stands before them is what the sentence is about.
+const PREPOSITIONS: &str = "of for from to in on at with by about into within under via per as belonging that which who whose where when \
+    after before since until between during without using inside onto";
+
+fn in_list(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|listed| listed == word)
 }
 
-/// A word of the intent or of an action's text.
+pub(super) fn is_stop(word: &str) -> bool {
+    in_list(STOP, word)
+}
+
+pub(super) fn is_determiner(word: &str) -> bool {
+    in_list(DETERMINERS, word)
+}
+
+pub(super) fn is_preposition(word: &str) -> bool {
+    in_list(PREPOSITIONS, word)
+}
+
+/// A word of the intent or of an action's text: "listPhoneNumbers" is three, "SMSMessage" two.
 pub(super) fn words(text: &str) -> Vec<String> {
+    let letters: Vec<char> = text.chars().collect();
     let mut words = Vec::new();
     let mut word = String::new();
-    let mut before = ' ';
-    for letter in text.chars() {
+    for (at, letter) in letters.iter().copied().enumerate() {
+        let before = at.checked_sub(1).map_or(' ', |at| letters[at]);
+        let after = letters.get(at + 1).copied().unwrap_or(' ');
+        let capital = letter.is_uppercase()
+            && (before.is_lowercase() || (before.is_uppercase() && after.is_lowercase()));
         let boundary = !letter.is_alphanumeric()
-            || (letter.is_uppercase() && before.is_lowercase())
-            || is_han(letter) != is_han(before) && before.is_alphanumeric();
+            || capital
+            || (is_han(letter) != is_han(before) && before.is_alphanumeric());
+        // "don't", "what's": the rest after the apostrophe is no word of its own.
+        if matches!(letter, '\'' | '’') && before.is_alphabetic() && after.is_alphabetic() {
+            continue;
+        }
         if boundary && !word.is_empty() {
             words.push(std::mem::take(&mut word));
         }
         if letter.is_alphanumeric() {
             word.extend(letter.to_lowercase());
         }
-        before = letter;
     }
     if !word.is_empty() {
         words.push(word);
@@ -42,15 +69,80 @@ pub(super) fn is_han(letter: char) -> bool {
     matches!(letter, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
 }
 
+/// Whether it names one particular thing: has a digit, but is no word such as "mp3" or "2fa".
+pub(super) fn is_identifier(word: &str) -> bool {
+    let digits = word.chars().filter(char::is_ascii_digit).count();
+    digits > 0 && (digits == word.len() || digits > 1)
+}
+
 pub(super) fn stem(word: &str) -> String {
     Stemmer::create(Algorithm::English).stem(word).into_owned()
 }
 
 /// Whether the word looks like a plural: "calls", "categories", not "status".
 pub(super) fn is_plural(word: &str) -> bool {
-    word.len() > 3
+    matches!(
+        word,
+        "people" | "children" | "media" | "criteria" | "employees"
+    ) || (word.len() > 3
         && word.ends_with('s')
-        && !word.ends_with("ss")
-        && !word.ends_with("us")
-        && !word.ends_with("is")
+        && ![
+            "ss",
+            "us",
+            "is",
+            "sms",
+            "news",
+            "address",
+            "always",
+            "this",
+            "days",
+            "hours",
+            "minutes",
+            "weeks",
+            "months",
+            "analytics",
+            "settings",
+            "details",
+        ]
+        .iter()
+        .any(|end| word.ends_with(end)))
+}
+
+/// "categories" is "category"; what is no plural stays.
+pub(super) fn singular(word: &str) -> String {
+    if word == "people" {
+        return "person".to_owned();
+    }
+    if !is_plural(word) {
+        return word.to_owned();
+    }
+    if let Some(start) = word.strip_suffix("ies").filter(|start| start.len() > 2) {
+        return format!("{start}y");
+    }
+    for end in ["sses", "xes", "ches", "shes", "zes"] {
+        if word.ends_with(end) {
+            return word[..word.len() - 2].to_owned();
+        }
+    }
+    word[..word.len() - 1].to_owned()
+}
+
+/// Without accents, so that "numero" is "número".
+pub(super) fn fold(word: &str) -> String {
+    let mut folded = String::with_capacity(word.len());
+    for letter in word.chars() {
+        match letter {
+            'á' | 'à' | 'â' | 'ä' | 'ã' | 'å' => folded.push('a'),
+            'é' | 'è' | 'ê' | 'ë' => folded.push('e'),
+            'í' | 'ì' | 'î' | 'ï' => folded.push('i'),
+            'ó' | 'ò' | 'ô' | 'ö' | 'õ' => folded.push('o'),
+            'ú' | 'ù' | 'û' | 'ü' => folded.push('u'),
+            'ñ' => folded.push('n'),
+            'ç' => folded.push('c'),
+            'ß' => folded.push_str("ss"),
+            'œ' => folded.push_str("oe"),
+            other => folded.push(other),
+        }
+    }
+    folded
 }

@@ -1,7 +1,10 @@
 //! One file per command.
 
+pub mod bans;
 pub mod config;
 pub mod doctor;
+pub mod drain;
+pub mod search;
 pub mod serve;
 
 use std::path::PathBuf;

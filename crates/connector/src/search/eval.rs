@@ -1,0 +1,279 @@
+//! How well search works, measured on labelled intents.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Doc, Hit, Index, search_all};
+
+/// An action as a description of an interface gives it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RawAction {
+    /// Names it in [`LabelledIntent::expected`].
+    pub id: String,
+    /// The app it belongs to.
+    pub app: String,
+    /// Key within the app.
+    #[serde(default)]
+    pub key: String,
+    /// Name or operation id.
+    #[serde(default)]
+    pub name: String,
+    /// Description.
+    #[serde(default)]
+    pub description: String,
+    /// HTTP method.
+    #[serde(default)]
+    pub method: String,
+    /// Path template.
+    #[serde(default)]
+    pub path: String,
+    /// Parameter names.
+    #[serde(default)]
+    pub parameters: Vec<String>,
+}
+
+/// An intent and the actions that would do.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LabelledIntent {
+    /// Its name.
+    pub id: String,
+    /// The connection's app; none to look in all.
+    #[serde(default)]
+    pub app: Option<String>,
+    /// How it is worded.
+    #[serde(default)]
+    pub kind: String,
+    /// What somebody said.
+    pub intent: String,
+    /// Right answers; none where nothing fits.
+    #[serde(default)]
+    pub expected: Vec<String>,
+}
+
+/// Recall and mean reciprocal rank.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Figures {
+    /// Intents measured.
+    pub count: usize,
+    /// Share of intents with a right action first.
+    #[serde(rename = "recall@1")]
+    pub first: f64,
+    /// Share with one among the first five.
+    #[serde(rename = "recall@5")]
+    pub fifth: f64,
+    /// Mean of one over the place of the first right action.
+    pub mrr: f64,
+}
+
+/// Milliseconds a search took.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Latency {
+    /// The middle one.
+    pub p50: f64,
+    /// One of a hundred takes longer.
+    pub p99: f64,
+}
+
+/// An intent without a right action among the first five.
+#[derive(Debug, Clone, Serialize)]
+pub struct Miss {
+    /// What was said.
+    pub intent: String,
+    /// What would have been right.
+    pub expected: Vec<String>,
+    /// What came.
+    pub found: Vec<String>,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// Search inside the app an intent names.
+    pub app: Figures,
+    /// Search over all apps.
+    pub all: Figures,
+    /// Inside one app, by how the intent is worded.
+    pub kinds: BTreeMap<String, Figures>,
+    /// Inside one app, by app.
+    pub apps: BTreeMap<String, Figures>,
+    /// All searches of the run.
+    pub latency_ms: Latency,
+    /// Intents nothing fits, and how many of them found nothing.
+    pub negatives: (usize, usize),
+    /// Inside one app.
+    #[serde(skip)]
+    pub misses: Vec<Miss>,
+}
+
+/// Finds the places of up to `limit` actions in some of the indexes; see [`search_all`].
+pub type Search<'a> = dyn FnMut(&[&Index], &str, usize) -> Vec<(usize, Hit)> + 'a;
+
+const LOOKED_AT: usize = 50;
+
+/// The same action as the index takes it.
+impl From<&RawAction> for Doc {
+    fn from(raw: &RawAction) -> Self {
+        Self {
+            key: raw.key.clone(),
+            title: raw.name.clone(),
+            description: raw.description.clone(),
+            search_terms: Vec::new(),
+            method: raw.method.clone(),
+            path: raw.path.clone(),
+            parameters: raw.parameters.clone(),
+        }
+    }
+}
+
+/// Searches for each intent inside its app and over all apps. `clock` gives the time since some moment.
+#[must_use]
+pub fn evaluate(
+    actions: &[RawAction],
+    intents: &[LabelledIntent],
+    clock: impl FnMut() -> Duration,
+) -> Report {
+    evaluate_with(actions, intents, clock, &mut |indexes, intent, limit| {
+        search_all(indexes, intent, None, limit)
+    })
+}
+
+/// As [`evaluate`], with another way to search.
+#[must_use]
+pub fn evaluate_with(
+    actions: &[RawAction],
+    intents: &[LabelledIntent],
+    mut clock: impl FnMut() -> Duration,
+    search: &mut Search<'_>,
+) -> Report {
+    let names: BTreeSet<&str> = actions.iter().map(|action| action.app.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let own: Vec<Vec<&RawAction>> = names
+        .iter()
+        .map(|app| actions.iter().filter(|action| action.app == *app).collect())
+        .collect();
+    let indexes: Vec<Index> = names
+        .iter()
+        .zip(&own)
+        .map(|(name, own)| {
+            Index::build(own.iter().map(|action| Doc::from(*action))).of_app([*name])
+        })
+        .collect();
+    let all: Vec<&Index> = indexes.iter().collect();
+    let place_of: HashMap<&str, usize> = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| (*name, at))
+        .collect();
+    let mut took = Vec::new();
+    let mut run = |over: &[&Index], intent: &str| {
+        let before = clock();
+        let found = search(over, intent, LOOKED_AT);
+        took.push(clock().saturating_sub(before).as_secs_f64() * 1000.0);
+        found
+    };
+    let mut report = Report::default();
+    let (mut in_app, mut over_all) = (Ranks::default(), Ranks::default());
+    let (mut kinds, mut apps): (BTreeMap<String, Ranks>, BTreeMap<String, Ranks>) =
+        Default::default();
+    for intent in intents {
+        let everywhere = run(&all, &intent.intent);
+        let everywhere: Vec<&str> = everywhere
+            .iter()
+            .map(|(at, hit)| own[*at][hit.doc].id.as_str())
+            .collect();
+        let inside = intent
+            .app
+            .as_deref()
+            .and_then(|app| place_of.get(app))
+            .map(|at| {
+                let found = run(&[all[*at]], &intent.intent);
+                found
+                    .iter()
+                    .map(|(_, hit)| own[*at][hit.doc].id.as_str())
+                    .collect::<Vec<_>>()
+            });
+        if intent.expected.is_empty() {
+            report.negatives.0 += 1;
+            report.negatives.1 += usize::from(inside.as_ref().unwrap_or(&everywhere).is_empty());
+            continue;
+        }
+        let rank = |found: &[&str]| {
+            found
+                .iter()
+                .position(|id| intent.expected.iter().any(|right| right == id))
+        };
+        over_all.add(rank(&everywhere));
+        let by_kind = kinds.entry(intent.kind.clone()).or_default();
+        let Some(inside) = inside else {
+            by_kind.add(rank(&everywhere));
+            continue;
+        };
+        let at = rank(&inside);
+        in_app.add(at);
+        by_kind.add(at);
+        apps.entry(intent.app.clone().unwrap_or_default())
+            .or_default()
+            .add(at);
+        if at.is_none_or(|at| at >= 5) {
+            report.misses.push(Miss {
+                intent: intent.intent.clone(),
+                expected: intent.expected.clone(),
+                found: inside.iter().take(5).map(|id| (*id).to_owned()).collect(),
+            });
+        }
+    }
+    took.sort_by(f64::total_cmp);
+    report.latency_ms = Latency {
+        p50: quantile(&took, 0.5),
+        p99: quantile(&took, 0.99),
+    };
+    report.app = in_app.figures();
+    report.all = over_all.figures();
+    report.kinds = kinds
+        .into_iter()
+        .map(|(kind, ranks)| (kind, ranks.figures()))
+        .collect();
+    report.apps = apps
+        .into_iter()
+        .map(|(app, ranks)| (app, ranks.figures()))
+        .collect();
+    report
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted
+        .get((last as f64 * share).round() as usize)
+        .copied()
+        .unwrap_or(0.0)
+}
+
+/// Places of the first right action; none where there was none.
+#[derive(Default)]
+struct Ranks(Vec<Option<usize>>);
+
+impl Ranks {
+    fn add(&mut self, rank: Option<usize>) {
+        self.0.push(rank);
+    }
+
+    fn figures(&self) -> Figures {
+        let count = self.0.len().max(1) as f64;
+        let share =
+            |most: usize| self.0.iter().flatten().filter(|at| **at < most).count() as f64 / count;
+        let reciprocal: f64 = self
+            .0
+            .iter()
+            .flatten()
+            .map(|at| 1.0 / (at + 1) as f64)
+            .sum();
+        Figures {
+            count: self.0.len(),
+            first: share(1),
+            fifth: share(5),
+            mrr: reciprocal / count,
+        }
+    }
+}

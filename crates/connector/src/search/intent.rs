@@ -1,0 +1,502 @@
+//! Reading what somebody says he wants: which words count, what they may stand for, what is to be done, to
+//! one thing or to many.
+
+use super::Index;
+use super::lexicon::{Lexicon, Sureness, Verb, is_chinese};
+use super::spelling::corrections;
+use super::words::{is_determiner, is_identifier, is_plural, is_preposition, is_stop, stem, words};
+
+/// An intent is a sentence; the rest of a page is not read.
+const MAX_WORDS: usize = 40;
+const MAX_INTENT: usize = 1_000;
+
+/// Words of time: they narrow a list and seldom name what is listed.
+const TIMES: &str = "today yesterday tomorrow week weeks month months year years day days hour hours minute minutes last past next \
+    recent recently monday tuesday wednesday thursday friday saturday sunday january february march april june july august \
+    september october november december daily weekly monthly yearly ago latest newest morning afternoon evening tonight";
+/// Words that ask for all there is.
+const MANY: &str = "all every list each everything overview many several various existing entire whole everyone available";
+/// Words that make another verb of one: "call off".
+const PARTICLES: &str = "up off out away down back over in on at to for with";
+/// What a question asks about.
+const HINTS: [(&str, &str); 8] = [
+    ("who", "user"),
+    ("whom", "user"),
+    ("everybody", "user"),
+    ("everyone", "user"),
+    ("somebody", "user"),
+    ("someone", "user"),
+    ("where", "location"),
+    ("when", "time"),
+];
+const ONE: &str = "one single specific particular certain id exact given individual";
+const QUESTIONS: &str = "what which who where when whose is are was were does do did has have how";
+
+/// One word of the intent with all it may stand for.
+pub(super) struct Term {
+    /// Stems with how close they are to what was said.
+    pub(super) forms: Vec<(String, f32)>,
+    pub(super) weight: f32,
+}
+
+/// What was understood.
+pub(super) struct Intent {
+    pub(super) terms: Vec<Term>,
+    pub(super) verbs: Vec<Verb>,
+    /// Asks for many.
+    pub(super) plural: bool,
+    /// Asks for one that is named.
+    pub(super) one: bool,
+    /// Gives a value to look for: an address, a number, something in quotes.
+    pub(super) value: bool,
+}
+
+/// A word on its way to a term.
+struct Token {
+    word: String,
+    /// Other readings of a misspelt or foreign word.
+    others: Vec<String>,
+    first: bool,
+    before_determiner: bool,
+    translated: bool,
+    /// How much it counts when it is less than a word of its own.
+    weight: f32,
+}
+
+impl Intent {
+    pub(super) fn read(text: &str, indexes: &[&Index], lexicon: &Lexicon) -> Self {
+        let cut = text
+            .char_indices()
+            .nth(MAX_INTENT)
+            .map_or(text, |(end, _)| &text[..end]);
+        let mut intent = Self {
+            terms: Vec::new(),
+            verbs: Vec::new(),
+            plural: false,
+            one: false,
+            value: false,
+        };
+        let text = intent.take_values(cut);
+        let said: Vec<String> = words(&text).into_iter().take(MAX_WORDS).collect();
+        let reader = Reader { indexes, lexicon };
+        let language = lexicon.language(&said, |word| reader.is_english(word));
+        let tokens = intent.tokens(&said, language, &reader);
+        intent.find_verbs(&tokens, lexicon);
+        if intent.verbs.is_empty() && said.first().is_some_and(|word| listed(QUESTIONS, word)) {
+            intent.verbs.extend([Verb::List, Verb::Get]);
+        }
+        intent.make_terms(&tokens, &reader);
+        intent
+    }
+
+    /// Takes out what is a value and no word: quotations, addresses, numbers, dates.
+    fn take_values(&mut self, text: &str) -> String {
+        let mut kept = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(['"', '“', '„', '«']) {
+            let after = start + rest[start..].chars().next().map_or(1, char::len_utf8);
+            let Some(length) = rest[after..].find(['"', '”', '“', '»']) else {
+                break;
+            };
+            kept.push_str(&rest[..start]);
+            kept.push(' ');
+            self.value = true;
+            let end = after + length;
+            rest = &rest[end + rest[end..].chars().next().map_or(1, char::len_utf8)..];
+        }
+        kept.push_str(rest);
+        if kept.trim().is_empty() {
+            kept = text.to_owned();
+        }
+        let mut words = Vec::new();
+        for word in kept.split_whitespace() {
+            let digits = word.chars().filter(char::is_ascii_digit).count();
+            let letters = word.chars().filter(|letter| letter.is_alphabetic()).count();
+            if (word.contains('@') && word.contains('.'))
+                || word.starts_with("http://")
+                || word.starts_with("https://")
+            {
+                self.value = true;
+                if word.contains('@') {
+                    words.push("email");
+                }
+            } else if digits >= 6
+                && letters == 0
+                && (word.starts_with('+') || word.contains(['-', '/']))
+            {
+                // A phone number or a date narrows a search, it names no record.
+                self.value = true;
+            } else if digits > 0
+                && letters > 0
+                && word.len() >= 8
+                && is_identifier(word)
+                && !word.chars().any(is_letter_of_words)
+            {
+                self.one = true;
+            } else {
+                words.push(word);
+            }
+        }
+        words.join(" ")
+    }
+
+    fn tokens(
+        &mut self,
+        said: &[String],
+        language: Option<usize>,
+        reader: &Reader<'_>,
+    ) -> Vec<Option<Token>> {
+        let lexicon = reader.lexicon;
+        let stems: Vec<String> = said.iter().map(|word| stem(word)).collect();
+        let mut tokens: Vec<Option<Token>> = Vec::new();
+        let mut at = 0;
+        while at < said.len() {
+            let word = &said[at];
+            let first = tokens.iter().flatten().next().is_none();
+            let before_determiner = said.get(at + 1).is_some_and(|next| is_determiner(next));
+            let token = |word: &str, others: Vec<String>| {
+                Some(Token {
+                    word: word.to_owned(),
+                    others,
+                    first,
+                    before_determiner,
+                    translated: false,
+                    weight: 1.0,
+                })
+            };
+            let foreign = |meaning: &[Vec<String>]| {
+                meaning
+                    .iter()
+                    .map(|word| alternatives(word, first))
+                    .collect::<Vec<_>>()
+            };
+            let mut taken = 1;
+            let phrase = lexicon.phrase(&stems[at..]).filter(|_| language.is_none());
+            if is_chinese(word) {
+                self.plural |= ["所有", "列表", "全部", "列出", "哪些"]
+                    .iter()
+                    .any(|many| word.contains(many));
+                tokens.extend(foreign(&lexicon.translate_han(word)));
+            } else if is_identifier(word) {
+                self.one = true;
+            } else if let Some((length, meaning)) =
+                language.and_then(|language| lexicon.translate_phrase(language, &said[at..]))
+            {
+                tokens.extend(foreign(&meaning));
+                taken = length;
+            } else if let Some(meaning) =
+                language.and_then(|language| lexicon.translate(language, word))
+            {
+                self.plural |= word.len() > 4 && word.ends_with('s') && language != Some(0);
+                tokens.extend(foreign(&meaning));
+            } else if let Some((length, meaning)) = phrase {
+                let loose = said[at..at + length]
+                    .iter()
+                    .any(|word| is_stop(word) || is_preposition(word) || listed(PARTICLES, word));
+                tokens.extend(meaning.iter().map(|word| token(word, Vec::new())));
+                if loose {
+                    taken = length;
+                } else {
+                    self.plural |= said[at..at + length].iter().any(|word| is_plural(word));
+                    tokens.extend(
+                        said[at..at + length]
+                            .iter()
+                            .map(|word| token(word, Vec::new())),
+                    );
+                    taken = length;
+                }
+            } else if let Some((_, hint)) = HINTS.iter().find(|(asked, _)| asked == word) {
+                tokens.push(token(hint, Vec::new()).map(|token| Token {
+                    first: false,
+                    weight: 0.5,
+                    ..token
+                }));
+            } else if is_stop(word) && !(first && word == "let") {
+                self.one |= listed(ONE, word);
+                tokens.push(None);
+            } else {
+                self.one |= listed(ONE, word);
+                self.plural |= listed(MANY, word) || is_plural(word);
+                let joined = said.get(at + 1).map(|next| format!("{word}{next}"));
+                match joined.map(|joined| (reader.joins(word, &said[at + 1], &joined), joined)) {
+                    Some((Joins::Instead, joined)) => {
+                        self.plural |= is_plural(&joined);
+                        tokens.push(token(&joined, Vec::new()));
+                        taken = 2;
+                    }
+                    joined => {
+                        if let Some((Joins::Also, joined)) = joined {
+                            tokens.push(token(&joined, Vec::new()));
+                        }
+                        tokens.extend(
+                            reader
+                                .understand(word)
+                                .into_iter()
+                                .map(|(word, others)| token(&word, others)),
+                        );
+                    }
+                }
+            }
+            if language.is_none() && is_preposition(word) && !matches!(tokens.last(), Some(None)) {
+                tokens.push(None);
+            }
+            at += taken;
+        }
+        tokens
+    }
+
+    fn find_verbs(&mut self, tokens: &[Option<Token>], lexicon: &Lexicon) {
+        let alone = tokens.iter().flatten().count() == 1;
+        let mut maybe = Vec::new();
+        for token in tokens.iter().flatten() {
+            let participle =
+                !token.first && (token.word.ends_with("ed") || token.word.ends_with("ing"));
+            let words = std::iter::once(&token.word).chain(&token.others);
+            for (verb, sureness) in words
+                .take(if token.translated { 3 } else { 1 })
+                .flat_map(|word| lexicon.verbs(&stem(word)))
+            {
+                let surely = match sureness {
+                    Sureness::Plain => true,
+                    // A word on its own names a thing; "deleted" and "waiting" describe one.
+                    Sureness::Own => !alone && !participle,
+                    Sureness::Maybe => acts(token),
+                };
+                if surely && !self.verbs.contains(verb) {
+                    self.verbs.push(*verb);
+                } else if token.word == "new" && self.verbs.is_empty() {
+                    self.verbs.push(*verb);
+                } else if token.first && !token.translated && !alone {
+                    maybe.push(*verb);
+                }
+            }
+        }
+        if self.verbs.is_empty() && tokens.iter().flatten().count() == 2 {
+            // "text somebody" is a wish, "call summary" a thing: with one word after it, it may be either.
+            self.verbs.extend(
+                maybe
+                    .into_iter()
+                    .filter(|_| matches!(tokens.last(), Some(None))),
+            );
+        }
+    }
+
+    fn make_terms(&mut self, tokens: &[Option<Token>], reader: &Reader<'_>) {
+        let lexicon = reader.lexicon;
+        let head = head(tokens, lexicon);
+        for (at, token) in tokens.iter().enumerate() {
+            let Some(token) = token else { continue };
+            let stem_of = stem(&token.word);
+            let verbs = lexicon.verbs(&stem_of);
+            let plain = verbs
+                .iter()
+                .any(|(_, sureness)| *sureness == Sureness::Plain);
+            let own = verbs.iter().any(|(_, sureness)| *sureness == Sureness::Own);
+            let mut weight = token.weight;
+            if plain || matches!(token.word.as_str(), "let" | "give" | "new") {
+                weight *= 0.3;
+            } else if listed(TIMES, &token.word)
+                || listed(MANY, &token.word)
+                || listed(ONE, &token.word)
+            {
+                weight *= 0.25;
+            } else if acts(token) && !own {
+                // "Bill a client": what is made is a bill.
+                weight *= 1.2;
+            } else if own {
+                weight *= if token.first { 1.0 } else { 0.75 };
+            } else if head == Some(at) {
+                weight *= 1.2;
+            }
+            let mut forms = reader.forms(&stem_of);
+            for other in &token.others {
+                let other = stem(other);
+                if !forms.iter().any(|(known, _)| *known == other) {
+                    forms.push((other, 0.9));
+                }
+            }
+            self.terms.push(Term { forms, weight });
+        }
+    }
+
+    /// How well what an action does fits what was asked for.
+    pub(super) fn agreement(&self, doc: Verb) -> f32 {
+        let many_or_one = match (doc, self.one, self.plural) {
+            (Verb::List, true, false) => 0.75,
+            (Verb::Get, false, true) => 0.9,
+            (Verb::Get, true, _) => 1.3,
+            (Verb::List, false, true) => 1.15,
+            (Verb::List, false, false) if self.value => 1.1,
+            _ => 1.0,
+        };
+        let fit = self
+            .verbs
+            .iter()
+            .enumerate()
+            .map(|(at, wanted)| fit(*wanted, doc, self.one) - 0.04 * at.min(2) as f32)
+            .fold(None, |best: Option<f32>, fit| {
+                Some(best.map_or(fit, |best| best.max(fit)))
+            });
+        let fit = fit.unwrap_or(match doc {
+            Verb::List if self.plural || self.value => 1.3,
+            Verb::List | Verb::Get => 1.15,
+            Verb::Delete => 0.7,
+            _ if self.plural || self.value || self.one => 0.85,
+            _ => 0.95,
+        });
+        fit * many_or_one
+    }
+}
+
+fn fit(wanted: Verb, doc: Verb, one: bool) -> f32 {
+    use Verb::{Create, Delete, Get, List, Send, Update};
+    match (wanted, doc) {
+        (List, Get) if !one => 1.12,
+        (Get, List) => 1.2,
+        _ if wanted == doc => 1.35,
+        (Create, Send) | (Send, Create) => 1.15,
+        (List, Get) => 1.25,
+        (Update, Create) | (Create, Update) => 0.9,
+        (Update, Send) | (Send, Update) => 0.85,
+        // Nothing is deleted on a guess.
+        (_, Delete) => 0.55,
+        (Delete, Update) => 0.85,
+        (List | Get, _) | (_, List | Get) => 0.7,
+        _ => 0.65,
+    }
+}
+
+/// The token that names what the intent is about: the last noun before the first preposition.
+fn head(tokens: &[Option<Token>], lexicon: &Lexicon) -> Option<usize> {
+    let is_noun = |token: &Token| {
+        token.weight >= 1.0
+            && !lexicon
+                .verbs(&stem(&token.word))
+                .iter()
+                .any(|(_, sureness)| *sureness != Sureness::Maybe)
+            && !listed(TIMES, &token.word)
+    };
+    let mut last = None;
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            Some(token) if is_noun(token) => last = Some(at),
+            None if last.is_some() => break,
+            _ => {}
+        }
+    }
+    last
+}
+
+/// Whether a word that may be a verb is one here: it comes first and its object follows.
+fn acts(token: &Token) -> bool {
+    token.first && token.before_determiner && !token.translated
+}
+
+/// One foreign word: all it may mean; "a+b" is taken apart by the lexicon already.
+fn alternatives(meaning: &[String], first: bool) -> Option<Token> {
+    let (word, others) = meaning.split_first()?;
+    Some(Token {
+        word: word.clone(),
+        others: others.to_vec(),
+        first,
+        before_determiner: false,
+        translated: true,
+        weight: 1.0,
+    })
+}
+
+fn is_letter_of_words(letter: char) -> bool {
+    matches!(letter, '_' | '.') || is_chinese(letter.encode_utf8(&mut [0; 4]))
+}
+
+fn listed(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|listed| listed == word)
+}
+
+/// Whether two words may be written as one.
+enum Joins {
+    Not,
+    Also,
+    Instead,
+}
+
+/// What is known while an intent is read.
+struct Reader<'a> {
+    indexes: &'a [&'a Index],
+    lexicon: &'a Lexicon,
+}
+
+impl Reader<'_> {
+    fn indexed(&self, stem: &str) -> bool {
+        self.indexes.iter().any(|index| index.has(stem))
+    }
+
+    fn is_known(&self, word: &str) -> bool {
+        let stem = stem(word);
+        self.indexed(&stem) || self.lexicon.knows(&stem)
+    }
+
+    fn is_english(&self, word: &str) -> bool {
+        word.is_ascii() && (is_stop(word) || is_preposition(word) || self.is_known(word))
+    }
+
+    /// "web hook" where the word is "webhook".
+    fn joins(&self, left: &str, right: &str, joined: &str) -> Joins {
+        let plain =
+            |word: &str| is_stop(word) || word.chars().any(|letter| letter.is_ascii_digit());
+        if joined.len() < 6 || plain(left) || plain(right) || !self.indexed(&stem(joined)) {
+            Joins::Not
+        } else if self.indexed(&stem(left)) && self.indexed(&stem(right)) {
+            Joins::Also
+        } else {
+            Joins::Instead
+        }
+    }
+
+    /// The words a written one stands for, each with other readings.
+    fn understand(&self, word: &str) -> Vec<(String, Vec<String>)> {
+        if self.is_known(word) {
+            return vec![(word.to_owned(), Vec::new())];
+        }
+        if let Some((left, right)) = self.split(word) {
+            return vec![(left, Vec::new()), (right, Vec::new())];
+        }
+        let indexes = self
+            .indexes
+            .iter()
+            .map(|index| &index.spelling)
+            .chain(std::iter::once(&self.lexicon.spelling));
+        let mut known = corrections(word, indexes)
+            .into_iter()
+            .map(|(known, _)| known.to_owned());
+        match known.next() {
+            Some(first) => vec![(first, known.collect())],
+            None => vec![(word.to_owned(), Vec::new())],
+        }
+    }
+
+    /// "phonenumber".
+    fn split(&self, word: &str) -> Option<(String, String)> {
+        if word.len() < 7 || !word.is_ascii() {
+            return None;
+        }
+        (3..=word.len() - 3)
+            .map(|at| word.split_at(at))
+            .find(|(left, right)| self.indexed(&stem(left)) && self.indexed(&stem(right)))
+            .map(|(left, right)| (left.to_owned(), right.to_owned()))
+    }
+
+    /// A stem and what else it may be called.
+    fn forms(&self, stem: &str) -> Vec<(String, f32)> {
+        let related = self.lexicon.related(stem);
+        // Where the word itself is not used, the nearest other word is as good as it gets.
+        let lift = if self.indexed(stem) { 1.0 } else { 1.25 };
+        let mut forms = vec![(stem.to_owned(), 1.0)];
+        forms.extend(
+            related
+                .iter()
+                .map(|(word, closeness)| (word.clone(), closeness * lift)),
+        );
+        forms
+    }
+}

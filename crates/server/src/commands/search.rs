@@ -1,0 +1,113 @@
+//! `trunkline search`: how well action search works on labelled intents.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use connector::search::eval::{Figures, LabelledIntent, RawAction, Report, evaluate};
+use serde::de::DeserializeOwned;
+
+#[derive(Debug, Parser)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure recall and latency on labelled intents
+    Eval(EvalArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct EvalArgs {
+    /// Actions, one JSON object a line: id, app, key, name, description, method, path, parameters
+    actions: PathBuf,
+    /// Intents, one JSON object a line: id, app, kind, intent, expected
+    intents: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Also print each intent without a right action in the first five, on stderr
+    #[arg(long)]
+    misses: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Command::Eval(args) = args.command;
+    let actions: Vec<RawAction> = read_lines(&args.actions)?;
+    let intents: Vec<LabelledIntent> = read_lines(&args.intents)?;
+    let start = Instant::now();
+    let report = evaluate(&actions, &intents, || start.elapsed());
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print_table(&report);
+    }
+    if args.misses {
+        print_misses(&report);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_lines<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
+    let shown = path.display();
+    let file = File::open(path).with_context(|| format!("can't open {shown}"))?;
+    let mut items = Vec::new();
+    for (at, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.with_context(|| format!("can't read {shown}"))?;
+        if !line.trim().is_empty() {
+            items.push(
+                serde_json::from_str(&line).with_context(|| format!("{shown}, line {}", at + 1))?,
+            );
+        }
+    }
+    Ok(items)
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn print_table(report: &Report) {
+    let row = |name: &str, figures: &Figures| {
+        println!(
+            "{name:<16} {:>5}  {:>8.3}  {:>8.3}  {:>6.3}",
+            figures.count, figures.first, figures.fifth, figures.mrr
+        );
+    };
+    println!(
+        "{:<16} {:>5}  {:>8}  {:>8}  {:>6}",
+        "", "count", "recall@1", "recall@5", "MRR"
+    );
+    row("inside one app", &report.app);
+    row("over all apps", &report.all);
+    for (kind, figures) in &report.kinds {
+        row(&format!("  kind {kind}"), figures);
+    }
+    for (app, figures) in &report.apps {
+        row(&format!("  app {app}"), figures);
+    }
+    let (negatives, silent) = report.negatives;
+    println!("nothing fits: {negatives} intents, {silent} found nothing");
+    println!(
+        "latency: p50 {:.3} ms, p99 {:.3} ms",
+        report.latency_ms.p50, report.latency_ms.p99
+    );
+}
+
+#[expect(clippy::print_stderr, reason = "asked for, next to the table")]
+fn print_misses(report: &Report) {
+    for miss in &report.misses {
+        eprintln!(
+            "{}\n  wanted {}\n  found  {}",
+            miss.intent,
+            miss.expected.join(", "),
+            miss.found.join(", ")
+        );
+    }
+}
