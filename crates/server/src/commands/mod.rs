@@ -1,9 +1,7 @@
 //! One file per command.
 
-pub mod bans;
 pub mod config;
 pub mod doctor;
-pub mod drain;
 pub mod search;
 pub mod serve;
 
