@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 DATA ?= data
 RUN_PACKAGES := flite espeak-ng
-TEST_PACKAGES := $(RUN_PACKAGES) sip-tester baresip-core sox chromium
+TEST_PACKAGES := $(RUN_PACKAGES) sip-tester baresip-core sox chromium sqlite3
 
 .PHONY: help run build web test test-rust test-e2e lint bench install clean
 

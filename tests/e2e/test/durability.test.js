@@ -40,14 +40,11 @@ scene("the disk of recordings fills up: the call goes on, and its record says wh
   assert.ok(call.Cdr.answered_at);
   const detail = (await server.cloudtalk("GET", `/calls/${call.Cdr.id}`)).json;
   assert.match(JSON.stringify(detail), /disk is full/);
-  // What fitted is kept.
-  const kept = await server.recording(call.Cdr.id);
-  if (call.Cdr.recorded) {
-    const { channels, seconds } = readWav(kept.bytes);
+  await scene.step("what fitted is kept, in a file whose head tells the truth", async () => {
+    assert.equal(call.Cdr.recorded, true);
+    const { channels, seconds } = readWav((await server.recording(call.Cdr.id)).bytes);
     assert.ok(seconds >= 2 && stretchOf(channels[0], 440, 0.5) && stretchOf(channels[1], AGENT_HZ, 0.5), `${seconds} s`);
-  } else {
-    assert.equal(kept.status, 404);
-  }
+  }, { todo: "the bytes of the block that did not fit stay behind the last whole one" });
   await wholeFacts(server);
   assert.doesNotMatch(server.program.log, /panicked/);
 }, { skip });
