@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use connector::{Action, Doc, Index, Manifest};
-use serde_json::Value;
+use connector::{Action, Doc, Index, Manifest, search::search_all};
 
 use crate::ids::derived_id;
 
@@ -19,23 +18,14 @@ pub struct Connector {
 
 impl Connector {
     fn new(manifest: Manifest) -> Self {
-        let index = Index::build(manifest.actions.iter().map(doc));
+        let names = [manifest.key.as_str(), manifest.name.as_str()];
+        let index = Index::build(manifest.actions.iter().map(Action::search_doc)).of_app(names);
         Self {
             id: derived_id(&["connector", &manifest.key]),
             app_id: derived_id(&["app", &manifest.key]),
             index,
             manifest,
         }
-    }
-
-    /// Places of actions that fit an intent, best first, with their scores.
-    #[must_use]
-    pub fn search(&self, intent: &str, limit: usize) -> Vec<(usize, f32)> {
-        self.index
-            .search(intent, limit)
-            .into_iter()
-            .map(|hit| (hit.doc, hit.score))
-            .collect()
     }
 
     /// Id of a workspace's use of this connector.
@@ -70,22 +60,47 @@ fn on_domain(host: &str, domain: &str) -> bool {
             .is_some_and(|rest| rest.ends_with('.'))
 }
 
-fn doc(action: &Action) -> Doc {
-    let parameters = action
-        .input_schema
-        .get("properties")
-        .and_then(Value::as_object);
+/// What the search for apps knows of one.
+fn doc(manifest: &Manifest) -> Doc {
+    let mut search_terms = manifest.categories.clone();
+    search_terms.extend(manifest.domains.iter().cloned());
     Doc {
-        key: action.key.clone(),
-        title: action.name.clone(),
-        description: action.description.clone(),
-        search_terms: action.search_terms.clone(),
-        method: action.request.method.clone(),
-        path: action.request.path.clone(),
-        parameters: parameters
-            .map(|members| members.keys().cloned().collect())
-            .unwrap_or_default(),
+        key: manifest.key.clone(),
+        title: manifest.name.clone(),
+        description: manifest.description.clone(),
+        search_terms,
+        ..Doc::default()
     }
+}
+
+/// Something found by its meaning, and why.
+#[derive(Clone)]
+pub struct Ranked<T> {
+    pub item: T,
+    /// Higher is better; comparable within one search only.
+    pub score: f32,
+    /// The words that matched.
+    pub matched: Vec<String>,
+}
+
+/// The actions of these connectors that fit an intent, best first.
+pub(crate) fn rank_actions(
+    connectors: &[Arc<Connector>],
+    intent: &str,
+    limit: usize,
+) -> Vec<Ranked<CatalogAction>> {
+    let indexes: Vec<&Index> = connectors
+        .iter()
+        .map(|connector| &connector.index)
+        .collect();
+    search_all(&indexes, intent, None, limit)
+        .into_iter()
+        .map(|(at, hit)| Ranked {
+            item: CatalogAction::new(connectors[at].clone(), hit.doc),
+            score: hit.score,
+            matched: hit.matched,
+        })
+        .collect()
 }
 
 /// An action and the connector it belongs to.
@@ -114,11 +129,14 @@ impl CatalogAction {
 /// All connectors, in a fixed order.
 pub struct Catalog {
     connectors: Vec<Arc<Connector>>,
+    /// Of the connectors themselves, in the same order.
+    apps: Index,
 }
 
 impl Catalog {
     pub(crate) fn new(manifests: Vec<Manifest>) -> Self {
         Self {
+            apps: Index::of_things(manifests.iter().map(doc)),
             connectors: manifests
                 .into_iter()
                 .map(|manifest| Arc::new(Connector::new(manifest)))
@@ -130,6 +148,19 @@ impl Catalog {
     #[must_use]
     pub fn connectors(&self) -> &[Arc<Connector>] {
         &self.connectors
+    }
+
+    /// Connectors whose app fits a text, best first: by name, domain, category and what they are for.
+    #[must_use]
+    pub fn find_apps(&self, text: &str) -> Vec<Ranked<Arc<Connector>>> {
+        let hits = self.apps.search(text, self.connectors.len());
+        hits.into_iter()
+            .map(|hit| Ranked {
+                item: self.connectors[hit.doc].clone(),
+                score: hit.score,
+                matched: hit.matched,
+            })
+            .collect()
     }
 
     /// A connector by id, key or uuid.

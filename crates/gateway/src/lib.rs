@@ -34,7 +34,7 @@ use vault::KeyRing;
 
 pub use actions::{ActionQuery, ActionScope, FoundAction, Page, RecordedRun, RunOutcome, RunQuery};
 pub use caller::Caller;
-pub use catalog::{Catalog, CatalogAction, Connector};
+pub use catalog::{Catalog, CatalogAction, Connector, Ranked};
 pub use connections::{
     ClientAction, ClientActionKind, ConnectionQuery, ConnectionSelector, CreateConnection,
     PatchConnection, normalise_app_url,

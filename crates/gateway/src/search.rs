@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use store::gateway::{Connection, ConnectionFilter, PageOf};
 
-use crate::{Caller, CatalogAction, Connector, Gateway, GatewayError, Page};
+use crate::{
+    Caller, CatalogAction, Connector, Gateway, GatewayError, Page, Ranked, catalog::rank_actions,
+};
 
 const LONGEST_QUERY: usize = 200;
 /// Connections looked through.
 const MOST_CONNECTIONS: u64 = 1000;
-/// Actions of one connector that a search may give.
-const MOST_ACTIONS: usize = 100;
+/// Actions that a search may give.
+const MOST_ACTIONS: usize = 1000;
 
 /// Kinds of things that can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ impl Gateway {
         &self,
         caller: &Caller,
         query: &SearchQuery,
-    ) -> Result<Page<Found>, GatewayError> {
+    ) -> Result<Page<Ranked<Found>>, GatewayError> {
         let text = query.text.trim();
         if text.is_empty() || text.chars().count() > LONGEST_QUERY {
             return Err(GatewayError::field(
@@ -91,27 +93,30 @@ impl Gateway {
             ));
         }
         let wanted = |kind: ElementKind| query.kind.is_none_or(|only| only == kind);
-        let mut found: Vec<(f32, Found)> = Vec::new();
-        for connector in self.inner.catalog.connectors() {
-            let score = fit_of_connector(connector, text);
-            if score > 0.0 {
-                let all = [
-                    (ElementKind::Connector, Found::Connector(connector.clone())),
-                    (
-                        ElementKind::Integration,
-                        Found::Integration(connector.clone()),
-                    ),
-                    (ElementKind::App, Found::App(connector.clone())),
-                ];
-                found.extend(
-                    all.into_iter()
-                        .filter(|(kind, _)| wanted(*kind))
-                        .map(|(_, item)| (score, item)),
-                );
-            }
-            if wanted(ElementKind::Action) {
-                found.extend(fitting_actions(connector, text));
-            }
+        let mut found: Vec<Ranked<Found>> = Vec::new();
+        for app in self.fitting_apps(text) {
+            let all = [
+                (ElementKind::Connector, Found::Connector(app.item.clone())),
+                (
+                    ElementKind::Integration,
+                    Found::Integration(app.item.clone()),
+                ),
+                (ElementKind::App, Found::App(app.item)),
+            ];
+            let all = all.into_iter().filter(|(kind, _)| wanted(*kind));
+            found.extend(all.map(|(_, item)| Ranked {
+                item,
+                score: app.score,
+                matched: app.matched.clone(),
+            }));
+        }
+        if wanted(ElementKind::Action) {
+            let actions = rank_actions(self.inner.catalog.connectors(), text, MOST_ACTIONS);
+            found.extend(beside_names(actions).map(|ranked| Ranked {
+                item: Found::Action(ranked.item),
+                score: ranked.score,
+                matched: ranked.matched,
+            }));
         }
         if wanted(ElementKind::Connection) {
             let page = PageOf {
@@ -132,43 +137,54 @@ impl Gateway {
                         &connection.app_domain,
                     ],
                 );
-                (score > 0.0).then(|| (score, Found::Connection(Box::new(connection))))
+                (score > 0.0).then(|| Ranked {
+                    matched: vec![connection.name.clone()],
+                    item: Found::Connection(Box::new(connection)),
+                    score,
+                })
             }));
         }
-        found.sort_by(|a, b| b.0.total_cmp(&a.0));
-        Page::slice(
-            found.into_iter().map(|(_, item)| item).collect(),
-            query.cursor.as_deref(),
-            query.limit,
-        )
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Page::slice(found, query.cursor.as_deref(), query.limit)
+    }
+
+    /// Apps by name first, then by what they are for.
+    fn fitting_apps(&self, text: &str) -> Vec<Ranked<Arc<Connector>>> {
+        let catalog = &self.inner.catalog;
+        let mut apps: Vec<_> = beside_names(catalog.find_apps(text)).collect();
+        for connector in catalog.connectors() {
+            let by_name = fit_of_names(connector, text);
+            let known = apps.iter_mut().find(|app| app.item.id == connector.id);
+            match known {
+                Some(app) => app.score = app.score.max(by_name),
+                None if by_name > 0.0 => apps.push(Ranked {
+                    item: connector.clone(),
+                    score: by_name,
+                    matched: vec![connector.manifest.name.clone()],
+                }),
+                None => {}
+            }
+        }
+        apps
     }
 }
 
-/// Actions by rank, brought between 0 and 1 so that they can stand next to names.
-fn fitting_actions(connector: &Arc<Connector>, text: &str) -> Vec<(f32, Found)> {
-    let hits = connector.search(text, MOST_ACTIONS);
-    let best = hits
-        .iter()
-        .map(|(_, score)| *score)
-        .fold(f32::MIN_POSITIVE, f32::max);
-    hits.into_iter()
-        .map(|(place, score)| {
-            (
-                score / best * 0.9,
-                Found::Action(CatalogAction::new(connector.clone(), place)),
-            )
-        })
-        .collect()
+/// Scores brought between 0 and 1, so that what fits by meaning can stand next to what fits by name.
+fn beside_names<T>(ranked: Vec<Ranked<T>>) -> impl Iterator<Item = Ranked<T>> {
+    let best = ranked
+        .first()
+        .map_or(1.0, |best| best.score.max(f32::MIN_POSITIVE));
+    ranked.into_iter().map(move |ranked| Ranked {
+        score: ranked.score / best * 0.9,
+        ..ranked
+    })
 }
 
-fn fit_of_connector(connector: &Connector, text: &str) -> f32 {
+fn fit_of_names(connector: &Connector, text: &str) -> f32 {
     let manifest = &connector.manifest;
     let mut names: Vec<&str> = vec![&manifest.name, &manifest.key];
     names.extend(manifest.domains.iter().map(String::as_str));
-    let by_name = fit(text, &names);
-    let mut about: Vec<&str> = vec![&manifest.description];
-    about.extend(manifest.categories.iter().map(String::as_str));
-    by_name.max(fit(text, &about) * 0.4)
+    fit(text, &names)
 }
 
 /// 1 for the same text, less for a part of it, 0 for nothing in common.

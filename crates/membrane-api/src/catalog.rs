@@ -60,6 +60,7 @@ async fn nothing(Auth(_): Auth) -> axum::Json<Value> {
 
 /// Connectors that a text names, all without one, cut into a page.
 fn matching(gateway: &Gateway, params: &Params) -> Result<Page<Arc<Connector>>, GatewayError> {
+    let catalog = gateway.catalog();
     let text = params.get("search").map(str::to_lowercase);
     let fits = |connector: &&Arc<Connector>| {
         let manifest = &connector.manifest;
@@ -70,13 +71,12 @@ fn matching(gateway: &Gateway, params: &Params) -> Result<Page<Arc<Connector>>, 
         text.as_ref()
             .is_none_or(|text| parts.any(|part| part.to_lowercase().contains(text.as_str())))
     };
-    let mut found: Vec<Arc<Connector>> = gateway
-        .catalog()
-        .connectors()
-        .iter()
-        .filter(fits)
-        .cloned()
-        .collect();
+    let mut found: Vec<Arc<Connector>> =
+        catalog.connectors().iter().filter(fits).cloned().collect();
+    if let Some(text) = text.as_deref().filter(|_| found.is_empty()) {
+        // Nothing has the text in it: misspelt, in another language, or said in other words.
+        found.extend(catalog.find_apps(text).into_iter().map(|app| app.item));
+    }
     if let Some(category) = params.get("category") {
         found.retain(|connector| {
             connector
@@ -213,6 +213,6 @@ async fn search(State(gateway): State<Gateway>, Auth(caller): Auth, params: Para
     };
     let page = gateway.search(&caller, &query).await?;
     Ok(axum::Json(views::page(page, |found| {
-        views::found(&found, &caller.workspace)
+        views::ranked(&found, &caller.workspace)
     })))
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use gateway::{
     CatalogAction, ClientAction, Connection, ConnectionRequest, ConnectionState, Connector,
-    Customer, Found, FoundAction, Gateway, GatewayError, Page, RecordedRun, RequestStatus,
+    Customer, Found, FoundAction, Gateway, GatewayError, Page, Ranked, RecordedRun, RequestStatus,
     Workspace,
 };
 use model::Timestamp;
@@ -280,6 +280,25 @@ pub(crate) fn action(found: &FoundAction, workspace: &Workspace) -> Value {
     if let (Some(id), Some(members)) = (&found.connection_id, view.as_object_mut()) {
         members.insert("connectionId".into(), id.clone().into());
     }
+    if let Some(score) = found.score {
+        explain(&mut view, score, &found.matched);
+    }
+    view
+}
+
+/// Says how well something fits what was looked for, and by which words.
+fn explain(view: &mut Value, score: f32, matched: &[String]) {
+    if let Some(members) = view.as_object_mut() {
+        // Two digits tell the order; more would look like a measurement.
+        let score = (f64::from(score) * 100.0).round() / 100.0;
+        members.insert("score".into(), score.into());
+        members.insert("matched".into(), json!(matched));
+    }
+}
+
+pub(crate) fn ranked(ranked: &Ranked<Found>, workspace: &Workspace) -> Value {
+    let mut view = found(&ranked.item, workspace);
+    explain(&mut view, ranked.score, &ranked.matched);
     view
 }
 
@@ -309,7 +328,7 @@ fn catalog_action(found: &CatalogAction, workspace: &Workspace) -> Value {
     })
 }
 
-pub(crate) fn found(found: &Found, workspace: &Workspace) -> Value {
+fn found(found: &Found, workspace: &Workspace) -> Value {
     let (kind, element) = match found {
         Found::Connector(item) => (
             "connector",

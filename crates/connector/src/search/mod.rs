@@ -95,12 +95,21 @@ pub struct Index {
 }
 
 impl Index {
-    /// Builds an index.
+    /// Builds an index of actions.
     pub fn build(docs: impl Iterator<Item = Doc>) -> Self {
+        Self::of(docs.map(Doc::described))
+    }
+
+    /// Builds an index of things that do nothing, such as apps: their titles stay as they are.
+    pub fn of_things(docs: impl Iterator<Item = Doc>) -> Self {
+        let mut index = Self::of(docs);
+        index.verbs.fill(Verb::List);
+        index
+    }
+
+    fn of(docs: impl Iterator<Item = Doc>) -> Self {
         let mut spoken = BTreeMap::new();
-        let docs: Vec<Prepared> = docs
-            .map(|doc| Prepared::new(&doc.described(), &mut spoken))
-            .collect();
+        let docs: Vec<Prepared> = docs.map(|doc| Prepared::new(&doc, &mut spoken)).collect();
         let mut lengths = [0.0_f32; FIELDS];
         for doc in &docs {
             for (total, field) in lengths.iter_mut().zip(&doc.fields) {

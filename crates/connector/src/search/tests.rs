@@ -137,3 +137,87 @@ fn the_labelled_set_is_ranked_well_enough() {
     println!("{report}");
     assert!(recall["cloudtalk"] >= 0.85, "{report}");
 }
+
+/// A value that fits a schema's named types, for trying a request out.
+fn sample(schema: &Value) -> Value {
+    if let Some(first) = schema["enum"].as_array().and_then(|values| values.first()) {
+        return first.clone();
+    }
+    for name in ["const", "default", "example"] {
+        if let Some(value) = schema.get(name) {
+            return value.clone();
+        }
+    }
+    if let Some(first) = ["anyOf", "oneOf"]
+        .iter()
+        .find_map(|name| schema[*name].as_array()?.first())
+    {
+        return sample(first);
+    }
+    let kind = schema["type"]
+        .as_str()
+        .or_else(|| schema["type"][0].as_str());
+    match kind {
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(1.into()),
+        Some("boolean") => true.into(),
+        Some("array") => vec![sample(&schema["items"])].into(),
+        Some("object") | None => {
+            let wanted = schema["required"].as_array().cloned().unwrap_or_default();
+            let members = wanted.iter().filter_map(Value::as_str);
+            members
+                .map(|name| (name.to_owned(), sample(&schema["properties"][name])))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        }
+        _ => {
+            let candidates = [
+                "+421900000001",
+                "1",
+                "a@example.com",
+                "2026-01-01T00:00:00Z",
+                "2026-01-01",
+                "10:00",
+                "https://example.com",
+                "example",
+            ];
+            let fits = |text: &&&str| crate::check_input(schema, &Value::from(**text)).is_ok();
+            (*candidates.iter().find(fits).unwrap_or(&"example")).into()
+        }
+    }
+}
+
+#[test]
+fn whatever_search_returns_can_be_run() {
+    for (key, text) in crate::builtin::manifests() {
+        let manifest = Manifest::parse(text).unwrap();
+        let index = Index::build(manifest.actions.iter().map(crate::Action::search_doc));
+        let mut returned = std::collections::BTreeSet::new();
+        for action in &manifest.actions {
+            let hits = index.search(&action.name, 20);
+            assert!(
+                hits.iter()
+                    .any(|hit| manifest.actions[hit.doc].id == action.id),
+                "{key}: \"{}\" does not find its own action",
+                action.name
+            );
+            returned.extend(hits.iter().map(|hit| hit.doc));
+        }
+        assert_eq!(returned.len(), manifest.actions.len());
+        let option = &manifest.auth[0];
+        let credentials = crate::Credentials::new(sample(&option.input_schema));
+        for place in returned {
+            let action = &manifest.actions[place];
+            let input = crate::check_input(&action.input_schema, &sample(&action.input_schema))
+                .unwrap_or_else(|error| panic!("{key}: {}: {error}", action.key));
+            let parameters = Value::Object(serde_json::Map::new());
+            let request =
+                crate::prepare(&manifest, option, action, &input, &parameters, &credentials);
+            assert!(
+                request.is_ok(),
+                "{key}: {}: {:?}",
+                action.key,
+                request.err()
+            );
+        }
+    }
+}

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use store::gateway::Connection;
 
 use super::{ActionQuery, ActionScope, FoundAction, Page};
-use crate::{Caller, CatalogAction, Connector, Gateway, GatewayError, catalog::action_in};
+use crate::{
+    Caller, CatalogAction, Connector, Gateway, GatewayError,
+    catalog::{action_in, rank_actions},
+};
 
 /// The longest intent.
 const LONGEST_INTENT: usize = 200;
-/// Matches of one connector that a ranked list may hold.
+/// Matches that a ranked list may hold.
 const MOST_RANKED: usize = 1000;
 
 impl Gateway {
@@ -35,14 +38,10 @@ impl Gateway {
             ));
         }
         let (connectors, connection_id) = self.scope(caller, query).await?;
-        let mut found: Vec<FoundAction> = connectors
-            .iter()
-            .flat_map(|connector| actions_of(connector, intent))
-            .collect();
-        if intent.is_some() {
-            // Stable, so that equal scores keep the connector's order.
-            found.sort_by(|a, b| b.score.unwrap_or(0.0).total_cmp(&a.score.unwrap_or(0.0)));
-        }
+        let mut found = match intent {
+            Some(intent) => ranked(&connectors, intent),
+            None => connectors.iter().flat_map(actions_of).collect(),
+        };
         if let Some(text) = query
             .search
             .as_deref()
@@ -111,6 +110,7 @@ impl Gateway {
             action,
             connection_id: connection.map(|connection| connection.public_id),
             score: None,
+            matched: Vec::new(),
         })
     }
 
@@ -171,22 +171,24 @@ impl Gateway {
     }
 }
 
-fn actions_of(connector: &Arc<Connector>, intent: Option<&str>) -> Vec<FoundAction> {
-    let found = |place: usize, score: Option<f32>| FoundAction {
+fn actions_of(connector: &Arc<Connector>) -> impl Iterator<Item = FoundAction> {
+    (0..connector.manifest.actions.len()).map(|place| FoundAction {
         action: CatalogAction::new(connector.clone(), place),
         connection_id: None,
-        score,
-    };
-    match intent {
-        Some(intent) => connector
-            .search(intent, MOST_RANKED)
-            .into_iter()
-            .map(|(place, score)| found(place, Some(score)))
-            .collect(),
-        None => (0..connector.manifest.actions.len())
-            .map(|place| found(place, None))
-            .collect(),
-    }
+        score: None,
+        matched: Vec::new(),
+    })
+}
+
+fn ranked(connectors: &[Arc<Connector>], intent: &str) -> Vec<FoundAction> {
+    let ranked = rank_actions(connectors, intent, MOST_RANKED);
+    let found = ranked.into_iter().map(|ranked| FoundAction {
+        action: ranked.item,
+        connection_id: None,
+        score: Some(ranked.score),
+        matched: ranked.matched,
+    });
+    found.collect()
 }
 
 fn mentions(action: &CatalogAction, text: &str) -> bool {

@@ -96,6 +96,8 @@ pub struct FoundAction {
     pub connection_id: Option<String>,
     /// How well it fits the intent; larger is better.
     pub score: Option<f32>,
+    /// The words of the action that the intent met.
+    pub matched: Vec<String>,
 }
 
 /// Which runs to list.

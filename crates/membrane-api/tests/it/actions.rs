@@ -21,6 +21,15 @@ async fn an_intent_finds_its_action_and_every_listed_action_can_be_read() {
         .await
         .ok();
     assert_eq!(found["items"][0]["key"], "send-sms", "{found}");
+    let scores: Vec<f64> = found["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| item["score"].as_f64().expect("score"))
+        .collect();
+    assert!(scores.is_sorted_by(|left, right| left >= right) && scores[0] > 0.0);
+    let matched = found["items"][0]["matched"].as_array().expect("matched");
+    assert!(matched.contains(&json!("sms")), "{found}");
     let all = world
         .get(
             &token,
@@ -45,6 +54,21 @@ async fn an_intent_finds_its_action_and_every_listed_action_can_be_read() {
         .await
         .ok();
     assert_eq!(anywhere["items"][0]["key"], "get-call-recording");
+    let all_kinds = world
+        .get(&token, "/search?q=donwload%20recording&elementType=action")
+        .await
+        .ok();
+    let first = &all_kinds["items"][0];
+    assert!(
+        first["score"].is_number() && first["matched"].is_array(),
+        "{first}"
+    );
+    assert!(first.to_string().contains("get-call-recording"), "{first}");
+    let misspelt = world
+        .get(&token, "/external-apps?search=clodtalk")
+        .await
+        .ok();
+    assert_eq!(misspelt["items"][0]["key"], "cloudtalk", "{misspelt}");
     let twin = world
         .get(&token, "/action?key=send-sms&integrationKey=cloudtalk")
         .await
