@@ -28,6 +28,7 @@ const SETTINGS: &[&str] = &[
     "cloudtalk_rate_limit",
     "outbound_allow",
     "trunk_sources",
+    "drain_seconds",
     "log",
     "log_format",
 ];
@@ -58,6 +59,8 @@ pub struct Config {
     pub outbound_allow: Vec<AllowEntry>,
     /// Networks from which INVITEs count as the carrier's.
     pub trunk_sources: Vec<Network>,
+    /// How long a drain lets calls go on. Set, it holds for SIGTERM as well, which otherwise ends calls at once.
+    pub drain_seconds: Option<u64>,
     pub log: String,
     pub log_json: bool,
 }
@@ -235,6 +238,9 @@ impl Sources {
                 "networks such as 203.0.113.0/24, separated by commas",
                 list,
             ),
+            drain_seconds: self.maybe("drain_seconds", "a number of seconds up to 86400", |t| {
+                t.parse().ok().filter(|n| *n <= 86_400)
+            }),
             log: self.take(
                 "log",
                 "info",

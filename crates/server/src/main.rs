@@ -2,11 +2,13 @@
 
 mod commands;
 mod config;
+mod control;
 mod demo;
 mod faces;
 mod glue;
 mod http;
 mod recovery;
+mod security_log;
 mod wiring;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +28,10 @@ struct Cli {
 enum Command {
     /// Run the server until Ctrl-C or SIGTERM
     Serve(commands::serve::Args),
+    /// Show and lift the bans of those who guess passwords
+    Bans(commands::bans::Args),
+    /// Let running calls end, take no new ones, then end the server
+    Drain(commands::drain::Args),
     /// Say what is wrong with this machine and what to do about it
     Doctor(commands::doctor::Args),
     /// Measure action search
@@ -38,6 +44,8 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Serve(args) => commands::serve::run(args),
+        Command::Bans(args) => commands::bans::run(args),
+        Command::Drain(args) => commands::drain::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Search(args) => commands::search::run(args),
         Command::Config(args) => commands::config::run(args),

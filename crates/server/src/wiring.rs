@@ -45,10 +45,19 @@ pub struct Running {
     setup_link: Option<String>,
     phone: Phone,
     http: http::Server,
-    control: control::Listening,
+    /// Held until the end.
+    _control: control::Listening,
     drains: mpsc::Receiver<Duration>,
     /// Held until the end.
     _lock: File,
+}
+
+/// Why a server ends although no signal came.
+pub enum MustEnd {
+    /// A part failed that it can't live without.
+    Failed(String),
+    /// The operator wants it drained within this time.
+    Drained(Duration),
 }
 
 /// Starts everything, or says why not before anything is half up.
@@ -108,7 +117,9 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         Control {
             sip: sip.clone(),
             drain,
-            drain_within: config.drain_seconds.map_or(DRAIN_WITHIN, Duration::from_secs),
+            drain_within: config
+                .drain_seconds
+                .map_or(DRAIN_WITHIN, Duration::from_secs),
         },
     )?;
     let media = MediaEngine::start(MediaConfig {
@@ -206,7 +217,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         setup_link,
         phone,
         http,
-        control,
+        _control: control,
         drains,
         _lock: lock,
     })
@@ -235,17 +246,12 @@ impl Running {
         println!("\nCtrl-C ends it.");
     }
 
-    /// Waits until a part fails that the server can't live without; says which.
-    pub async fn failed(&mut self) -> String {
-        self.http.failed().await
-    }
-
-    /// Waits until the operator asks for a drain; how long calls may go on.
-    pub async fn drain_asked(&mut self) -> Duration {
-        match self.drains.recv().await {
-            Some(limit) => limit,
-            // The control socket holds the other end.
-            None => std::future::pending().await,
+    /// Waits until the server must end by itself.
+    pub async fn must_end(&mut self) -> MustEnd {
+        tokio::select! {
+            failed = self.http.failed() => MustEnd::Failed(failed),
+            // The control socket holds the other end for as long as we live.
+            Some(limit) = self.drains.recv() => MustEnd::Drained(limit),
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub tasks: TaskTracker,
     /// Ends everything at once.
     pub stop: CancellationToken,
+    /// Refuses new calls; everything else is served as ever.
+    pub refusing: CancellationToken,
     /// Refuses what is new and ends running legs.
     pub draining: CancellationToken,
     pub dialogs: Mutex<HashMap<DialogKey, mpsc::Sender<InDialog>>>,
@@ -221,7 +223,7 @@ impl Core {
 
     pub fn options(&self, request: &Request, tx: &ServerHandle) -> Response {
         // RFC 3261 §11.2: what an INVITE would be told.
-        let status = if self.draining.is_cancelled() {
+        let status = if self.refusing.is_cancelled() {
             503
         } else {
             200

@@ -145,6 +145,7 @@ impl SipStack {
             connections: Arc::new(Connections::default()),
             listening: OnceLock::new(),
             tasks,
+            refusing: stop.child_token(),
             draining: stop.child_token(),
             stop,
             dialogs: Mutex::new(HashMap::new()),
@@ -210,10 +211,17 @@ impl SipStack {
         dialog::dial(&self.inner.core, dial).await
     }
 
+    /// Refuses new calls with 503 from now on. Registrations, running calls and
+    /// the calls those need are served as ever.
+    pub fn refuse_calls(&self) {
+        self.inner.core.refusing.cancel();
+    }
+
     /// Refuses new calls, ends running legs, and stops once they have ended or
     /// the limit is reached.
     pub async fn shutdown(&self, limit: Duration) {
         let core = &self.inner.core;
+        core.refusing.cancel();
         core.draining.cancel();
         let ended = async {
             while core.tally.legs.load(Ordering::Relaxed) > 0 || core.transactions.running() > 0 {

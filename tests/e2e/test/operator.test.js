@@ -33,14 +33,13 @@ scene("a drained server takes no new calls, lets the running one end, and ends",
   const operator = drain(scene, 60);
   await until("the drain to begin", () => operator.log.includes("draining"));
 
-  const wire = await Wire.open(scene.server);
+  const wire = scene.adds(await Wire.open(scene.server));
   const uri = `sip:${scene.server.number}@127.0.0.1`;
   const refused = await wire.ask(wire.request("INVITE", uri, {}, wire.offer()));
   assert.equal(refused.status, 503);
   assert.ok(refused.headers["retry-after"], "it says when to come again");
   const register = await wire.ask(wire.request("REGISTER", `sip:1001@127.0.0.1`));
   assert.equal(register.status, 401, "phones go on registering");
-  wire.close();
   assert.ok(scene.server.program.running && operator.running);
 
   await caller.hangup();
@@ -65,7 +64,7 @@ scene("what is left at a drain's limit is hung up on", async (scene) => {
 scene("a stranger who dials around is banned, the ban explains itself, and is lifted", async (scene) => {
   const bans = async (...words) => (await run(TRUNKLINE, ["bans", ...words, "--data", scene.server.data])).stdout;
   assert.match(await bans("list"), /nobody is banned/);
-  const wire = await Wire.open(scene.server);
+  const wire = scene.adds(await Wire.open(scene.server));
   const uri = "sip:0042190000@127.0.0.1";
   for (let attempt = 0; attempt < 10; attempt += 1) {
     assert.equal((await wire.ask(wire.request("INVITE", uri, {}, wire.offer()))).status, 403);
@@ -73,13 +72,13 @@ scene("a stranger who dials around is banned, the ban explains itself, and is li
   assert.match(await bans("list"), /^127\.0\.0\.1 .*every account.*until .*ban 1/);
   const [ban] = JSON.parse(await bans("list", "--json"));
   assert.equal(ban.address, "127.0.0.1");
-  await assert.rejects(wire.ask(wire.request("OPTIONS", uri), 500), "nothing is answered");
+  const again = scene.adds(await Wire.open(scene.server));
+  await assert.rejects(again.ask(again.request("OPTIONS", uri), 500), "nothing is answered");
   const log = await fs.readFile(path.join(scene.server.data, "security.log"), "utf8");
   // The expression of fail2ban's filter.d/asterisk.conf, with its prefix.
   assert.match(log, /^\[[-\d]+ [:\d]+\] SECURITY\[\d+\] [^:]+: SecurityEvent="FailedACL"(?:,(?!RemoteAddress=)\w+="[^"]*")*,RemoteAddress="IPV4\/UDP\/127\.0\.0\.1\/\d+"(?:,\w+="[^"]*")*$/m);
   const socket = await fs.stat(path.join(scene.server.data, "control.sock"));
   assert.equal(socket.mode & 0o777, 0o600);
   assert.match(await bans("lift", "127.0.0.1"), /listened to again/);
-  assert.equal((await wire.ask(wire.request("OPTIONS", uri))).status, 200);
-  wire.close();
+  assert.equal((await again.ask(again.request("OPTIONS", uri))).status, 200);
 }, { env: { TRUNKLINE_TRUNK_SOURCES: "203.0.113.0/24" } });

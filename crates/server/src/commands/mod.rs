@@ -1,7 +1,9 @@
 //! One file per command.
 
+pub mod bans;
 pub mod config;
 pub mod doctor;
+pub mod drain;
 pub mod search;
 pub mod serve;
 

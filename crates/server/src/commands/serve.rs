@@ -7,7 +7,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::ConfigArgs;
-use crate::{config::Config, security_log::SecurityLog, wiring};
+use crate::{
+    config::Config,
+    security_log::SecurityLog,
+    wiring::{self, MustEnd},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,15 +50,17 @@ async fn serve(config: Config, demo: bool) -> anyhow::Result<()> {
             tracing::info!("SIGTERM: ending in order");
             on_terminate
         }
-        limit = running.drain_asked() => Some(limit),
         _ = interrupt.recv() => {
             tracing::info!("Ctrl-C: ending in order");
             None
         }
-        failed = running.failed() => {
-            running.stop().await;
-            anyhow::bail!("{failed}");
-        }
+        why = running.must_end() => match why {
+            MustEnd::Drained(limit) => Some(limit),
+            MustEnd::Failed(failed) => {
+                running.stop().await;
+                anyhow::bail!("{failed}");
+            }
+        },
     };
     let end = async {
         if let Some(limit) = drain {

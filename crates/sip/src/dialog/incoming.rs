@@ -16,7 +16,7 @@ use crate::{Reason, SipEvent, sdp};
 
 /// An INVITE outside any dialog.
 pub(crate) fn invited(core: &Arc<Core>, request: Request, tx: ServerHandle, flow: &Flow) {
-    if core.draining.is_cancelled() {
+    if core.refusing.is_cancelled() {
         let response = core.answer(&request, &tx, 503).with("Retry-After", "30");
         return tx.respond(&response);
     }
