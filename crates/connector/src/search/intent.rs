@@ -117,9 +117,6 @@ impl Intent {
                 || word.starts_with("https://")
             {
                 self.value = true;
-                if word.contains('@') {
-                    words.push("email");
-                }
             } else if digits >= 6
                 && letters == 0
                 && (word.starts_with('+') || word.contains(['-', '/']))
@@ -172,6 +169,15 @@ impl Intent {
             };
             let mut taken = 1;
             let phrase = lexicon.phrase(&stems[at..]).filter(|_| language.is_none());
+            let parted = (at + 2..said.len().min(at + 6))
+                .filter(|_| language.is_none())
+                .find_map(|later| {
+                    let pair = [stems[at].clone(), stems[later].clone()];
+                    let meaning = lexicon
+                        .phrase(&pair)
+                        .filter(|_| listed(PARTICLES, &said[later]))?;
+                    Some(meaning.1)
+                });
             if is_chinese(word) {
                 self.plural |= ["所有", "列表", "全部", "列出", "哪些"]
                     .iter()
@@ -205,10 +211,13 @@ impl Intent {
                     );
                     taken = length;
                 }
+            } else if let Some(meaning) = parted {
+                // "Throw a person out": the verb's second half comes later.
+                tokens.extend(meaning.iter().map(|word| token(word, Vec::new())));
             } else if let Some((_, hint)) = HINTS.iter().find(|(asked, _)| asked == word) {
                 tokens.push(token(hint, Vec::new()).map(|token| Token {
                     first: false,
-                    weight: 0.5,
+                    weight: if at == 0 { 1.1 } else { 0.5 },
                     ..token
                 }));
             } else if is_stop(word) && !(first && word == "let") {
@@ -234,6 +243,22 @@ impl Intent {
                                 .into_iter()
                                 .map(|(word, others)| token(&word, others)),
                         );
+                        if let Some(Some(token)) = tokens.last_mut()
+                            && token.first
+                            && let Some(thing) = lexicon
+                                .made_by(&stem(&token.word))
+                                .filter(|_| acts(token) || said.len() > 1)
+                            && (acts(token) || lexicon.main_verb(&stem(&token.word)).is_some())
+                        {
+                            tokens.push(Some(Token {
+                                word: thing.to_owned(),
+                                others: Vec::new(),
+                                first: false,
+                                before_determiner: false,
+                                translated: false,
+                                weight: 1.1,
+                            }));
+                        }
                     }
                 }
             }
@@ -260,7 +285,7 @@ impl Intent {
                     Sureness::Plain => true,
                     // A word on its own names a thing; "deleted" and "waiting" describe one.
                     Sureness::Own => !alone && !participle,
-                    Sureness::Maybe => acts(token),
+                    Sureness::Maybe => acts(token) || (*verb == Verb::List && !alone),
                 };
                 if surely && !self.verbs.contains(verb) {
                     self.verbs.push(*verb);
@@ -294,7 +319,9 @@ impl Intent {
             let own = verbs.iter().any(|(_, sureness)| *sureness == Sureness::Own);
             let mut weight = token.weight;
             if plain || matches!(token.word.as_str(), "let" | "give" | "new") {
-                weight *= 0.3;
+                // Many interfaces have one action that searches, and it is called that.
+                let searches = matches!(token.word.as_str(), "search" | "find");
+                weight *= if searches { 0.5 } else { 0.3 };
             } else if listed(TIMES, &token.word)
                 || listed(MANY, &token.word)
                 || listed(ONE, &token.word)
@@ -307,6 +334,9 @@ impl Intent {
                 weight *= if token.first { 1.0 } else { 0.75 };
             } else if head == Some(at) {
                 weight *= 1.2;
+            }
+            if self.terms.iter().any(|term| term.forms[0].0 == stem_of) {
+                continue;
             }
             let mut forms = reader.forms(&stem_of);
             for other in &token.others {

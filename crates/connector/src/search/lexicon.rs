@@ -78,6 +78,8 @@ pub(super) struct Lexicon {
     related: HashMap<String, Vec<(String, f32)>>,
     /// Stems of a fixed expression to the words it stands for.
     phrases: HashMap<String, Vec<String>>,
+    /// Stem of a verb to the thing it makes: to dial is to make a call.
+    made_by: HashMap<String, String>,
     /// German, Spanish, French.
     languages: [Language; 3],
     /// Chinese words to English ones.
@@ -192,6 +194,7 @@ impl Lexicon {
             verbs: HashMap::new(),
             related: HashMap::new(),
             phrases: HashMap::new(),
+            made_by: HashMap::new(),
             languages: [
                 Language::new(Algorithm::German, true),
                 Language::new(Algorithm::Spanish, false),
@@ -228,6 +231,16 @@ impl Lexicon {
                 phrase.join(" "),
                 meaning.split_whitespace().map(str::to_owned).collect(),
             );
+            return;
+        }
+        if let Some((verbs, thing)) = line
+            .strip_prefix("does ")
+            .and_then(|rest| rest.split_once('='))
+        {
+            let thing = thing.trim();
+            let verbs = verbs.split_whitespace().map(stem);
+            self.made_by
+                .extend(verbs.map(|verb| (verb, thing.to_owned())));
             return;
         }
         let Some((head, words)) = line.split_once(':') else {
@@ -329,6 +342,11 @@ impl Lexicon {
                 self.phrases.get(&stems[..length].join(" "))?.as_slice(),
             ))
         })
+    }
+
+    /// The thing a verb makes when it comes first.
+    pub(super) fn made_by(&self, stem: &str) -> Option<&str> {
+        self.made_by.get(stem).map(String::as_str)
     }
 
     pub(super) fn knows(&self, stem: &str) -> bool {

@@ -68,9 +68,9 @@ const WEIGHTS: [f32; FIELDS] = [3.0, 1.5, 2.0, 1.0, 1.0, 0.3];
 /// How much a long field dilutes its words.
 const LENGTH_EFFECT: f32 = 0.4;
 /// How soon more occurrences stop helping.
-const SATURATION: f32 = 1.6;
+const SATURATION: f32 = 3.0;
 /// How much the part of the title counts that nobody asked for.
-const TITLE_EFFECT: f32 = 0.45;
+const TITLE_EFFECT: f32 = 0.6;
 /// How much the part of the intent counts that the action has.
 const COVER_EFFECT: f32 = 0.5;
 
