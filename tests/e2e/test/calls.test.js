@@ -125,6 +125,7 @@ scene("no recording can be written: the call goes on, and says so", async (scene
   assert.ok(call.Cdr.answered_at);
   assert.equal(call.Cdr.recorded, false);
   assert.equal(call.Cdr.recording_link, undefined);
+  assert.ok(call.Cdr.recording_error, JSON.stringify(call.Cdr));
   assert.equal((await scene.server.recording(call.Cdr.id)).status, 404);
   assert.match(scene.server.program.log, /recording could not be started/);
 });

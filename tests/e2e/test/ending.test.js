@@ -26,6 +26,7 @@ scene("killed in mid-call: after restart the call is listed, ended, and its reco
   await scene.server.boot();
   const call = await scene.server.endedCall(from);
   assert.equal(call.Cdr.recorded, true);
+  assert.equal(call.Cdr.hangup_cause, "node_lost");
   const detail = await scene.server.cloudtalk("GET", `/calls/${call.Cdr.id}`);
   assert.equal(detail.status, 200);
   assert.match(scene.server.program.log, /node_lost/, "the server says with which cause it closed the call");
