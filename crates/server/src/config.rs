@@ -20,6 +20,11 @@ const SETTINGS: &[&str] = &[
     "gateway_http",
     "sip",
     "sip_advertise",
+    "sip_tls",
+    "sip_ws",
+    "sip_wss",
+    "sip_tls_cert",
+    "sip_tls_key",
     "rtp_ports",
     "rtp_bind",
     "media_threads",
@@ -44,6 +49,13 @@ pub struct Config {
     pub gateway_http: Option<SocketAddr>,
     /// UDP and TCP.
     pub sip: SocketAddr,
+    /// SIP over TLS.
+    pub sip_tls: Option<SocketAddr>,
+    /// SIP over WebSocket, for browsers; `wss` is the same over TLS.
+    pub sip_ws: Option<SocketAddr>,
+    pub sip_wss: Option<SocketAddr>,
+    /// Files of certificate and key, PEM.
+    pub sip_certificate: Option<(PathBuf, PathBuf)>,
     /// The address that peers are told, in SIP and SDP.
     pub sip_advertise: IpAddr,
     pub rtp_ports: (u16, u16),
@@ -182,6 +194,11 @@ impl Sources {
             "an IP address that phones can reach",
             |t| t.parse::<IpAddr>().ok(),
         );
+        let listener = "an address and port such as 0.0.0.0:5061";
+        let sip_tls = self.maybe("sip_tls", listener, |t| t.parse().ok());
+        let sip_ws = self.maybe("sip_ws", listener, |t| t.parse().ok());
+        let sip_wss = self.maybe("sip_wss", listener, |t| t.parse().ok());
+        let sip_certificate = self.certificate(sip_tls.or(sip_wss).is_some());
         let rtp_bind = self
             .maybe("rtp_bind", "an IP address of this machine", |t| {
                 t.parse::<IpAddr>().ok()
@@ -194,6 +211,10 @@ impl Sources {
             http,
             gateway_http,
             sip,
+            sip_tls,
+            sip_ws,
+            sip_wss,
+            sip_certificate,
             sip_advertise: advertised.unwrap_or(sip.ip()),
             rtp_ports: self.take(
                 "rtp_ports",
@@ -277,6 +298,19 @@ impl Sources {
         } else {
             Err(ConfigProblems(self.problems))
         }
+    }
+
+    /// Certificate and key, which go together and without which there is no TLS.
+    fn certificate(&mut self, needed: bool) -> Option<(PathBuf, PathBuf)> {
+        let file = |t: &str| Some(PathBuf::from(t));
+        let chain = self.maybe("sip_tls_cert", "a file", file);
+        let key = self.maybe("sip_tls_key", "a file", file);
+        if needed && (chain.is_none() || key.is_none()) {
+            self.problems.push(
+                "  sip_tls, sip_wss: need sip_tls_cert and sip_tls_key, PEM files of the certificate and its key".into(),
+            );
+        }
+        chain.zip(key)
     }
 
     fn maybe<T>(

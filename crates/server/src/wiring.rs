@@ -15,7 +15,7 @@ use gateway::Gateway;
 use media::{MediaConfig, MediaEngine};
 use outbound::{Outbound, Policy};
 use phone::{Devices, Folders, Phone, Prompts, recordings::Recordings};
-use sip::{SipConfig, SipStack};
+use sip::{Certificate, SipConfig, SipStack};
 use store::{Db, ledger::Ledger};
 use tokio::{net::TcpListener, sync::mpsc};
 use url::Url;
@@ -40,6 +40,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 pub struct Running {
     config: Config,
     addresses: Addresses,
+    /// What SIP listens on besides UDP and TCP.
+    sip_also: Vec<String>,
     gateway_address: Option<SocketAddr>,
     demo: Option<Demo>,
     setup_link: Option<String>,
@@ -96,12 +98,20 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     let sip_config = SipConfig {
         udp: Some(config.sip),
         tcp: Some(config.sip),
+        tls: config.sip_tls,
+        ws: config.sip_ws,
+        wss: config.sip_wss,
+        certificate: config
+            .sip_certificate
+            .clone()
+            .map(|(chain, key)| Certificate { chain, key }),
         advertise: config.sip_advertise,
         ..SipConfig::default()
     };
     let realm = sip_config.realm.clone();
     let devices = Devices::new(db.clone(), config.trunk_sources.clone());
     let (sip, sip_events) = SipStack::start(sip_config, Arc::new(devices)).await?;
+    let sip_also = further_listeners(&sip.addresses());
     let sip_address = sip.addresses().udp.unwrap_or(config.sip);
     let addresses = Addresses {
         http: base.clone(),
@@ -212,6 +222,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     Ok(Running {
         config,
         addresses,
+        sip_also,
         gateway_address,
         demo,
         setup_link,
@@ -235,6 +246,9 @@ impl Running {
             println!("                 http://{address}");
         }
         println!("  SIP            {} (UDP and TCP)", self.addresses.sip);
+        for also in &self.sip_also {
+            println!("                 {also}");
+        }
         println!("  data           {}", self.config.data.display());
         match (&self.demo, &self.setup_link) {
             (Some(demo), _) => announce_demo(demo, &self.config.data),
@@ -403,6 +417,17 @@ async fn open_demo(
     };
     demo.save(data)?;
     Ok(demo)
+}
+
+fn further_listeners(addresses: &sip::Addresses) -> Vec<String> {
+    let all = [
+        ("TLS", addresses.tls),
+        ("WS", addresses.ws),
+        ("WSS", addresses.wss),
+    ];
+    all.into_iter()
+        .filter_map(|(name, address)| Some(format!("{} ({name})", address?)))
+        .collect()
 }
 
 /// An address at which this machine reaches its own listener.

@@ -1,6 +1,7 @@
 //! What a stack is told when it starts.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Listeners, names and limits of one [`SipStack`](crate::SipStack).
@@ -10,6 +11,13 @@ pub struct SipConfig {
     pub udp: Option<SocketAddr>,
     /// Where TCP connections are accepted; port 0 takes a free one.
     pub tcp: Option<SocketAddr>,
+    /// Where TLS connections are accepted; needs the certificate.
+    pub tls: Option<SocketAddr>,
+    /// Where WebSocket connections are accepted (RFC 7118).
+    pub ws: Option<SocketAddr>,
+    /// The same over TLS; needs the certificate.
+    pub wss: Option<SocketAddr>,
+    pub certificate: Option<Certificate>,
     /// The address peers are told to reach us at (Via, Contact).
     pub advertise: IpAddr,
     /// The digest realm.
@@ -19,12 +27,25 @@ pub struct SipConfig {
     pub limits: Limits,
 }
 
+/// The files TLS listeners show, read again when they change.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The certificate and those that vouch for it, PEM.
+    pub chain: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
 impl Default for SipConfig {
     fn default() -> Self {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
         Self {
             udp: Some(local),
             tcp: Some(local),
+            tls: None,
+            ws: None,
+            wss: None,
+            certificate: None,
             advertise: IpAddr::V4(Ipv4Addr::LOCALHOST),
             realm: "trunkline".into(),
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).into(),

@@ -77,6 +77,9 @@ impl Core {
         let parameter = match transport {
             Transport::Udp => "",
             Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+            // RFC 7118 §5.3 has one value for both.
+            Transport::Ws | Transport::Wss => ";transport=ws",
         };
         format!("<sip:{}{parameter}>", self.authority(transport))
     }
@@ -86,6 +89,9 @@ impl Core {
             Transport::Udp => self.addresses.udp,
             // A connection we opened from a node without a TCP listener.
             Transport::Tcp => self.addresses.tcp.or(self.addresses.udp),
+            Transport::Tls => self.addresses.tls,
+            Transport::Ws => self.addresses.ws,
+            Transport::Wss => self.addresses.wss,
         };
         let port = bound.map_or(5060, |address| address.port());
         SocketAddr::new(self.config.advertise, port).to_string()
@@ -99,6 +105,10 @@ impl Core {
                 Some(flow) => Some(flow),
                 None => connect(remote, self.listening.get()?).await,
             },
+            // Devices open these themselves; browsers cannot be connected to at all.
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.connections.get(transport, remote)
+            }
         }
     }
 
@@ -123,7 +133,7 @@ impl Core {
         if self.shuns(flow.remote.ip()) {
             return count(&self.tally.banned);
         }
-        match screen(data, flow.remote, flow.is_reliable()) {
+        match screen(data, flow.remote, flow.is_stream()) {
             // A pong for a ping (RFC 5626 §4.4.1 asks for it on connections, phones
             // expect it on UDP too); strangers are not to make us send.
             Screened::KeepAlive => {

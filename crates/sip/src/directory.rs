@@ -98,6 +98,11 @@ pub struct Binding {
 pub enum Transport {
     Udp,
     Tcp,
+    Tls,
+    /// WebSocket, as browsers speak (RFC 7118).
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
 }
 
 impl Transport {
@@ -107,6 +112,9 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
     }
 }

@@ -23,13 +23,14 @@ mod stack;
 mod transaction;
 mod wire;
 
-pub use config::{Banning, Limits, SipConfig};
+pub use config::{Banning, Certificate, Limits, SipConfig};
 pub use directory::{Binding, DeviceCredential, Directory, Transport};
 pub use guard::Ban;
 pub use leg::{
     Dial, DialError, DialTarget, HungUpBy, IncomingCall, Leg, LegEvent, LegGone, LegHandle, Party,
     Reason, ReasonProtocol, SipEvent,
 };
+pub use net::CertificateError;
 pub use stack::{Addresses, Counters, SipError, SipStack};
 
 /// Filter directives for a log subscriber: the SIP library writes whole

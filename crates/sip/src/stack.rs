@@ -14,10 +14,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::core::{Core, Entry, Tally};
 use crate::guard::Guard;
-use crate::net::{self, Connections, Listening, Port, RateLimit, Sink};
+use crate::net::{
+    self, Accepting, CertificateError, Connections, Listening, Port, RateLimit, Shown, Sink,
+};
 use crate::registrar::Registrar;
 use crate::transaction::Transactions;
-use crate::{Ban, Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent, dialog};
+use crate::{
+    Ban, Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent, Transport, dialog,
+};
 
 /// The running signalling of one node. Cheap to clone; when the last clone is
 /// dropped everything stops at once, without a word to the peers. Prefer
@@ -42,13 +46,20 @@ impl Drop for Inner {
 pub struct Addresses {
     pub udp: Option<SocketAddr>,
     pub tcp: Option<SocketAddr>,
+    pub tls: Option<SocketAddr>,
+    pub ws: Option<SocketAddr>,
+    pub wss: Option<SocketAddr>,
 }
 
 /// Why a stack did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SipError {
-    #[error("neither UDP nor TCP has an address to listen on")]
+    #[error("no transport has an address to listen on")]
     NoListener,
+    #[error("TLS and WSS need a certificate")]
+    NoCertificate,
+    #[error("the certificate cannot be used")]
+    Certificate(#[from] CertificateError),
     #[error("cannot listen on {transport} {address}")]
     Bind {
         transport: &'static str,
@@ -90,7 +101,8 @@ impl SipStack {
         config: SipConfig,
         directory: Arc<dyn Directory>,
     ) -> Result<(Self, mpsc::Receiver<SipEvent>), SipError> {
-        if config.udp.is_none() && config.tcp.is_none() {
+        let connections = [config.tcp, config.tls, config.ws, config.wss];
+        if config.udp.is_none() && connections.iter().all(Option::is_none) {
             return Err(SipError::NoListener);
         }
         let udp = match config.udp {
@@ -103,23 +115,42 @@ impl SipStack {
             })?)),
             None => None,
         };
-        let tcp = match config.tcp {
-            Some(address) => {
-                Some(
-                    TcpListener::bind(address)
-                        .await
-                        .map_err(|source| SipError::Bind {
-                            transport: "TCP",
-                            address,
-                            source,
-                        })?,
-                )
-            }
-            None => None,
+        let shown = match (&config.certificate, config.tls.or(config.wss)) {
+            (Some(files), Some(_)) => Some(Shown::load(files.clone())?),
+            (None, Some(_)) => return Err(SipError::NoCertificate),
+            (_, None) => None,
+        };
+        let mut accepting = Vec::new();
+        for (transport, address) in [
+            (Transport::Tcp, config.tcp),
+            (Transport::Tls, config.tls),
+            (Transport::Ws, config.ws),
+            (Transport::Wss, config.wss),
+        ] {
+            let Some(address) = address else { continue };
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.map_err(|source| SipError::Bind {
+                transport: transport.as_str(),
+                address,
+                source,
+            })?;
+            let secure = matches!(transport, Transport::Tls | Transport::Wss);
+            accepting.push(Accepting {
+                listener,
+                transport,
+                tls: shown.as_ref().filter(|_| secure).map(Shown::acceptor),
+            });
+        }
+        let bound = |transport| {
+            let mut on = accepting.iter().filter(|on| on.transport == transport);
+            on.next().and_then(|on| on.listener.local_addr().ok())
         };
         let addresses = Addresses {
             udp: udp.as_ref().and_then(|port| port.socket.local_addr().ok()),
-            tcp: tcp.as_ref().and_then(|l| l.local_addr().ok()),
+            tcp: bound(Transport::Tcp),
+            tls: bound(Transport::Tls),
+            ws: bound(Transport::Ws),
+            wss: bound(Transport::Wss),
         };
         let registrar = Registrar::new(&config, directory.load_bindings().await);
         let limits = &config.limits;
@@ -153,7 +184,7 @@ impl SipStack {
             tally: Tally::default(),
             config,
         });
-        serve(&core, udp, tcp);
+        serve(&core, udp, accepting, shown);
         Ok((
             Self {
                 inner: Arc::new(Inner { core }),
@@ -236,7 +267,12 @@ impl SipStack {
     }
 }
 
-fn serve(core: &Arc<Core>, udp: Option<Arc<Port>>, tcp: Option<TcpListener>) {
+fn serve(
+    core: &Arc<Core>,
+    udp: Option<Arc<Port>>,
+    accepting: Vec<Accepting>,
+    shown: Option<Arc<Shown>>,
+) {
     let sink: Arc<dyn Sink> = Arc::new(Entry(Arc::downgrade(core)));
     let listening = Listening {
         sink: Arc::clone(&sink),
@@ -254,20 +290,23 @@ fn serve(core: &Arc<Core>, udp: Option<Arc<Port>>, tcp: Option<TcpListener>) {
         core.tasks
             .spawn(net::receive(port, sink, core.stop.clone()));
     }
-    if let Some(listener) = tcp {
-        core.tasks.spawn(net::accept(listener, listening));
+    for on in accepting {
+        core.tasks.spawn(net::accept(on, listening.clone()));
     }
-    core.tasks.spawn(housekeeping(Arc::clone(core)));
+    core.tasks.spawn(housekeeping(Arc::clone(core), shown));
 }
 
-/// Forgets what is over: completed transactions, expired bindings, rested sources.
-async fn housekeeping(core: Arc<Core>) {
+/// Looks for a new certificate, and forgets what is over: completed transactions, expired bindings, rested sources.
+async fn housekeeping(core: Arc<Core>, shown: Option<Arc<Shown>>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
             _ = tick.tick() => {}
+        }
+        if let Some(shown) = &shown {
+            shown.refresh();
         }
         let now = Instant::now();
         core.transactions.sweep(now);

@@ -29,6 +29,21 @@ pub struct ConfigArgs {
     /// Listen here for SIP on UDP and TCP [default: 127.0.0.1:5060]
     #[arg(long, value_name = "ADDR")]
     sip: Option<String>,
+    /// Also listen here for SIP over TLS
+    #[arg(long, value_name = "ADDR")]
+    sip_tls: Option<String>,
+    /// Also listen here for SIP over WebSocket
+    #[arg(long, value_name = "ADDR")]
+    sip_ws: Option<String>,
+    /// Also listen here for SIP over WebSocket with TLS
+    #[arg(long, value_name = "ADDR")]
+    sip_wss: Option<String>,
+    /// Certificate for SIP over TLS (PEM); read again when it changes
+    #[arg(long, value_name = "FILE")]
+    sip_tls_cert: Option<String>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    sip_tls_key: Option<String>,
     /// Address that phones are told when SIP listens on all
     #[arg(long, value_name = "IP")]
     sip_advertise: Option<String>,
@@ -60,6 +75,11 @@ impl ConfigArgs {
         sources.flag("http", self.http.as_deref());
         sources.flag("gateway_http", self.gateway_http.as_deref());
         sources.flag("sip", self.sip.as_deref());
+        sources.flag("sip_tls", self.sip_tls.as_deref());
+        sources.flag("sip_ws", self.sip_ws.as_deref());
+        sources.flag("sip_wss", self.sip_wss.as_deref());
+        sources.flag("sip_tls_cert", self.sip_tls_cert.as_deref());
+        sources.flag("sip_tls_key", self.sip_tls_key.as_deref());
         sources.flag("sip_advertise", self.sip_advertise.as_deref());
         sources.flag("rtp_ports", self.rtp_ports.as_deref());
         sources.flag("public_url", self.public_url.as_deref());

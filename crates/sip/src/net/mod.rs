@@ -1,8 +1,10 @@
-//! Octets in and out: UDP, TCP, and the limits every source is held to.
+//! Octets in and out: UDP, TCP, TLS, WebSocket, and the limits every source is held to.
 
 mod limit;
 mod tcp;
+mod tls;
 mod udp;
+mod websocket;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +16,9 @@ use tokio::sync::mpsc;
 
 use crate::Transport;
 pub(crate) use limit::RateLimit;
-pub(crate) use tcp::{Listening, accept, connect};
+pub(crate) use tcp::{Accepting, Listening, accept, connect};
+pub use tls::CertificateError;
+pub(crate) use tls::Shown;
 pub(crate) use udp::{Port, bind, lost, receive};
 
 /// Whatever takes the messages that arrive.
@@ -74,6 +78,11 @@ impl Flow {
 
     pub fn is_reliable(&self) -> bool {
         matches!(self.via, Medium::Stream(..))
+    }
+
+    /// Whether messages are framed by Content-Length rather than by the transport.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.transport(), Transport::Tcp | Transport::Tls)
     }
 
     /// The same medium towards another port of the peer.

@@ -1,18 +1,19 @@
 //! Connections: accepting, framing by Content-Length, writing.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Flow, Medium, Sink, Stream};
+use super::{Connections, Flow, Medium, Sink, Stream, websocket};
 use crate::Transport;
 
 /// What every connection needs from its owner.
@@ -32,20 +33,35 @@ const WRITE_QUEUE: usize = 64;
 /// How long opening a connection may take; a caller waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a peer may take to accept what we write.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to agree on TLS and WebSocket.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One listener and what is spoken on it.
+pub(crate) struct Accepting {
+    pub listener: TcpListener,
+    pub transport: Transport,
+    /// For the transports over TLS.
+    pub tls: Option<TlsAcceptor>,
+}
 
 /// Accepts connections until told to stop.
-pub(crate) async fn accept(listener: TcpListener, with: Listening) {
+pub(crate) async fn accept(on: Accepting, with: Listening) {
+    let on = Arc::new(on);
     loop {
         let accepted = tokio::select! {
             () = with.stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = on.listener.accept() => accepted,
         };
         match accepted {
             Ok((_, remote)) if !with.sink.welcomes(remote.ip()) => {}
             Ok((stream, remote)) => {
                 // Beyond the limit a connection is closed at once.
-                let _ = serve(stream, remote, &with);
+                let Ok(slot) = Arc::clone(&with.slots).try_acquire_owned() else {
+                    continue;
+                };
+                let opening = open(Arc::clone(&on), stream, remote, slot, with.clone());
+                with.tasks.spawn(opening);
             }
             Err(error) => {
                 tracing::warn!(%error, "connection not accepted");
@@ -56,45 +72,119 @@ pub(crate) async fn accept(listener: TcpListener, with: Listening) {
     }
 }
 
-/// Opens a connection to a peer.
-pub(crate) async fn connect(remote: SocketAddr, with: &Listening) -> Option<Flow> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(remote));
-    let stream = stream.await.ok()?.ok()?;
-    serve(stream, remote, with)
+/// Sees the handshakes through, which a peer may drag out, and serves.
+async fn open(
+    on: Arc<Accepting>,
+    stream: TcpStream,
+    remote: SocketAddr,
+    slot: OwnedSemaphorePermit,
+    with: Listening,
+) {
+    let _ = stream.set_nodelay(true);
+    let peer = Remote {
+        transport: on.transport,
+        address: remote,
+        slot,
+    };
+    let stop = with.stop.clone();
+    let handshakes = async {
+        match (&on.tls, on.transport) {
+            (None, Transport::Ws) => drop(websocket::serve(stream, peer, &with).await),
+            (None, _) => drop(serve(stream, peer, &with)),
+            (Some(tls), transport) => {
+                let Ok(stream) = tls.accept(stream).await else {
+                    return with.sink.noise();
+                };
+                match transport {
+                    Transport::Wss => drop(websocket::serve(stream, peer, &with).await),
+                    _ => drop(serve(stream, peer, &with)),
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshakes) => {}
+    }
 }
 
-fn serve(stream: TcpStream, remote: SocketAddr, with: &Listening) -> Option<Flow> {
+/// Opens a connection to a peer.
+pub(crate) async fn connect(remote: SocketAddr, with: &Listening) -> Option<Flow> {
     let slot = Arc::clone(&with.slots).try_acquire_owned().ok()?;
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(remote));
+    let stream = stream.await.ok()?.ok()?;
     let _ = stream.set_nodelay(true);
-    let (reading, writing) = stream.into_split();
-    let (queue, queued) = mpsc::channel(WRITE_QUEUE);
-    let flow = Flow {
-        remote,
-        via: Medium::Stream(Stream {
-            transport: Transport::Tcp,
+    let peer = Remote {
+        transport: Transport::Tcp,
+        address: remote,
+        slot,
+    };
+    Some(serve(stream, peer, with))
+}
+
+/// The other end of a connection.
+pub(super) struct Remote {
+    pub transport: Transport,
+    pub address: SocketAddr,
+    pub slot: OwnedSemaphorePermit,
+}
+
+impl Remote {
+    /// The way to it, and what its writer takes from.
+    pub fn flow(&self, with: &Listening) -> (Flow, mpsc::Receiver<Bytes>) {
+        let (queue, queued) = mpsc::channel(WRITE_QUEUE);
+        let stream = Stream {
+            transport: self.transport,
             queue,
             unsent: Arc::clone(&with.connections.unsent),
-        }),
-    };
-    let id = with.connections.add(&flow);
+        };
+        let flow = Flow {
+            remote: self.address,
+            via: Medium::Stream(stream),
+        };
+        (flow, queued)
+    }
+}
+
+fn serve<S>(stream: S, peer: Remote, with: &Listening) -> Flow
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (flow, queued) = peer.flow(with);
+    let (reading, writing) = tokio::io::split(stream);
     let closed = with.stop.child_token();
     with.tasks.spawn(write(writing, queued, closed.clone()));
-    let (with, held) = (with.clone(), flow.clone());
+    let (held, reader) = (flow.clone(), with.clone());
+    let ended = closed.clone();
+    let read = async move { read(reading, &held, &reader, &closed).await };
+    keep(read, flow.clone(), ended, peer.slot, with);
+    flow
+}
+
+/// Keeps a connection in the table for as long as its reader runs.
+pub(super) fn keep(
+    reader: impl Future<Output = ()> + Send + 'static,
+    flow: Flow,
+    closed: CancellationToken,
+    slot: OwnedSemaphorePermit,
+    with: &Listening,
+) {
+    let id = with.connections.add(&flow);
+    let with = with.clone();
     with.tasks.clone().spawn(async move {
-        read(reading, &held, &with, &closed).await;
-        if with.connections.remove(&held, id) {
-            with.sink.closed(&held);
+        reader.await;
+        if with.connections.remove(&flow, id) {
+            with.sink.closed(&flow);
         }
         // What was just answered still leaves. Transactions remember the flow for
         // a while, so the writer would not end with its last sender.
         closed.cancel();
         drop(slot);
     });
-    Some(flow)
 }
 
-async fn write(
-    mut half: OwnedWriteHalf,
+async fn write<S: AsyncWrite>(
+    mut half: WriteHalf<S>,
     mut queue: mpsc::Receiver<Bytes>,
     closed: CancellationToken,
 ) {
@@ -104,8 +194,11 @@ async fn write(
             data = queue.recv() => data,
             () = closed.cancelled() => None,
         };
-        let Some(data) = data else { return };
-        let written = tokio::time::timeout(WRITE_TIMEOUT, half.write_all(&data)).await;
+        let Some(data) = data else {
+            let _ = tokio::time::timeout(WRITE_TIMEOUT, half.shutdown()).await;
+            return;
+        };
+        let written = tokio::time::timeout(WRITE_TIMEOUT, write_all(&mut half, &data)).await;
         if !matches!(written, Ok(Ok(()))) {
             closed.cancel();
             return;
@@ -113,7 +206,18 @@ async fn write(
     }
 }
 
-async fn read(mut half: OwnedReadHalf, flow: &Flow, with: &Listening, closed: &CancellationToken) {
+async fn write_all<S: AsyncWrite>(half: &mut WriteHalf<S>, data: &[u8]) -> std::io::Result<()> {
+    half.write_all(data).await?;
+    // TLS holds back what it was given until told.
+    half.flush().await
+}
+
+async fn read<S: AsyncRead>(
+    mut half: ReadHalf<S>,
+    flow: &Flow,
+    with: &Listening,
+    closed: &CancellationToken,
+) {
     let mut buffer = BytesMut::with_capacity(4096);
     loop {
         let read = tokio::select! {

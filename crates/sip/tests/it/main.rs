@@ -9,4 +9,5 @@ mod flows;
 mod malformed;
 mod peers;
 mod registration;
+mod secure;
 mod ua;

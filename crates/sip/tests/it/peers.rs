@@ -127,7 +127,21 @@ async fn baresip_registers_with_its_password() {
         "<sip:1005@{}>;auth_user=1005;auth_pass=pw-1005;regint=120\n",
         server.udp()
     );
-    std::fs::write(home.path().join("accounts"), account).unwrap();
+    let mut phone = baresip(home.path(), &account);
+    let event = timeout(Duration::from_secs(8), server.events.recv())
+        .await
+        .expect("baresip registers")
+        .unwrap();
+    assert!(
+        matches!(&event, SipEvent::Registered { username, bindings: 1 } if username == "1005"),
+        "{event:?}"
+    );
+    phone.kill().await.unwrap();
+}
+
+/// A running baresip with its files in this folder.
+pub fn baresip(home: &std::path::Path, account: &str) -> tokio::process::Child {
+    std::fs::write(home.join("accounts"), account).unwrap();
     let modules = [
         "/usr/lib/baresip/modules",
         "/usr/lib/x86_64-linux-gnu/baresip/modules",
@@ -139,23 +153,14 @@ async fn baresip_registers_with_its_password() {
     let config = format!(
         "module_path {modules}\nsip_listen 127.0.0.1:0\nmodule g711.so\nmodule_app account.so\nmodule_app menu.so\n"
     );
-    std::fs::write(home.path().join("config"), config).unwrap();
-    std::fs::write(home.path().join("contacts"), "").unwrap();
-    let mut phone = Command::new("baresip")
-        .args(["-f", home.path().to_str().unwrap()])
+    std::fs::write(home.join("config"), config).unwrap();
+    std::fs::write(home.join("contacts"), "").unwrap();
+    Command::new("baresip")
+        .args(["-f", home.to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .expect("baresip is installed");
-    let event = timeout(Duration::from_secs(8), server.events.recv())
-        .await
-        .expect("baresip registers")
-        .unwrap();
-    assert!(
-        matches!(&event, SipEvent::Registered { username, bindings: 1 } if username == "1005"),
-        "{event:?}"
-    );
-    phone.kill().await.unwrap();
+        .expect("baresip is installed")
 }

@@ -1,0 +1,134 @@
+//! The certificate TLS listeners show, read again when its files change.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio_rustls::TlsAcceptor;
+
+use crate::Certificate;
+
+/// Why a certificate cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    #[error("{file} cannot be read as PEM")]
+    File {
+        file: PathBuf,
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    #[error("{file} holds no certificate")]
+    Empty { file: PathBuf },
+    #[error("the key in {file} cannot be used with the certificate")]
+    Key {
+        file: PathBuf,
+        #[source]
+        source: rustls::Error,
+    },
+}
+
+/// The certificate in use.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    files: Certificate,
+    now: RwLock<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    key: Arc<CertifiedKey>,
+    changed: Changed,
+}
+
+/// When both files were written last.
+type Changed = (Option<SystemTime>, Option<SystemTime>);
+
+impl Shown {
+    pub fn load(files: Certificate) -> Result<Arc<Self>, CertificateError> {
+        let changed = changed(&files);
+        let key = Arc::new(read(&files)?);
+        Ok(Arc::new(Self {
+            files,
+            now: RwLock::new(Loaded { key, changed }),
+        }))
+    }
+
+    /// What accepts connections with it, now and after any change.
+    pub fn acceptor(self: &Arc<Self>) -> TlsAcceptor {
+        let config = rustls::ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider serves the default versions")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Reads the files again if they changed. Files that are no good, or half
+    /// written, leave the old certificate in use until they change again.
+    pub fn refresh(&self) {
+        let changed = changed(&self.files);
+        if self
+            .now
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .changed
+            == changed
+        {
+            return;
+        }
+        let read = read(&self.files);
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        now.changed = changed;
+        match read {
+            Ok(key) => {
+                now.key = Arc::new(key);
+                tracing::info!(file = %self.files.chain.display(), "a new certificate is shown");
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the new certificate cannot be used, the old one is shown on"
+            ),
+        }
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&now.key))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn changed(files: &Certificate) -> Changed {
+    let of = |file: &Path| std::fs::metadata(file).and_then(|m| m.modified()).ok();
+    (of(&files.chain), of(&files.key))
+}
+
+fn read(files: &Certificate) -> Result<CertifiedKey, CertificateError> {
+    let unreadable = |file: &PathBuf| {
+        let file = file.clone();
+        move |source| CertificateError::File { file, source }
+    };
+    let chain = CertificateDer::pem_file_iter(&files.chain)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(unreadable(&files.chain))?;
+    if chain.is_empty() {
+        return Err(CertificateError::Empty {
+            file: files.chain.clone(),
+        });
+    }
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(unreadable(&files.key))?;
+    CertifiedKey::from_der(chain, key, &provider()).map_err(|source| CertificateError::Key {
+        file: files.key.clone(),
+        source,
+    })
+}
