@@ -5,7 +5,9 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use calls::{
@@ -16,7 +18,7 @@ use calls::{
 use media::{CallMedia, MediaEvent, RecordingSpec, Sound};
 use model::{
     AgentId, CallFact, CallId, DigitVia, HangupCause, LegId, PhoneNumber, RecordingId,
-    RecordingKind, TenantId,
+    RecordingKind, TenantId, Timestamp,
 };
 use sip::{Dial, DialTarget, Leg, LegEvent, Party};
 use tokio::{sync::mpsc, task::JoinSet};
@@ -30,6 +32,12 @@ use crate::{
     line::{self, Line, Stage},
     phone::Shared,
 };
+
+/// What a caller is told whom we can't serve at this moment (RFC 3261 §21.5.4).
+const UNAVAILABLE: u16 = 503;
+/// How often, and how far apart, the last facts of a call are tried.
+const STORE_ATTEMPTS: u32 = 30;
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a call's task needs to begin.
 pub(crate) struct Start {
@@ -51,10 +59,8 @@ pub(crate) async fn run(shared: Arc<Shared>, start: Start) {
     async move {
         let inbox = shared.switchboard.open(start.call, start.company.tenant);
         let call = start.call;
-        match Driver::new(&shared, start).await {
-            Some((driver, outputs)) => driver.run(inbox, outputs).await,
-            None => tracing::error!("no audio could be opened for a call"),
-        }
+        let (driver, outputs) = Driver::new(&shared, start).await;
+        driver.run(inbox, outputs).await;
         shared.switchboard.close(call);
     }
     .instrument(span)
@@ -79,8 +85,8 @@ struct Driver {
     leg_events: StreamMap<LegId, ReceiverStream<LegEvent>>,
     media: CallMedia,
     media_events: mpsc::Receiver<MediaEvent>,
-    /// Facts not yet stored; written before the next effect.
-    facts: Vec<CallFact>,
+    /// Facts not yet stored, with the time they became true; written before the next effect.
+    facts: VecDeque<(Timestamp, Vec<CallFact>)>,
     /// What the carrying out itself brought about, taken before anything from outside.
     echoes: VecDeque<Input>,
     /// Speech that is being rendered: what to play when it is there.
@@ -94,7 +100,7 @@ struct Driver {
 }
 
 impl Driver {
-    async fn new(shared: &Arc<Shared>, start: Start) -> Option<(Self, Vec<Output>)> {
+    async fn new(shared: &Arc<Shared>, start: Start) -> (Self, Vec<Output>) {
         let (media, media_events) = shared.media.open_call();
         let (handle, events) = start.leg.split();
         let mut driver = Self {
@@ -107,7 +113,7 @@ impl Driver {
             leg_events: StreamMap::new(),
             media,
             media_events,
-            facts: Vec::new(),
+            facts: VecDeque::new(),
             echoes: VecDeque::new(),
             rendering: JoinSet::new(),
             playing: BTreeMap::new(),
@@ -118,29 +124,32 @@ impl Driver {
         driver
             .leg_events
             .insert(LegId::FIRST, ReceiverStream::new(events));
-        let rtp = match driver.media.add_leg(LegId::FIRST).await {
-            Ok(rtp) => rtp,
+        let (rtp, stage) = match driver.media.add_leg(LegId::FIRST).await {
+            Ok(rtp) => (rtp, Stage::Early),
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "no audio for the caller"
+                    "a caller is refused: there is no audio for him"
                 );
+                let _ = handle.reject(UNAVAILABLE, None).await;
                 driver.echoes.push_back(Input::LegFailed {
                     leg: LegId::FIRST,
                     cause: HangupCause::MediaFailed,
                 });
-                // A leg without audio still needs an address to be refused with.
-                std::net::SocketAddr::from(([0, 0, 0, 0], 9))
+                (SocketAddr::from(([0, 0, 0, 0], 0)), Stage::Over)
             }
         };
         let mut line = Line::new(handle, rtp, session_id(start.call, LegId::FIRST));
         line.offer = start.offer;
+        line.stage = stage;
         driver.lines.insert(LegId::FIRST, line);
-        Some((driver, start.outputs))
+        (driver, start.outputs)
     }
 
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Input>, outputs: Vec<Output>) {
-        self.carry_out(outputs).await;
+        if !self.begin(outputs).await {
+            return;
+        }
         while !self.finished {
             if let Some(input) = self.echoes.pop_front() {
                 self.take(input).await;
@@ -153,13 +162,41 @@ impl Driver {
                 Some(event) = self.media_events.recv() => self.media_event(event).await,
                 Some(rendered) = self.rendering.join_next() => self.rendered(rendered),
                 () = clock::until(deadline) => {
-                    let outputs = self.machine.on_time(clock::now());
-                    self.carry_out(outputs).await;
+                    let now = clock::now();
+                    let outputs = self.machine.on_time(now);
+                    self.carry_out(now, outputs).await;
                 }
             }
         }
-        self.flush().await;
+        self.store_the_rest().await;
         self.desk().tell(Fact::CallGone(self.call)).await;
+    }
+
+    /// Stores that the call exists and lets it begin. A call that can't be stored is refused: nothing may
+    /// depend on a fact that isn't kept.
+    async fn begin(&mut self, outputs: Vec<Output>) -> bool {
+        let commands = self.note(clock::now(), outputs);
+        if !self.flush().await {
+            if let Some(line) = self.lines.get(&LegId::FIRST) {
+                let _ = line.handle.reject(UNAVAILABLE, None).await;
+            }
+            return false;
+        }
+        for command in commands {
+            self.act(command).await;
+        }
+        true
+    }
+
+    /// A call is over only when its facts are stored. What can't be stored in the end is what a crash
+    /// leaves behind too: the next start closes the call.
+    async fn store_the_rest(&mut self) {
+        for _ in 0..STORE_ATTEMPTS {
+            if self.flush().await {
+                return;
+            }
+            tokio::time::sleep(STORE_PAUSE).await;
+        }
     }
 
     fn desk(&self) -> &Desk {
@@ -170,8 +207,9 @@ impl Driver {
         if let Input::Offered(Offer { offer, agent, .. }) = &input {
             self.offers.insert(*offer, *agent);
         }
-        let outputs = self.machine.handle(clock::now(), input);
-        self.carry_out(outputs).await;
+        let now = clock::now();
+        let outputs = self.machine.handle(now, input);
+        self.carry_out(now, outputs).await;
     }
 
     async fn leg_event(&mut self, leg: LegId, event: LegEvent) {
@@ -354,16 +392,28 @@ impl Driver {
         }
     }
 
-    async fn carry_out(&mut self, outputs: Vec<Output>) {
-        for output in outputs {
-            if let Output::Record(fact) = output {
-                self.facts.push(fact);
-                continue;
-            }
-            self.flush().await;
-            self.act(output).await;
-        }
+    async fn carry_out(&mut self, now: Timestamp, outputs: Vec<Output>) {
+        let commands = self.note(now, outputs);
         self.flush().await;
+        for command in commands {
+            self.act(command).await;
+        }
+    }
+
+    /// Takes the facts out of what was decided. They come before all commands of the same decision.
+    fn note(&mut self, now: Timestamp, outputs: Vec<Output>) -> Vec<Output> {
+        let mut facts = Vec::new();
+        let mut commands = Vec::with_capacity(outputs.len());
+        for output in outputs {
+            match output {
+                Output::Record(fact) => facts.push(fact),
+                command => commands.push(command),
+            }
+        }
+        if !facts.is_empty() {
+            self.facts.push_back((now, facts));
+        }
+        commands
     }
 
     async fn act(&mut self, output: Output) {
@@ -434,30 +484,31 @@ impl Driver {
         }
     }
 
-    /// Stores what became true. A ledger that can't write is told once per attempt; the facts stay
-    /// in line for the next one, and the call goes on.
-    async fn flush(&mut self) {
-        if self.facts.is_empty() {
-            return;
-        }
-        let facts = self.facts.clone();
-        match self
-            .shared
-            .ledger
-            .append(self.tenant, self.call, clock::now(), facts)
-            .await
-        {
-            Ok(()) => self.facts.clear(),
-            Err(error) => {
+    /// Stores what became true, and says whether all of it is. A ledger that can't write is told once per
+    /// attempt; the facts stay in line for the next one, and the call goes on.
+    async fn flush(&mut self) -> bool {
+        while let Some((at, facts)) = self.facts.front() {
+            let stored = self
+                .shared
+                .ledger
+                .append(self.tenant, self.call, *at, facts.clone())
+                .await;
+            if let Err(error) = stored {
                 tracing::error!(%error, waiting = self.facts.len(), "facts of a call are not stored yet");
+                return false;
             }
+            self.facts.pop_front();
         }
+        true
     }
 
     async fn answer(&mut self, leg: LegId) {
         let Some(line) = self.lines.get_mut(&leg) else {
             return;
         };
+        if line.stage != Stage::Early {
+            return;
+        }
         match line.answer() {
             Ok((sdp, remote)) => {
                 if let Some(remote) = remote {
