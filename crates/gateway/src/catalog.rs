@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use connector::{Action, Doc, Index, Manifest, search::search_all};
+use connector::{
+    Action, Doc, Index, Manifest,
+    search::{Words, search_all},
+};
 
 use crate::ids::derived_id;
 
@@ -87,13 +90,14 @@ pub struct Ranked<T> {
 pub(crate) fn rank_actions(
     connectors: &[Arc<Connector>],
     intent: &str,
+    words: Option<&Words>,
     limit: usize,
 ) -> Vec<Ranked<CatalogAction>> {
     let indexes: Vec<&Index> = connectors
         .iter()
         .map(|connector| &connector.index)
         .collect();
-    search_all(&indexes, intent, None, limit)
+    search_all(&indexes, intent, words, limit)
         .into_iter()
         .map(|(at, hit)| Ranked {
             item: CatalogAction::new(connectors[at].clone(), hit.doc),

@@ -20,6 +20,7 @@ mod local;
 mod proxy;
 mod redact;
 mod search;
+mod search_learning;
 mod send;
 mod tokens;
 mod workspaces;
@@ -43,6 +44,7 @@ pub use error::{ErrorKind, GatewayError};
 pub use local::{LOCAL_CONNECTOR, LocalKeyError, LocalPhone};
 pub use proxy::{ProxyBody, ProxyCall};
 pub use search::{ElementKind, Found, SearchQuery};
+pub use search_learning::SearchSettings;
 pub use store::gateway::{
     ActionRun, Connection, ConnectionLog, ConnectionRequest, ConnectionState, Customer, CustomerId,
     PersonalToken, Reach, RequestStatus, RunStatus, Workspace,
@@ -82,6 +84,7 @@ struct Inner {
     local_phone: Option<Arc<dyn LocalPhone>>,
     grants: Option<Arc<dyn Grants>>,
     changes: changes::Changes,
+    search_memory: search_learning::SearchMemory,
 }
 
 impl Gateway {
@@ -98,6 +101,7 @@ impl Gateway {
                 local_phone: parts.local_phone,
                 grants: parts.grants,
                 changes: changes::Changes::new(),
+                search_memory: search_learning::SearchMemory::default(),
             }),
         }
     }

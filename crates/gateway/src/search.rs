@@ -111,7 +111,13 @@ impl Gateway {
             }));
         }
         if wanted(ElementKind::Action) {
-            let actions = rank_actions(self.inner.catalog.connectors(), text, MOST_ACTIONS);
+            let words = self.words_of(&self.search_settings(caller).await?);
+            let actions = rank_actions(
+                self.inner.catalog.connectors(),
+                text,
+                words.as_deref(),
+                MOST_ACTIONS,
+            );
             found.extend(beside_names(actions).map(|ranked| Ranked {
                 item: Found::Action(ranked.item),
                 score: ranked.score,

@@ -9,10 +9,11 @@ use axum::{
 };
 use gateway::{
     Caller, ConnectionQuery, Connector, ElementKind, Gateway, GatewayError, Page, SearchQuery,
+    SearchSettings,
 };
 use serde_json::{Value, json};
 
-use crate::{ApiError, Auth, MembraneApi, params::Params, views};
+use crate::{ApiError, Auth, MembraneApi, body::Json, params::Params, views};
 
 type Answer = Result<axum::Json<Value>, ApiError>;
 
@@ -48,7 +49,8 @@ pub(crate) fn routes() -> Router<MembraneApi> {
         .route("/external-apps/{selector}", get(app))
         .route("/integrations", get(integrations))
         .route("/integrations/{selector}", get(integration))
-        .route("/search", get(search));
+        .route("/search", get(search))
+        .route("/search/settings", get(read_settings).put(write_settings));
     EMPTY_LISTS
         .into_iter()
         .fold(routes, |routes, path| routes.route(path, get(nothing)))
@@ -194,6 +196,22 @@ async fn integration(
         .integration(&caller.workspace.public_id, &selector);
     let found = found.ok_or_else(|| GatewayError::not_found("integration", &selector))?;
     Ok(axum::Json(views::integration(found, &caller.workspace)))
+}
+
+async fn read_settings(State(gateway): State<Gateway>, Auth(caller): Auth) -> Answer {
+    caller.require_admin()?;
+    let settings = gateway.search_settings(&caller).await?;
+    Ok(axum::Json(json!(settings)))
+}
+
+async fn write_settings(State(gateway): State<Gateway>, Auth(caller): Auth, body: Json) -> Answer {
+    let mut members = body.members()?;
+    let settings = SearchSettings {
+        learn: members.flag("learn")?,
+        words: members.text("words")?.unwrap_or_default(),
+    };
+    gateway.set_search_settings(&caller, &settings).await?;
+    Ok(axum::Json(json!(settings)))
 }
 
 async fn search(State(gateway): State<Gateway>, Auth(caller): Auth, params: Params) -> Answer {

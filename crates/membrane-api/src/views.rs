@@ -282,6 +282,9 @@ pub(crate) fn action(found: &FoundAction, workspace: &Workspace) -> Value {
     }
     if let Some(score) = found.score {
         explain(&mut view, score, &found.matched);
+        if let (Some(runs), Some(members)) = (found.learned_runs, view.as_object_mut()) {
+            members.insert("learned".into(), json!({ "runs": runs }));
+        }
     }
     view
 }

@@ -243,6 +243,17 @@ pub fn search_all(
     found.into_iter().map(explain).collect()
 }
 
+/// The stems of the words an intent is about, at most eight: what similar intents have in common.
+#[must_use]
+pub fn key_words(intent: &str) -> Vec<String> {
+    let intent = Intent::read(intent, &[], Lexicon::shipped());
+    let telling = intent.terms.iter().filter(|term| term.weight >= 0.3);
+    telling
+        .filter_map(|term| Some(term.forms.first()?.0.clone()))
+        .take(8)
+        .collect()
+}
+
 /// Places of the apps an intent calls by name.
 fn named_apps(indexes: &[&Index], intent: &str) -> Vec<usize> {
     if indexes.len() < 2 {

@@ -39,7 +39,7 @@ impl Gateway {
         }
         let (connectors, connection_id) = self.scope(caller, query).await?;
         let mut found = match intent {
-            Some(intent) => ranked(&connectors, intent),
+            Some(intent) => self.ranked(caller, &connectors, intent).await?,
             None => connectors.iter().flat_map(actions_of).collect(),
         };
         if let Some(text) = query
@@ -54,6 +54,31 @@ impl Gateway {
             item.connection_id.clone_from(&connection_id);
         }
         Page::slice(found, query.cursor.as_deref(), query.limit)
+    }
+
+    async fn ranked(
+        &self,
+        caller: &Caller,
+        connectors: &[Arc<Connector>],
+        intent: &str,
+    ) -> Result<Vec<FoundAction>, GatewayError> {
+        let settings = self.search_settings(caller).await?;
+        let words = self.words_of(&settings);
+        let ranked = rank_actions(connectors, intent, words.as_deref(), MOST_RANKED);
+        let mut found: Vec<_> = ranked
+            .into_iter()
+            .map(|ranked| FoundAction {
+                action: ranked.item,
+                connection_id: None,
+                score: Some(ranked.score),
+                matched: ranked.matched,
+                learned_runs: None,
+            })
+            .collect();
+        if settings.learn {
+            self.learn_ranking(caller, intent, &mut found).await?;
+        }
+        Ok(found)
     }
 
     async fn scope(
@@ -111,6 +136,7 @@ impl Gateway {
             connection_id: connection.map(|connection| connection.public_id),
             score: None,
             matched: Vec::new(),
+            learned_runs: None,
         })
     }
 
@@ -177,18 +203,8 @@ fn actions_of(connector: &Arc<Connector>) -> impl Iterator<Item = FoundAction> {
         connection_id: None,
         score: None,
         matched: Vec::new(),
+        learned_runs: None,
     })
-}
-
-fn ranked(connectors: &[Arc<Connector>], intent: &str) -> Vec<FoundAction> {
-    let ranked = rank_actions(connectors, intent, MOST_RANKED);
-    let found = ranked.into_iter().map(|ranked| FoundAction {
-        action: ranked.item,
-        connection_id: None,
-        score: Some(ranked.score),
-        matched: ranked.matched,
-    });
-    found.collect()
 }
 
 fn mentions(action: &CatalogAction, text: &str) -> bool {

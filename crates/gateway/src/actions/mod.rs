@@ -98,6 +98,8 @@ pub struct FoundAction {
     pub score: Option<f32>,
     /// The words of the action that the intent met.
     pub matched: Vec<String>,
+    /// How often it was run after such words, where the workspace learns from use.
+    pub learned_runs: Option<i64>,
 }
 
 /// Which runs to list.

@@ -69,7 +69,9 @@ impl Gateway {
             details: progress.details,
             secrets: &progress.secrets,
         };
-        self.keep(record, result).await
+        let outcome = self.keep(record, result).await?;
+        self.learn_from_run(caller, &action).await;
+        Ok(outcome)
     }
 
     /// The caller's own connection to the action's app.

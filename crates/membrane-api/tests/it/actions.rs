@@ -77,6 +77,52 @@ async fn an_intent_finds_its_action_and_every_listed_action_can_be_read() {
 }
 
 #[tokio::test]
+async fn a_workspace_that_wants_it_learns_from_what_is_run_and_has_words_of_its_own() {
+    let world = World::new().await;
+    let token = world.token(&world.acme, "a");
+    let manager = world.manager(&world.acme);
+    let id = world.connected(&token).await;
+    let path = format!("/actions?connectionId={id}&intent=wqpxlum");
+    let settings = "/search/settings";
+    assert!(
+        world.get(&token, &path).await.ok()["items"]
+            .as_array()
+            .expect("items")
+            .is_empty()
+    );
+    let wanted = json!({ "learn": true, "words": "same: contact wqpxlum" });
+    let put = |token: String, body: serde_json::Value| {
+        let world = &world;
+        async move { world.call(&token, Method::PUT, settings, Some(body)).await }
+    };
+    assert_eq!(put(token.clone(), wanted.clone()).await.status, 403);
+    assert_eq!(put(manager.clone(), wanted.clone()).await.ok(), wanted);
+    let before = world.get(&token, &path).await.ok();
+    let place = |found: &serde_json::Value| {
+        let items = found["items"].as_array().expect("items").clone();
+        let at = items
+            .iter()
+            .position(|item| item["key"] == "list-contacts")
+            .expect("listed");
+        (at, items[at].clone())
+    };
+    assert!(place(&before).1["learned"].is_null(), "{before}");
+    let run = format!("/actions/list-contacts/run?connectionId={id}");
+    world.post(&token, &run, json!({ "input": {} })).await.ok();
+    let (at, item) = place(&world.get(&token, &path).await.ok());
+    assert_eq!(item["learned"]["runs"], 1);
+    assert!(at <= place(&before).0);
+    assert!(item["score"].as_f64() > place(&before).1["score"].as_f64());
+    put(
+        manager,
+        json!({ "learn": false, "words": "same: contact wqpxlum" }),
+    )
+    .await
+    .ok();
+    assert!(place(&world.get(&token, &path).await.ok()).1["learned"].is_null());
+}
+
+#[tokio::test]
 async fn running_gives_output_and_a_record() {
     let world = World::new().await;
     let token = world.token(&world.acme, "a");

@@ -96,6 +96,23 @@ pub(super) mod setting {
     no_relations!();
 }
 
+pub(super) mod search_use {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "search_uses")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub workspace_id: i64,
+        pub word: String,
+        pub action_id: String,
+        pub uses: i64,
+    }
+
+    no_relations!();
+}
+
 pub(super) mod connection {
     use sea_orm::entity::prelude::*;
 

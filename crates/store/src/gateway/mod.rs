@@ -9,9 +9,11 @@ mod connections;
 mod customers;
 mod entity;
 mod ids;
+mod m031_search_uses;
 mod migration;
 mod requests;
 mod runs;
+mod search_uses;
 mod settings;
 mod tokens;
 mod workspaces;
@@ -23,6 +25,7 @@ pub use customers::{Customer, CustomerSeen};
 pub use ids::{ConnectionId, CustomerId, Reach, RequestId, RunId, TokenId, WorkspaceId};
 pub use requests::{ConnectionRequest, NewConnectionRequest, RequestStatus};
 pub use runs::{ActionRun, NewActionRun, RunFilter, RunStatus};
+pub use search_uses::SearchUse;
 pub use tokens::{NewPersonalToken, PersonalToken};
 pub use workspaces::{NewWorkspace, Workspace};
 
@@ -31,7 +34,10 @@ use sea_orm_migration::prelude::*;
 use crate::StoreError;
 
 pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(migration::CreateGateway)]
+    vec![
+        Box::new(migration::CreateGateway),
+        Box::new(m031_search_uses::CreateSearchUses),
+    ]
 }
 
 /// A page of a list: rows after `after`, oldest or newest first as the list says.
