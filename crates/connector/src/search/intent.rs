@@ -200,17 +200,12 @@ impl Intent {
                     .iter()
                     .any(|word| is_stop(word) || is_preposition(word) || listed(PARTICLES, word));
                 tokens.extend(meaning.iter().map(|word| token(word, Vec::new())));
-                if loose {
-                    taken = length;
-                } else {
-                    self.plural |= said[at..at + length].iter().any(|word| is_plural(word));
-                    tokens.extend(
-                        said[at..at + length]
-                            .iter()
-                            .map(|word| token(word, Vec::new())),
-                    );
-                    taken = length;
+                if !loose {
+                    let own = &said[at..at + length];
+                    self.plural |= own.iter().any(|word| is_plural(word));
+                    tokens.extend(own.iter().map(|word| token(word, Vec::new())));
                 }
+                taken = length;
             } else if let Some(meaning) = parted {
                 // "Throw a person out": the verb's second half comes later.
                 tokens.extend(meaning.iter().map(|word| token(word, Vec::new())));
@@ -245,9 +240,7 @@ impl Intent {
                         );
                         if let Some(Some(token)) = tokens.last_mut()
                             && token.first
-                            && let Some(thing) = lexicon
-                                .made_by(&stem(&token.word))
-                                .filter(|_| acts(token) || said.len() > 1)
+                            && let Some(thing) = lexicon.made_by(&stem(&token.word))
                             && (acts(token) || lexicon.main_verb(&stem(&token.word)).is_some())
                         {
                             tokens.push(Some(Token {
@@ -287,9 +280,8 @@ impl Intent {
                     Sureness::Own => !alone && !participle,
                     Sureness::Maybe => acts(token) || (*verb == Verb::List && !alone),
                 };
-                if surely && !self.verbs.contains(verb) {
-                    self.verbs.push(*verb);
-                } else if token.word == "new" && self.verbs.is_empty() {
+                let new = token.word == "new" && self.verbs.is_empty();
+                if new || (surely && !self.verbs.contains(verb)) {
                     self.verbs.push(*verb);
                 } else if token.first && !token.translated && !alone {
                     maybe.push(*verb);

@@ -203,7 +203,10 @@ pub fn search_all(
     own: Option<&Words>,
     limit: usize,
 ) -> Vec<(usize, Hit)> {
-    let lexicon = own.map_or_else(|| Lexicon::shipped(), |own| &own.0);
+    let lexicon = match own {
+        Some(own) => &own.0,
+        None => Lexicon::shipped(),
+    };
     let named = named_apps(indexes, intent);
     let intent = Intent::read(&without_names(intent, indexes, &named), indexes, lexicon);
     let rarity = Rarity::of(indexes, &intent);
