@@ -20,17 +20,16 @@ impl MigrationTrait for CreateSearchUses {
             .col(string("word"))
             .col(string("action_id"))
             .col(big_integer("uses"))
+            .index(
+                Index::create()
+                    .name("search_uses_word")
+                    .col("workspace_id")
+                    .col("word")
+                    .col("action_id")
+                    .unique(),
+            )
             .to_owned();
-        manager.create_table(table).await?;
-        let unique = Index::create()
-            .name("search_uses_word")
-            .table("search_uses")
-            .col("workspace_id")
-            .col("word")
-            .col("action_id")
-            .unique()
-            .to_owned();
-        manager.create_index(unique).await
+        manager.create_table(table).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
