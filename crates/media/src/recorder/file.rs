@@ -57,7 +57,11 @@ impl Growing {
     }
 
     pub(super) fn append(&mut self, block: &[u8]) -> io::Result<()> {
-        self.file.write_all(block)?;
+        if let Err(error) = self.file.write_all(block) {
+            // A full disk takes a part of the block; the header counts whole ones only.
+            let _ = self.file.set_len(self.bytes());
+            return Err(error);
+        }
         self.data += block.len() as u64;
         Ok(())
     }
