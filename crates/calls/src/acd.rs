@@ -15,7 +15,9 @@
 //! [`Acd::next_deadline`].
 
 use jiff::SignedDuration;
-use model::{AgentId, AgentState, Availability, CallId, GroupId, OfferEnd, RingStrategy};
+use model::{
+    AgentId, AgentState, Availability, CallId, GroupId, OfferEnd, RingStrategy, Timestamp,
+};
 
 mod choose;
 mod machine;
@@ -123,6 +125,9 @@ pub enum Fact {
         call: CallId,
         /// For which group.
         group: GroupId,
+        /// Since when, by the call's own facts: that, not the order in which such facts arrive here,
+        /// is his place in the line. A time ahead counts as now.
+        since: Timestamp,
     },
     /// He doesn't any more. His offers end with it.
     CallerLeft {

@@ -461,9 +461,11 @@ impl World {
             Output::StopPlaying { .. } => {
                 self.playing.remove(&id);
             }
-            Output::JoinQueue { group } => self
-                .to_acd
-                .push_back(acd::Fact::CallerJoined { call: id, group }),
+            Output::JoinQueue { group } => self.to_acd.push_back(acd::Fact::CallerJoined {
+                call: id,
+                group,
+                since: self.now,
+            }),
             Output::LeaveQueue { .. } => self.to_acd.push_back(acd::Fact::CallerLeft { call: id }),
             Output::OfferAnswered { offer } => {
                 self.to_acd.push_back(acd::Fact::OfferAnswered { offer });

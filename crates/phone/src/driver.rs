@@ -96,6 +96,8 @@ struct Driver {
     offers: HashMap<OfferId, AgentId>,
     /// Recordings whose end has not come yet, oldest first: the recorder ends them in their order.
     recordings: VecDeque<RecordingId>,
+    /// The time of the decision being carried out.
+    decided_at: Timestamp,
     finished: bool,
 }
 
@@ -119,6 +121,7 @@ impl Driver {
             playing: BTreeMap::new(),
             offers: HashMap::new(),
             recordings: VecDeque::new(),
+            decided_at: clock::now(),
             finished: false,
         };
         driver
@@ -402,6 +405,7 @@ impl Driver {
 
     /// Takes the facts out of what was decided. They come before all commands of the same decision.
     fn note(&mut self, now: Timestamp, outputs: Vec<Output>) -> Vec<Output> {
+        self.decided_at = now;
         let mut facts = Vec::new();
         let mut commands = Vec::with_capacity(outputs.len());
         for output in outputs {
@@ -435,6 +439,7 @@ impl Driver {
                     .tell(Fact::CallerJoined {
                         call: self.call,
                         group,
+                        since: self.decided_at,
                     })
                     .await;
             }

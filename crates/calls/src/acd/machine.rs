@@ -236,7 +236,9 @@ impl Acd {
                     entry.idle_since = now;
                 }
             }
-            Fact::CallerJoined { call, group } => self.caller_joined(now, call, group),
+            Fact::CallerJoined { call, group, since } => {
+                self.caller_joined(since.min(now), call, group)
+            }
             Fact::CallerLeft { call } => self.caller_left(call),
             Fact::OfferAnswered { offer } => self.offer_answered(offer),
             Fact::OfferEnded { offer, reason } => self.offer_ended(now, offer, reason),
@@ -289,15 +291,15 @@ impl Acd {
         }
     }
 
-    fn caller_joined(&mut self, now: Timestamp, call: CallId, group: GroupId) {
+    fn caller_joined(&mut self, since: Timestamp, call: CallId, group: GroupId) {
         self.caller_left(call);
-        let place = self.callers.partition_point(|caller| caller.since <= now);
+        let place = self.callers.partition_point(|caller| caller.since <= since);
         self.callers.insert(
             place,
             Caller {
                 call,
                 group,
-                since: now,
+                since,
                 ringing: 0,
                 tries: Vec::new(),
             },

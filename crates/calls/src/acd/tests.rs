@@ -51,6 +51,7 @@ fn joins(call: i64) -> Fact {
     Fact::CallerJoined {
         call: CallId(call),
         group: SALES,
+        since: Timestamp::MAX,
     }
 }
 
@@ -185,6 +186,23 @@ fn chance_is_the_same_for_the_same_seed_and_reaches_everyone() {
 }
 
 #[test]
+fn the_place_in_line_is_the_callers_own_time_not_the_order_of_messages() {
+    let mut acd = sales(RingStrategy::LongestIdle, &[1]);
+    let _ = acd.handle(at(0), Fact::AgentBusy(AgentId(1)));
+    for (call, since) in [(8, at(3)), (9, at(2))] {
+        let joined = Fact::CallerJoined {
+            call: CallId(call),
+            group: SALES,
+            since,
+        };
+        let _ = acd.handle(at(4), joined);
+    }
+    assert_eq!(acd.waiting(SALES), [CallId(9), CallId(8)]);
+    let outputs = acd.handle(at(5), Fact::AgentFree(AgentId(1)));
+    assert_eq!(offer(&outputs).call, CallId(9));
+}
+
+#[test]
 fn longest_waiting_caller_comes_first_across_groups() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1]);
     let _ = acd.handle(at(0), group(2, RingStrategy::LongestIdle, &[1]));
@@ -194,6 +212,7 @@ fn longest_waiting_caller_comes_first_across_groups() {
         Fact::CallerJoined {
             call: CallId(8),
             group: GroupId(2),
+            since: Timestamp::MAX,
         },
     );
     let _ = acd.handle(at(2), joins(9));
@@ -500,7 +519,7 @@ proptest! {
                     next_call += 1;
                     watch.waiting.push((CallId(next_call), GroupId(group)));
                     fresh.insert(CallId(next_call));
-                    Fact::CallerJoined { call: CallId(next_call), group: GroupId(group) }
+                    Fact::CallerJoined { call: CallId(next_call), group: GroupId(group), since: now }
                 }
                 Step::Leave(index) if index < watch.waiting.len() => {
                     let (call, _) = watch.waiting.remove(index);
