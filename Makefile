@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 PREFIX ?= /usr/local
 DATA ?= data
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUN_PACKAGES := flite espeak-ng
 TEST_PACKAGES := $(RUN_PACKAGES) sip-tester baresip-core sox chromium sqlite3
 
@@ -13,7 +14,7 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: build ## Install what is missing, build, and run with a demo company
-	@exec target/debug/trunkline serve --demo --data $(DATA)
+	@exec $(TARGET)/debug/trunkline serve --demo --data $(DATA)
 
 build: web
 	@scripts/need cargo cc
@@ -51,8 +52,8 @@ bench: ## First figures, as ratios measured side by side (release build)
 install: web ## Install trunkline and membrane below PREFIX (default /usr/local)
 	@scripts/need cargo cc
 	cargo build --release --workspace --bins
-	install -D -m 755 target/release/trunkline $(DESTDIR)$(PREFIX)/bin/trunkline
-	install -D -m 755 target/release/membrane $(DESTDIR)$(PREFIX)/bin/membrane
+	install -D -m 755 $(TARGET)/release/trunkline $(DESTDIR)$(PREFIX)/bin/trunkline
+	install -D -m 755 $(TARGET)/release/membrane $(DESTDIR)$(PREFIX)/bin/membrane
 
 clean: ## Remove what was built, keeping data
 	cargo clean

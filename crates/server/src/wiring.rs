@@ -14,7 +14,7 @@ use anyhow::Context;
 use gateway::Gateway;
 use media::{MediaConfig, MediaEngine};
 use outbound::{Outbound, Policy};
-use phone::{Devices, Folders, Phone, Prompts, recordings::Recordings};
+use phone::{Devices, Folders, Network, Phone, Prompts, recordings::Recordings};
 use sip::{Certificate, SipConfig, SipStack};
 use store::{Db, ledger::Ledger};
 use tokio::{net::TcpListener, sync::mpsc};
@@ -109,7 +109,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         ..SipConfig::default()
     };
     let realm = sip_config.realm.clone();
-    let devices = Devices::new(db.clone(), config.trunk_sources.clone());
+    let devices = Devices::new(db.clone(), trunk_sources(&config)?);
     let (sip, sip_events) = SipStack::start(sip_config, Arc::new(devices)).await?;
     let sip_also = further_listeners(&sip.addresses());
     let sip_address = sip.addresses().udp.unwrap_or(config.sip);
@@ -377,6 +377,28 @@ fn open_vault(data: &Path) -> anyhow::Result<KeyRing> {
             .context("the vault's key can't be loaded");
     }
     KeyRing::from_base64(&keys).context("TRUNKLINE_VAULT_KEYS")
+}
+
+/// Whose INVITEs count as the carrier's. Only this machine reaches a listener on loopback, from whichever of
+/// its addresses a program happens to use.
+fn trunk_sources(config: &Config) -> anyhow::Result<Vec<Network>> {
+    let listeners = [
+        Some(config.sip),
+        config.sip_tls,
+        config.sip_ws,
+        config.sip_wss,
+    ];
+    if !listeners
+        .into_iter()
+        .flatten()
+        .all(|address| address.ip().is_loopback())
+    {
+        return Ok(config.trunk_sources.clone());
+    }
+    ["0.0.0.0/0", "::/0"]
+        .into_iter()
+        .map(|network| network.parse().map_err(anyhow::Error::msg))
+        .collect()
 }
 
 fn outbound_policy(config: &Config) -> Policy {
