@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
     routing::{get, post},
 };
-use gateway::{Caller, Gateway, GatewayError, TokenSpec};
+use gateway::{Caller, Gateway, GatewayError, NewPersonalToken, TokenSpec};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -109,6 +109,17 @@ async fn access_token(
         expires_in: expires_in(members.take("expiresIn"))?,
         ..TokenSpec::default()
     };
+    if members.flag("personal")? {
+        // Ours: a token that is no JWT, kept as a hash here and so shown once.
+        let own = caller.customer.as_ref().map(|own| own.internal_id.clone());
+        let new = NewPersonalToken {
+            name: spec.name.unwrap_or_else(|| "personal".to_owned()),
+            tenant_key: if is_admin { None } else { tenant.or(own) },
+            expires_in: spec.expires_in,
+        };
+        let (_, token) = gateway.create_personal_token(&caller, new).await?;
+        return Ok(axum::Json(json!({ "token": token.expose_secret() })));
+    }
     let token = gateway.derive_token(&caller, tenant, is_admin, spec)?;
     Ok(axum::Json(json!({ "token": token.expose_secret() })))
 }

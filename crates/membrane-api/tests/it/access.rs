@@ -334,6 +334,18 @@ async fn tokens_made_of_tokens_allow_no_more() {
             .ok()["internalId"],
         "a"
     );
+    let personal = world
+        .post(&tenant, &path, json!({ "personal": true }))
+        .await
+        .ok();
+    let personal = personal["token"].as_str().expect("token");
+    assert!(personal.starts_with("pat-"));
+    assert_eq!(world.get(personal, "/self").await.ok()["internalId"], "a");
+    let foreign = json!({ "personal": true, "tenantKey": "b" });
+    assert_eq!(
+        world.post(&tenant, &path, foreign).await.error().2,
+        "access_denied"
+    );
     let manager = world.manager(&world.acme);
     let made = world
         .post(&manager, &path, json!({ "tenantKey": "new" }))
