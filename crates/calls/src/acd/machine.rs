@@ -237,7 +237,7 @@ impl Acd {
                 }
             }
             Fact::CallerJoined { call, group, since } => {
-                self.caller_joined(since.min(now), call, group)
+                self.caller_joined(since.min(now), call, group);
             }
             Fact::CallerLeft { call } => self.caller_left(call),
             Fact::OfferAnswered { offer } => self.offer_answered(offer),
