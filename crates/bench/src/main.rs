@@ -6,7 +6,6 @@
 //! `docs/performance.md` says what each of them means.
 #![expect(
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "a program that prints what it measured"
 )]
 

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     run::phones::{Phones, carrier},
     stats::Samples,
-    ua::{Heard, Message, Remote, Ua, describe},
+    ua::{Heard, Message, Remote, Reply, Ua, describe},
     voice::engine::{Heard as Audio, Voices, open_socket, wall_us},
 };
 
@@ -379,8 +379,17 @@ impl<'a> Exchange<'a> {
         let body = describe(audio, call as u64 + 1, events);
         let contact = self.phones.contact(self.ua, invite_user(&invite));
         let tag = self.calls[call].agent.tag.clone();
-        self.ua
-            .answer(socket, from, &invite, "200 OK", &tag, &contact, &body);
+        self.ua.answer(
+            socket,
+            from,
+            &invite,
+            Reply {
+                status: "200 OK",
+                tag: &tag,
+                headers: &contact,
+                body: &body,
+            },
+        );
         let held = &mut self.calls[call];
         held.agent.up = true;
         held.agent.invite = Some((from, invite));
@@ -510,10 +519,7 @@ impl<'a> Exchange<'a> {
                     socket,
                     from,
                     &message,
-                    "488 Not Acceptable Here",
-                    "x",
-                    "",
-                    "",
+                    Reply::plain("488 Not Acceptable Here", "x"),
                 );
             }
             ("ACK", Some((call, Side::Agent))) => {
@@ -525,33 +531,34 @@ impl<'a> Exchange<'a> {
             ("ACK", _) => {}
             ("CANCEL", Some((call, side))) => {
                 self.ua
-                    .answer(socket, from, &message, "200 OK", "x", "", "");
+                    .answer(socket, from, &message, Reply::plain("200 OK", "x"));
                 let leg = self.leg(call, side);
                 leg.over = true;
                 let tag = leg.tag.clone();
                 if let Some((to, invite)) = leg.invite.take() {
-                    self.ua
-                        .answer(socket, to, &invite, "487 Request Terminated", &tag, "", "");
+                    self.ua.answer(
+                        socket,
+                        to,
+                        &invite,
+                        Reply::plain("487 Request Terminated", &tag),
+                    );
                 }
                 self.fail(call, "the server stopped ringing the agent");
             }
             ("BYE", Some((call, side))) => {
                 self.ua
-                    .answer(socket, from, &message, "200 OK", "x", "", "");
+                    .answer(socket, from, &message, Reply::plain("200 OK", "x"));
                 self.hung_up_by_server(call, side, at);
             }
             ("BYE" | "CANCEL", None) => self.ua.answer(
                 socket,
                 from,
                 &message,
-                "481 Call/Transaction Does Not Exist",
-                "x",
-                "",
-                "",
+                Reply::plain("481 Call/Transaction Does Not Exist", "x"),
             ),
             _ => self
                 .ua
-                .answer(socket, from, &message, "200 OK", "x", "", ""),
+                .answer(socket, from, &message, Reply::plain("200 OK", "x")),
         }
     }
 
@@ -560,19 +567,28 @@ impl<'a> Exchange<'a> {
         let Some(call) = self.by_external.get(external).copied() else {
             return self
                 .ua
-                .answer(socket, from, &message, "404 Not Found", "x", "", "");
+                .answer(socket, from, &message, Reply::plain("404 Not Found", "x"));
         };
         let busy = self.calls[call].over || !self.calls[call].agent.call_id.is_empty();
         if busy {
             self.fail(call, "two agents rang for one caller");
             return self
                 .ua
-                .answer(socket, from, &message, "486 Busy Here", "x", "", "");
+                .answer(socket, from, &message, Reply::plain("486 Busy Here", "x"));
         }
         let tag = self.ua.fresh("tag");
         let contact = self.phones.contact(self.ua, invite_user(&message));
-        self.ua
-            .answer(socket, from, &message, "180 Ringing", &tag, &contact, "");
+        self.ua.answer(
+            socket,
+            from,
+            &message,
+            Reply {
+                status: "180 Ringing",
+                tag: &tag,
+                headers: &contact,
+                body: "",
+            },
+        );
         let held = &mut self.calls[call];
         held.offered = Some(at);
         if let Some(since) = held.pressed.or(held.answered) {

@@ -11,7 +11,7 @@ use anyhow::bail;
 use crate::{
     api::Agent,
     stats::Samples,
-    ua::{Heard, Message, Ua, authorization},
+    ua::{Heard, Message, Reply, Ua, authorization},
 };
 
 /// Loopback addresses that phones sit on. The server limits requests per address, as it must; real phones
@@ -165,7 +165,7 @@ impl Registering {
                         from,
                         message,
                         ..
-                    } => ua.answer(socket, from, &message, "200 OK", "idle", "", ""),
+                    } => ua.answer(socket, from, &message, Reply::plain("200 OK", "idle")),
                 }
             }
         }

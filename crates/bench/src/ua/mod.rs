@@ -47,6 +47,27 @@ pub enum Heard {
     Silence { branch: String },
 }
 
+/// What a request is answered with.
+pub struct Reply<'a> {
+    pub status: &'a str,
+    /// Ours, for the To header.
+    pub tag: &'a str,
+    pub headers: &'a str,
+    pub body: &'a str,
+}
+
+impl<'a> Reply<'a> {
+    /// Nothing but the status.
+    pub fn plain(status: &'a str, tag: &'a str) -> Self {
+        Self {
+            status,
+            tag,
+            headers: "",
+            body: "",
+        }
+    }
+}
+
 pub struct Ua {
     poll: Poll,
     events: Events,
@@ -207,16 +228,13 @@ impl Ua {
     }
 
     /// Answers a request. A final answer to an INVITE is repeated until it is confirmed.
-    pub fn answer(
-        &mut self,
-        socket: usize,
-        to: SocketAddr,
-        request: &Message,
-        status: &str,
-        tag: &str,
-        headers: &str,
-        body: &str,
-    ) {
+    pub fn answer(&mut self, socket: usize, to: SocketAddr, request: &Message, reply: Reply<'_>) {
+        let Reply {
+            status,
+            tag,
+            headers,
+            body,
+        } = reply;
         let mut text = format!("SIP/2.0 {status}\r\n");
         for (name, value) in &request.headers {
             let copied = ["Via", "From", "Call-ID", "CSeq", "Record-Route"]
@@ -548,7 +566,7 @@ mod tests {
         else {
             panic!("no request")
         };
-        ua.answer(socket, from, &message, "200 OK", "1", "", "");
+        ua.answer(socket, from, &message, Reply::plain("200 OK", "1"));
         assert_eq!(read(&server).status(), Some(200));
         server.send_to(request, ua.local(0)).unwrap();
         assert!(

@@ -207,6 +207,10 @@ fn run(inbox: &Receiver<Command>) -> Vec<u32> {
     late
 }
 
+#[expect(
+    clippy::vec_box,
+    reason = "a leg is large and comes boxed through the channel"
+)]
 fn obey(slots: &mut [Vec<Box<Leg>>; SLOTS], command: Command, control: &mut Vec<u8>) {
     let of = |leg: u16| usize::from(leg) % SLOTS;
     match command {
@@ -298,6 +302,7 @@ impl Leg {
         }
     }
 
+    #[expect(clippy::ptr_arg, reason = "recvmsg takes a vector")]
     fn listen(&mut self, control: &mut Vec<u8>) {
         let mut packet = [0u8; 1_500];
         loop {

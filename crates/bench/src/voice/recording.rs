@@ -148,7 +148,7 @@ pub fn judge(sound: &Sound, caller: &Spoken<'_>, agent: &Spoken<'_>) -> anyhow::
         for sequence in spoken.first..spoken.end {
             match side.places.get(sequence).copied().flatten() {
                 Some(place) => {
-                    offsets.push(place as f64 / 8.0 - spoken.sent_us[sequence] as f64 / 1_000.0)
+                    offsets.push(place as f64 / 8.0 - spoken.sent_us[sequence] as f64 / 1_000.0);
                 }
                 None => verdict.missing += 1,
             }
@@ -209,9 +209,9 @@ mod tests {
             }
             .write(&mut payload);
             if lost.contains(&sequence) {
-                samples.extend([0; FRAME])
+                samples.extend([0; FRAME]);
             } else {
-                samples.extend(payload.map(decode))
+                samples.extend(payload.map(decode));
             }
         }
         samples
