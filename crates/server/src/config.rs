@@ -70,7 +70,8 @@ pub struct Config {
     /// Hosts or networks that connections may reach although they are private.
     pub outbound_allow: Vec<AllowEntry>,
     /// Networks from which INVITEs count as the carrier's.
-    pub trunk_sources: Vec<Network>,
+    /// `None` means this machine.
+    pub trunk_sources: Option<Vec<Network>>,
     /// How long a drain lets calls go on. Set, it holds for SIGTERM as well, which otherwise ends calls at once.
     pub drain_seconds: Option<u64>,
     pub log: String,
@@ -253,9 +254,8 @@ impl Sources {
                 "hosts or networks, separated by commas",
                 list,
             ),
-            trunk_sources: self.take(
+            trunk_sources: self.maybe(
                 "trunk_sources",
-                "127.0.0.0/8,::1/128",
                 "networks such as 203.0.113.0/24, separated by commas",
                 list,
             ),

@@ -379,23 +379,28 @@ fn open_vault(data: &Path) -> anyhow::Result<KeyRing> {
     KeyRing::from_base64(&keys).context("TRUNKLINE_VAULT_KEYS")
 }
 
-/// Whose INVITEs count as the carrier's. Only this machine reaches a listener on loopback, from whichever of
-/// its addresses a program happens to use.
+/// Whose INVITEs count as the carrier's. Unless the operator says otherwise that is this machine; and when only
+/// it reaches our listeners, from whichever of its addresses a program happens to use.
 fn trunk_sources(config: &Config) -> anyhow::Result<Vec<Network>> {
+    if let Some(networks) = &config.trunk_sources {
+        return Ok(networks.clone());
+    }
     let listeners = [
         Some(config.sip),
         config.sip_tls,
         config.sip_ws,
         config.sip_wss,
     ];
-    if !listeners
+    let reached_from_here_only = listeners
         .into_iter()
         .flatten()
-        .all(|address| address.ip().is_loopback())
-    {
-        return Ok(config.trunk_sources.clone());
-    }
-    ["0.0.0.0/0", "::/0"]
+        .all(|address| address.ip().is_loopback());
+    let networks = if reached_from_here_only {
+        ["0.0.0.0/0", "::/0"]
+    } else {
+        ["127.0.0.0/8", "::1/128"]
+    };
+    networks
         .into_iter()
         .map(|network| network.parse().map_err(anyhow::Error::msg))
         .collect()
