@@ -1,7 +1,7 @@
 //! The company's connections to apps.
 
 use axum::{Json, extract::State};
-use gateway::{Connection, ConnectionQuery};
+use gateway::{ClientAction, Connection, ConnectionQuery, ConnectionState, Gateway};
 use serde::Serialize;
 
 use crate::{Console, error::ConsoleError, session::Person};
@@ -23,6 +23,8 @@ struct Item {
     /// As programs see it: `READY`, `CLIENT_ACTION_REQUIRED` and so on.
     state: &'static str,
     error: Option<String>,
+    /// The page on which a person completes what is missing.
+    connect_url: Option<String>,
     created_at: String,
     last_active_at: Option<String>,
 }
@@ -43,12 +45,21 @@ pub(crate) async fn list(
     };
     let found = console.gateway.list_connections(&caller, &query).await?;
     Ok(Json(Connections {
-        items: found.items.into_iter().map(item).collect(),
+        items: found
+            .items
+            .into_iter()
+            .map(|connection| item(&console.gateway, connection))
+            .collect(),
     }))
 }
 
-fn item(connection: Connection) -> Item {
+fn item(gateway: &Gateway, connection: Connection) -> Item {
+    let waits = connection.state == ConnectionState::ClientActionRequired;
+    let request = ClientAction::of(&connection)
+        .filter(|_| waits)
+        .and_then(|action| action.request_id);
     Item {
+        connect_url: request.map(|request| gateway.connect_url(&request)),
         id: connection.public_id,
         name: connection.name,
         app: connection.app_domain,

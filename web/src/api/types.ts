@@ -87,6 +87,7 @@ export interface Connection {
   app: string;
   state: ConnectionState;
   error: string | null;
+  connectUrl: string | null;
   createdAt: string;
   lastActiveAt: string | null;
 }

@@ -82,9 +82,15 @@ function AgentRow({ agent }: { agent: Agent }) {
       <Table.Td>
         <Device count={agent.devices} />
       </Table.Td>
-      <Table.Td>{agent.state ? STATES[agent.state] : "–"}</Table.Td>
+      <Table.Td>{now(agent)}</Table.Td>
     </Table.Tr>
   );
+}
+
+/** Without a phone nobody can call him, whatever his switch says: that is what a supervisor must see. */
+function now(agent: Agent): string {
+  if (agent.state === "away" && agent.availability === "online" && agent.devices === 0) return "No phone";
+  return agent.state ? STATES[agent.state] : "–";
 }
 
 function Device({ count }: { count: number }) {

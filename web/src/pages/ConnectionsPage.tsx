@@ -1,4 +1,4 @@
-import { Badge, Stack, Table, Text, Title } from "@mantine/core";
+import { Anchor, Badge, Stack, Table, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { connectionsQuery, meQuery } from "../api/queries";
 import type { Connection, ConnectionState } from "../api/types";
@@ -66,6 +66,11 @@ function ConnectionTable({ connections }: { connections: Connection[] }) {
               <Table.Td>{connection.app}</Table.Td>
               <Table.Td>
                 <Badge color={STATES[connection.state].color}>{STATES[connection.state].label}</Badge>
+                {connection.connectUrl && (
+                  <Anchor href={connection.connectUrl} size="sm" ml="xs">
+                    Connect
+                  </Anchor>
+                )}
                 {connection.error && (
                   <Text size="xs" c="red" mt={4}>
                     {connection.error}
