@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUN_PACKAGES := flite espeak-ng
 TEST_PACKAGES := $(RUN_PACKAGES) sip-tester baresip-core sox chromium sqlite3
 
-.PHONY: help run build web test test-rust test-e2e lint bench install clean
+.PHONY: help run build web test test-web test-rust test-e2e lint bench install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,7 +25,10 @@ web: ## Build the web app into web/dist
 	@scripts/need node npm
 	if [ -f web/package.json ]; then cd web && { [ node_modules -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; } && npm run --silent build; fi
 
-test: lint test-rust test-e2e ## Install what tests need and run all of them
+test: lint test-web test-rust test-e2e ## Install what tests need and run all of them
+
+test-web: web
+	cd web && npm test --silent
 
 test-rust: web
 	@scripts/need cargo cc
