@@ -28,8 +28,9 @@ impl Db {
                 .synchronous(sqlx::sqlite::SqliteSynchronous::Normal)
                 .busy_timeout(std::time::Duration::from_secs(5))
                 .foreign_keys(true)
-                .pragma("cache_size", "-65536")
-                .pragma("mmap_size", "268435456")
+                // KiB, for each of the connections above.
+                .pragma("cache_size", "-8192")
+                .pragma("mmap_size", "67108864")
         });
         let conn = Database::connect(options).await?;
         Migrator::up(&conn, None).await?;
