@@ -15,6 +15,9 @@ use crate::{
     voice::engine::{Heard as Audio, Voices, open_socket, wall_us},
 };
 
+/// A set-up that a caller notices: the target for the slowest hundredth.
+const SLOW: Duration = Duration::from_millis(100);
+
 /// Which calls to make.
 #[derive(Clone)]
 pub struct Plan {
@@ -93,6 +96,8 @@ pub struct Outcome {
     pub audio: HashMap<u16, Audio>,
     /// INVITE to 2xx of the caller.
     pub set_up: Samples,
+    /// How many set-ups took long, by the second of the run in which they began.
+    pub slow: BTreeMap<u64, usize>,
     /// The key press (or the caller's 2xx, where none is pressed) to the agent's INVITE.
     pub to_agent: Samples,
     /// The agent's 2xx to its confirmation.
@@ -137,6 +142,7 @@ pub struct Exchange<'a> {
     reports: (mpsc::Sender<Audio>, mpsc::Receiver<Audio>),
     /// Legs whose reports are to come.
     listening: usize,
+    start: Instant,
     outcome: Outcome,
 }
 
@@ -163,6 +169,7 @@ impl<'a> Exchange<'a> {
             calls: Vec::new(),
             audio: HashMap::new(),
             set_up: Samples::default(),
+            slow: BTreeMap::new(),
             to_agent: Samples::default(),
             confirmed: Samples::default(),
             torn_down: Samples::default(),
@@ -183,6 +190,7 @@ impl<'a> Exchange<'a> {
             open: 0,
             reports: mpsc::channel(),
             listening: 0,
+            start: Instant::now(),
             outcome,
         })
     }
@@ -190,6 +198,7 @@ impl<'a> Exchange<'a> {
     /// Makes all calls and waits until the last is over.
     pub fn run(mut self, watch: &mut impl Watch) -> anyhow::Result<Outcome> {
         let start = Instant::now();
+        self.start = start;
         for call in 0..self.plan.calls {
             let at = start + Duration::from_secs_f64(call as f64 / self.plan.per_second);
             self.due.push(Reverse((at, Due::Begin(call))));
@@ -494,6 +503,10 @@ impl<'a> Exchange<'a> {
         held.answered = Some(at);
         if let Some(begun) = held.begun {
             self.outcome.set_up.add_ms(at.duration_since(begun));
+            if at.duration_since(begun) > SLOW {
+                let second = begun.duration_since(self.start).as_secs();
+                *self.outcome.slow.entry(second).or_default() += 1;
+            }
         }
         if was_over {
             return self.bye(call, Side::Caller);

@@ -71,6 +71,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             "failed": outcome.failed(),
             "failures": outcome.failures(),
             "set_up_ms": {"p50": outcome.set_up.median(), "p99": outcome.set_up.percentile(0.99), "max": outcome.set_up.max()},
+            "set_ups_over_100_ms_by_second": outcome.slow,
             "to_agent_ms": {"p50": outcome.to_agent.median(), "p99": outcome.to_agent.percentile(0.99)},
             "confirmed_ms": {"p50": outcome.confirmed.median(), "p99": outcome.confirmed.percentile(0.99)},
             "hang_up_ms": {"p50": outcome.torn_down.median(), "p99": outcome.torn_down.percentile(0.99)},
