@@ -20,7 +20,7 @@ use model::{
     AgentId, CallFact, CallId, DigitVia, HangupCause, LegId, PhoneNumber, RecordingId,
     RecordingKind, TenantId, Timestamp,
 };
-use sip::{Dial, DialTarget, Leg, LegEvent, Party};
+use sip::{Dial, DialTarget, Identity, Leg, LegEvent, Party};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::{StreamExt, StreamMap, wrappers::ReceiverStream};
 use tracing::Instrument;
@@ -570,6 +570,7 @@ impl Driver {
         let dial = Dial {
             to: DialTarget::Device { username },
             from: caller(caller_id),
+            identity: Identity::default(),
             offer: line::offer(rtp, session),
             headers: vec![("X-Trunkline-Call".to_owned(), self.call.to_string())],
         };

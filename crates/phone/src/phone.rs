@@ -200,6 +200,9 @@ impl Phone {
                 ) => {
                     self.shared.devices_changed(&username, bindings).await;
                 }
+                Some(SipEvent::TrunkChanged { key, status }) => {
+                    tracing::info!(trunk.key = %key, ?status, "trunk changed");
+                }
                 None => return,
             }
         }

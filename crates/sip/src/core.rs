@@ -18,6 +18,7 @@ use crate::net::{Connections, Flow, Listening, Port, RateLimit, Sink, connect, s
 use crate::registrar::Registrar;
 use crate::stack::Addresses;
 use crate::transaction::{Matched, ServerHandle, Transactions, response_flow};
+use crate::trunk::Trunks;
 use crate::wire::{ALLOW, Method, Request, Response, SUPPORTED, Screened, screen};
 use crate::{
     Ban, Binding, Directory, Reason, SECURITY_TARGET, SipConfig, SipEvent, Transport, ident,
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub directory: Arc<dyn Directory>,
     pub transactions: Arc<Transactions>,
     pub registrar: Registrar,
+    pub trunks: Trunks,
     pub events: mpsc::Sender<SipEvent>,
     pub addresses: Addresses,
     pub udp: Option<Arc<Port>>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::Binding;
+use crate::trunk::{Identity, TrunkStatus};
 
 /// What the stack tells its owner.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub enum SipEvent {
     Registered { username: String, bindings: usize },
     /// A device left or expired; `bindings` counts those still alive.
     Unregistered { username: String, bindings: usize },
+    /// A trunk came up, moved to another address, or failed.
+    TrunkChanged { key: String, status: TrunkStatus },
 }
 
 /// A call that reached us.
@@ -25,6 +28,18 @@ pub struct IncomingCall {
     pub from: Party,
     /// The user part of the Request-URI, unescaped.
     pub to_user: String,
+    /// The whole Request-URI, as it came.
+    pub request_uri: String,
+    /// Whom the To header names; differs from the Request-URI where a carrier
+    /// puts the account there and the number here.
+    pub to: Party,
+    /// The key of the trunk that is calling. `None` for devices, and for carriers
+    /// known by [`Directory::admits`](crate::Directory::admits) alone.
+    pub trunk: Option<String>,
+    /// P-Asserted-Identity, from a trunk that is trusted with it.
+    pub asserted: Option<Party>,
+    /// Who last diverted the call (Diversion, RFC 5806).
+    pub diversion: Option<Party>,
     pub source: SocketAddr,
     /// The authenticated username, when a registered device is calling.
     pub from_device: Option<String>,
@@ -228,6 +243,8 @@ impl Reason {
 pub struct Dial {
     pub to: DialTarget,
     pub from: Party,
+    /// What a carrier is told about the caller besides `from`; devices are not.
+    pub identity: Identity,
     /// The SDP offer.
     pub offer: String,
     /// Further headers, name and value; those the dialog itself owns are refused.
@@ -241,6 +258,12 @@ pub enum DialTarget {
     Device { username: String },
     /// One binding of a username.
     Binding { username: String, binding: Binding },
+    /// A number, by a trunk: its targets are tried in turn (RFC 3263 §4.3).
+    Trunk {
+        key: String,
+        /// The user of the Request-URI as the carrier wants it.
+        user: String,
+    },
 }
 
 /// Why a call could not be placed.
@@ -248,6 +271,8 @@ pub enum DialTarget {
 pub enum DialError {
     #[error("no device is registered for {username}")]
     NoBinding { username: String },
+    #[error("there is no trunk {key}")]
+    NoTrunk { key: String },
     #[error("header {name} cannot be set on a call")]
     Header { name: String },
     #[error("too many transactions are running")]

@@ -21,17 +21,23 @@ mod registrar;
 pub mod sdp;
 mod stack;
 mod transaction;
+mod trunk;
 mod wire;
 
 pub use config::{Banning, Certificate, Limits, SipConfig};
 pub use directory::{Binding, DeviceCredential, Directory, Transport};
 pub use guard::Ban;
+pub use ipnet::IpNet;
 pub use leg::{
     Dial, DialError, DialTarget, HungUpBy, IncomingCall, Leg, LegEvent, LegGone, LegHandle, Party,
     Reason, ReasonProtocol, SipEvent,
 };
 pub use net::CertificateError;
 pub use stack::{Addresses, Counters, SipError, SipStack};
+pub use trunk::{
+    HostPort, HostPortError, Identity, Privacy, ProbeAction, ProbeReport, ProbeStep, Registration,
+    Trunk, TrunkCredential, TrunkProblem, TrunkStatus, TrunkTls,
+};
 
 /// Filter directives for a log subscriber: the SIP library writes whole
 /// messages, bodies and credentials included, at level info.

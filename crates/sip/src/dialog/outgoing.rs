@@ -66,6 +66,7 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
     let (username, bindings) = match &dial.to {
         DialTarget::Device { username } => (username.clone(), core.registrar.bindings(username)),
         DialTarget::Binding { username, binding } => (username.clone(), vec![binding.clone()]),
+        DialTarget::Trunk { key, .. } => return Err(DialError::NoTrunk { key: key.clone() }),
     };
     if bindings.is_empty() {
         return Err(DialError::NoBinding { username });

@@ -174,7 +174,7 @@ impl SipUri {
 }
 
 /// Host and port of an authority or a Via's sent-by.
-fn host_port(text: &str) -> Option<(String, Option<u16>)> {
+pub(crate) fn host_port(text: &str) -> Option<(String, Option<u16>)> {
     let text = text.trim();
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;

@@ -4,7 +4,9 @@
 mod grammar;
 mod screen;
 
-pub(crate) use grammar::{NameAddr, SipUri, Via, param, split_list, token_list, unescape};
+pub(crate) use grammar::{
+    NameAddr, SipUri, Via, host_port, param, split_list, token_list, unescape,
+};
 pub(crate) use screen::{Screened, screen};
 
 pub(crate) use rsipstack::sip::Method;

@@ -25,6 +25,7 @@ async fn dial(stack: &SipStack, user: &str) -> Result<Leg, DialError> {
                 user: "+421900000001".into(),
                 display: Some("A \"B\"".into()),
             },
+            identity: sip::Identity::default(),
             offer: SDP.into(),
             headers: vec![("X-Call".into(), "7".into())],
         })

@@ -86,6 +86,7 @@ async fn dial(stack: &SipStack) -> Result<Leg, DialError> {
         .dial(Dial {
             to,
             from: Party::default(),
+            identity: sip::Identity::default(),
             offer: SDP.into(),
             headers: Vec::new(),
         })

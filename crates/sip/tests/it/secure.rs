@@ -151,6 +151,7 @@ async fn dial(server: &Server, username: &str) -> sip::Leg {
     let dial = Dial {
         to: DialTarget::Device { username },
         from: Party::default(),
+        identity: sip::Identity::default(),
         offer: SDP.into(),
         headers: Vec::new(),
     };
