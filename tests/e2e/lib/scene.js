@@ -1,6 +1,7 @@
 // A server, phones and callers that are all put away when the test is over, whatever happened in it.
 
 import { test } from "node:test";
+import { BrowserPhone } from "./browser-phone.js";
 import { Caller } from "./caller.js";
 import { Phone } from "./phone.js";
 import { Server } from "./server.js";
@@ -61,6 +62,15 @@ class Scene {
   /** A phone of somebody else: it registers nowhere. */
   async softphone(username, options) {
     return this.adds(await Phone.start(this.server, { username }, { registers: false, ...options }));
+  }
+
+  /** An agent's phone in a browser, registered over WebSocket. */
+  async browserPhone(username, options) {
+    const account = this.server.agent(username);
+    const url = `ws://127.0.0.1:${this.server.wsPort}`;
+    const phone = this.adds(await BrowserPhone.start({ account, url, domain: this.server.demo.sip.host, ...options }));
+    await phone.sees("registered");
+    return phone;
   }
 
   async caller(options) {

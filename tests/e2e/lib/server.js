@@ -17,8 +17,8 @@ const RTP_PORTS = 60;
 
 export class Server {
   /**
-   * @param {{demo?: boolean, gateway?: boolean, rtpPorts?: number, data?: (folder: string) => Promise<string>}} options
-   *   `gateway` opens the further listener; `data` makes the data folder somewhere of its own.
+   * @param {{demo?: boolean, gateway?: boolean, ws?: boolean, rtpPorts?: number, data?: (folder: string) => Promise<string>}} options
+   *   `gateway` opens the further listener; `ws` one for SIP over WebSocket; `data` makes the data folder somewhere of its own.
    */
   static async start(options = {}) {
     const server = new Server();
@@ -28,6 +28,7 @@ export class Server {
     server.httpPort = await freePort();
     server.sipPort = await freePort();
     server.gatewayPort = options.gateway ? await freePort() : undefined;
+    server.wsPort = options.ws ? await freePort() : undefined;
     server.rtpFirst = await freeRange(server.options.rtpPorts);
     await server.boot();
     return server;
@@ -39,6 +40,7 @@ export class Server {
       data: this.data, http: `127.0.0.1:${this.httpPort}`, sip: `127.0.0.1:${this.sipPort}`,
       "rtp-ports": `${this.rtpFirst}-${this.rtpFirst + this.options.rtpPorts - 1}`,
       ...(this.gatewayPort && { "gateway-http": `127.0.0.1:${this.gatewayPort}` }),
+      ...(this.wsPort && { "sip-ws": `127.0.0.1:${this.wsPort}` }),
       ...changes,
     };
     return ["serve", ...(this.options.demo ? ["--demo"] : []), ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])];
