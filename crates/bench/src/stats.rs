@@ -15,6 +15,10 @@ impl Samples {
         self.add(value.as_secs_f64() * 1_000.0);
     }
 
+    pub fn values(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().copied()
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -21,8 +21,9 @@ use crate::{
     stats::Samples,
     ua::Ua,
     voice::{
+        browser::{Browsers, Speech},
         engine::{Heard, Voices},
-        recording::{Sound, Spoken, Verdict, judge},
+        recording::{Sound, Spoken, Verdict, judge, listen},
     },
 };
 
@@ -42,9 +43,18 @@ pub struct Args {
     /// Phones that register per second beforehand; thousands are a power cut's end.
     #[arg(long, default_value_t = 100.0)]
     register_rate: f64,
-    /// Calls up at once.
+    /// Calls up at once, those to browsers among them.
     #[arg(long, default_value_t = 100)]
     calls: usize,
+    /// So many of their agents talk in browsers.
+    #[arg(long, default_value_t = 0)]
+    browsers: usize,
+    /// Where the server takes browsers' WebSocket connections.
+    #[arg(long)]
+    ws: Option<std::net::SocketAddr>,
+    /// What the browsers speak.
+    #[arg(long, value_enum, default_value = "pcmu")]
+    speech: Speech,
     /// Calls begun per second.
     #[arg(long, default_value_t = 10.0)]
     ramp: f64,
@@ -82,7 +92,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .e164
         .clone();
     let mut ua = Ua::open(demo.sip_address()?, &addresses())?;
-    let mut phones = Phones::new(&mut ua, agents);
+    // With as many phones as calls, each takes one.
+    let phoned = if args.browsers > 0 {
+        agents.into_iter().take(args.calls).collect()
+    } else {
+        agents
+    };
+    let mut phones = Phones::new(&mut ua, phoned);
+    let browsers = match (args.browsers, args.ws) {
+        (0, _) => None,
+        (count, Some(server)) => {
+            phones.move_to_browsers(&mut ua, server, count)?;
+            Some(Browsers::start(args.speech)?)
+        }
+        (_, None) => bail!("--ws says where the server takes browsers' connections"),
+    };
     phones.register_all(&mut ua, args.register_rate)?;
 
     let idle = Usage::of(args.server.pid)?;
@@ -98,10 +122,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let voices = Voices::start(args.threads)?;
     let mut steady = Steady::new(args.server.pid, args.calls);
-    let outcome = Exchange::new(&mut ua, &phones, plan, Some(&voices))?.run(&mut steady)?;
+    let mut exchange = Exchange::new(&mut ua, &phones, plan, Some(&voices))?;
+    if let Some(browsers) = &browsers {
+        exchange = exchange.with_browsers(browsers);
+    }
+    let outcome = exchange.run(&mut steady)?;
     let generator_late: Samples = voices
         .stop()
         .into_iter()
+        .chain(browsers.map(Browsers::stop).unwrap_or_default())
         .map(|late| f64::from(late) / 1_000.0)
         .collect();
     let after = Usage::of(args.server.pid)?;
@@ -119,14 +148,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "cpu_s_per_call_whole": (after.cpu - idle.cpu) / args.calls as f64,
         "generator_late_ms": {"p99": generator_late.percentile(0.99), "max": generator_late.max()},
     });
-    add(&mut result, "packets", packets(&outcome));
+    add(&mut result, "packets", packets(&outcome, false));
+    if args.browsers > 0 {
+        add(&mut result, "browsers", args.browsers.into());
+        add(&mut result, "speech", format!("{:?}", args.speech).into());
+        add(
+            &mut result,
+            "browser_packets",
+            match args.speech {
+                Speech::Pcmu => packets(&outcome, true),
+                Speech::Opus => encoded_anew(&outcome),
+            },
+        );
+        add(&mut result, "browser_ready_ms", ready(&outcome));
+    }
     add(&mut result, "server", steady.result(&idle, &after));
     // The last checkpoints and headers are written after the last BYE.
     std::thread::sleep(Duration::from_secs(4));
     add(
         &mut result,
         "recordings",
-        recordings(&mut api, &outcome, args.keep.as_deref())?,
+        recordings(&mut api, &outcome, args.speech, args.keep.as_deref())?,
     );
     let end = Usage::of(args.server.pid)?;
     add(
@@ -135,7 +177,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         json!({"rss_mb": mb(end.resident_kb), "open_files": end.open_files, "open_files_before": idle.open_files}),
     );
     println!("{}", serde_json::to_string_pretty(&result)?);
-    args.out.keep(&format!("calls-{}", args.calls), &result)
+    let name = match args.browsers {
+        0 => format!("calls-{}", args.calls),
+        _ => format!("browsers-{:?}", args.speech).to_lowercase(),
+    };
+    args.out.keep(&name, &result)
 }
 
 fn add(to: &mut Value, name: &str, value: Value) {
@@ -207,11 +253,16 @@ impl Watch for Steady {
     }
 }
 
+/// When both could be heard.
+fn talk_from_us(call: &Call, one: &Heard, other: &Heard) -> u64 {
+    let ready = one.ready_us.max(other.ready_us).unwrap_or_default();
+    call.talk_from_us.max(ready) + SETTLED_US
+}
+
 /// The packets that must have come: those sent while the bridge stood.
-fn spoken<'a>(call: &Call, heard: &'a Heard) -> Spoken<'a> {
-    let first = heard
-        .sent_us
-        .partition_point(|sent| *sent < call.talk_from_us + SETTLED_US);
+fn spoken<'a>(call: &Call, heard: &'a Heard, other: &Heard) -> Spoken<'a> {
+    let from = talk_from_us(call, heard, other);
+    let first = heard.sent_us.partition_point(|sent| *sent < from);
     let end = heard
         .sent_us
         .partition_point(|sent| *sent + LEAVING_US < call.talk_until_us);
@@ -228,7 +279,50 @@ fn legs(audio: &HashMap<u16, Heard>, call: usize) -> Option<(&Heard, &Heard)> {
     Some((audio.get(&leg)?, audio.get(&(leg + 1))?))
 }
 
-fn packets(outcome: &Outcome) -> Value {
+/// How long after the answer a browser could talk: ICE and DTLS.
+fn ready(outcome: &Outcome) -> Value {
+    let mut ready = Samples::default();
+    for (at, call) in outcome.calls.iter().enumerate() {
+        if let Some((_, agent)) = legs(&outcome.audio, at)
+            && let Some(at) = agent.ready_us
+        {
+            ready.add(at.saturating_sub(call.talk_from_us) as f64 / 1_000.0);
+        }
+    }
+    json!({"p50": ready.median(), "p99": ready.percentile(0.99), "max": ready.max()})
+}
+
+/// Packets that were decoded and encoded on their way carry no stamp: those that came are counted.
+fn encoded_anew(outcome: &Outcome) -> Value {
+    let mut directions = serde_json::Map::new();
+    for (name, to_agent) in [("to_agent", true), ("to_caller", false)] {
+        let (mut expected, mut came) = (0, 0);
+        for (at, call) in outcome.calls.iter().enumerate() {
+            let (None, true, Some((caller, agent))) =
+                (&call.failure, call.in_browser, legs(&outcome.audio, at))
+            else {
+                continue;
+            };
+            let to = if to_agent { agent } else { caller };
+            let from = talk_from_us(call, caller, agent);
+            let until = call.talk_until_us.saturating_sub(LEAVING_US);
+            expected += until.saturating_sub(from) / 20_000;
+            came += to
+                .others_us
+                .iter()
+                .filter(|at| (from..until).contains(*at))
+                .count() as u64;
+        }
+        let lost = expected.saturating_sub(came);
+        directions.insert(
+            name.to_owned(),
+            json!({"expected": expected, "lost": lost, "lost_percent": lost as f64 * 100.0 / expected.max(1) as f64}),
+        );
+    }
+    Value::Object(directions)
+}
+
+fn packets(outcome: &Outcome, in_browser: bool) -> Value {
     let mut directions = serde_json::Map::new();
     let (mut duplicates, mut reordered, mut strangers) = (0, 0, 0);
     let mut bridged = Samples::default();
@@ -239,12 +333,15 @@ fn packets(outcome: &Outcome) -> Value {
             let (None, Some((caller, agent))) = (&call.failure, legs(&outcome.audio, at)) else {
                 continue;
             };
+            if call.in_browser != in_browser {
+                continue;
+            }
             let (from, to) = if to_agent {
                 (caller, agent)
             } else {
                 (agent, caller)
             };
-            let spoken = spoken(call, from);
+            let spoken = spoken(call, from, to);
             for sequence in spoken.first..spoken.end {
                 expected += 1;
                 match to.took_us.get(sequence).copied().flatten() {
@@ -288,6 +385,7 @@ fn packets(outcome: &Outcome) -> Value {
 fn recordings(
     api: &mut Api,
     outcome: &Outcome,
+    speech: Speech,
     keep: Option<&std::path::Path>,
 ) -> anyhow::Result<Value> {
     let listed = api.calls(outcome.calls.len())?;
@@ -304,6 +402,14 @@ fn recordings(
             continue;
         };
         sum.compare(call, row);
+        if call.in_browser && speech == Speech::Opus {
+            let heard = by_ear(api, row, call, caller, agent);
+            match heard {
+                Ok(gaps) => sum.by_ear(gaps),
+                Err(error) => sum.problem(format!("call {}: {error:#}", row.id)),
+            }
+            continue;
+        }
         let checked = check(api, row, call, caller, agent, keep);
         match checked {
             Ok(verdict) => sum.add(call, &verdict),
@@ -322,13 +428,40 @@ fn check(
     keep: Option<&std::path::Path>,
 ) -> anyhow::Result<Verdict> {
     let wav = api.recording(&row.id)?;
-    let judged = Sound::parse(&wav)
-        .and_then(|sound| judge(&sound, &spoken(call, caller), &spoken(call, agent)));
+    let judged = Sound::parse(&wav).and_then(|sound| {
+        judge(
+            &sound,
+            &spoken(call, caller, agent),
+            &spoken(call, agent, caller),
+        )
+    });
     let whole = judged.as_ref().is_ok_and(|verdict| verdict.missing == 0);
     if let (false, Some(folder)) = (whole, keep) {
         std::fs::write(folder.join(format!("{}.wav", row.id)), &wav)?;
     }
     judged
+}
+
+/// Blocks in which one side's tone is missing, where nothing but tones tells.
+fn by_ear(
+    api: &mut Api,
+    row: &Listed,
+    call: &Call,
+    caller: &Heard,
+    agent: &Heard,
+) -> anyhow::Result<usize> {
+    let sound = Sound::parse(&api.recording(&row.id)?)?;
+    // Set-up and hang-up lie at the ends, and a second of them is more than they take.
+    let late = agent
+        .ready_us
+        .unwrap_or_default()
+        .saturating_sub(call.talk_from_us);
+    listen(
+        &sound,
+        [caller.leg, agent.leg],
+        late as f64 / 1e6 + 1.0,
+        1.0,
+    )
 }
 
 #[derive(Default)]
@@ -362,6 +495,12 @@ impl Sum {
         if !row.recorded {
             self.problem(format!("call {} is listed without a recording", row.id));
         }
+    }
+
+    fn by_ear(&mut self, gaps: usize) {
+        self.judged += 1;
+        self.with_gaps += usize::from(gaps > 0);
+        self.silent += gaps;
     }
 
     fn add(&mut self, call: &Call, verdict: &Verdict) {

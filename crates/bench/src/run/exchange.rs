@@ -12,7 +12,10 @@ use crate::{
     run::phones::{Phones, carrier},
     stats::Samples,
     ua::{Heard, Message, Remote, Reply, Ua, describe},
-    voice::engine::{Heard as Audio, Voices, open_socket, wall_us},
+    voice::{
+        browser::Browsers,
+        engine::{Heard as Audio, Voices, open_socket, wall_us},
+    },
 };
 
 /// A set-up that a caller notices: the target for the slowest hundredth.
@@ -85,6 +88,8 @@ pub struct Call {
     /// Wall clock of the talk, in microseconds.
     pub talk_from_us: u64,
     pub talk_until_us: u64,
+    /// Whether the agent talks in a browser.
+    pub in_browser: bool,
     pub failure: Option<String>,
     pub over: bool,
 }
@@ -131,6 +136,7 @@ pub struct Exchange<'a> {
     phones: &'a Phones,
     plan: Plan,
     voices: Option<&'a Voices>,
+    browsers: Option<&'a Browsers>,
     /// Where audio goes that nobody listens to.
     sink: UdpSocket,
     calls: Vec<Call>,
@@ -181,6 +187,7 @@ impl<'a> Exchange<'a> {
             phones,
             plan,
             voices,
+            browsers: None,
             sink,
             calls: Vec::new(),
             by_call_id: HashMap::new(),
@@ -193,6 +200,14 @@ impl<'a> Exchange<'a> {
             start: Instant::now(),
             outcome,
         })
+    }
+
+    /// Phones that live in browsers answer with these.
+    pub fn with_browsers(self, browsers: &'a Browsers) -> Self {
+        Self {
+            browsers: Some(browsers),
+            ..self
+        }
     }
 
     /// Makes all calls and waits until the last is over.
@@ -369,6 +384,13 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Who answers when the phone is one in a browser.
+    fn browser_of(&self, invite: &Message) -> Option<&'a Browsers> {
+        let browsers = self.browsers?;
+        let phone = self.phones.named(invite_user(invite))?;
+        self.ua.is_browser(phone.socket).then_some(browsers)
+    }
+
     /// The phone is picked up.
     fn answer(&mut self, call: usize) -> anyhow::Result<()> {
         let leg = &self.calls[call].agent;
@@ -379,13 +401,23 @@ impl<'a> Exchange<'a> {
         let Some((from, invite)) = self.calls[call].agent.invite.take() else {
             return Ok(());
         };
-        let audio = self.open_audio(call, Side::Agent, socket)?;
-        self.listen(call, Side::Agent);
-        let events = self.calls[call]
-            .agent
-            .remote
-            .and_then(|remote| remote.events);
-        let body = describe(audio, call as u64 + 1, events);
+        let body = match self.browser_of(&invite) {
+            Some(browsers) => {
+                let at = self.ua.local(socket).ip();
+                self.calls[call].in_browser = true;
+                self.listening += 1;
+                browsers.answer(id_of(call, Side::Agent), at, &invite.body)?
+            }
+            None => {
+                let audio = self.open_audio(call, Side::Agent, socket)?;
+                self.listen(call, Side::Agent);
+                let events = self.calls[call]
+                    .agent
+                    .remote
+                    .and_then(|remote| remote.events);
+                describe(audio, call as u64 + 1, events)
+            }
+        };
         let contact = self.phones.contact(self.ua, invite_user(&invite));
         let tag = self.calls[call].agent.tag.clone();
         self.ua.answer(
@@ -686,6 +718,9 @@ impl<'a> Exchange<'a> {
         if let Some(voices) = self.voices {
             voices.remove(id_of(call, Side::Caller), &self.reports.0);
             voices.remove(id_of(call, Side::Agent), &self.reports.0);
+        }
+        if let (Some(browsers), true) = (self.browsers, self.calls[call].in_browser) {
+            browsers.remove(id_of(call, Side::Agent), &self.reports.0);
         }
     }
 }

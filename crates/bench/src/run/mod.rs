@@ -1,6 +1,7 @@
 //! The measurements, one file each.
 
 mod calls;
+mod endurance;
 mod exchange;
 mod floor;
 mod phones;
@@ -32,6 +33,8 @@ enum What {
     Calls(calls::Args),
     /// Short calls per second, in steps.
     Rate(rate::Args),
+    /// Very many short calls, and whether memory stays what it was.
+    Endurance(endurance::Args),
     /// Digest registrations per second, in steps.
     Registrations(registrations::Args),
     /// The bare media loop: what recorded calls cost at the least on this machine.
@@ -87,6 +90,7 @@ pub fn main(args: Args) -> anyhow::Result<()> {
         What::Prepare(args) => prepare::run(&args),
         What::Calls(args) => calls::run(&args),
         What::Rate(args) => rate::run(&args),
+        What::Endurance(args) => endurance::run(&args),
         What::Registrations(args) => registrations::run(&args),
         What::Floor(args) => floor::run(&args),
         What::FloorLoop(args) => floor::run_loop(&args),

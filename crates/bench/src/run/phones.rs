@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -35,6 +35,8 @@ pub fn carrier(call: usize) -> usize {
 pub struct Phone {
     pub agent: Agent,
     pub socket: usize,
+    /// Tells an agent's phones apart; the first has none.
+    line: String,
     call_id: String,
     sequence: u32,
 }
@@ -46,21 +48,30 @@ pub struct Phones {
 
 impl Phones {
     pub fn new(ua: &mut Ua, agents: Vec<Agent>) -> Self {
+        Self::of_each(ua, agents, 1)
+    }
+
+    /// So many phones for each agent; calls ring all of them.
+    pub fn of_each(ua: &mut Ua, agents: Vec<Agent>, phones: usize) -> Self {
         let by_username = agents
             .iter()
             .enumerate()
             .map(|(at, agent)| (agent.username.clone(), at))
             .collect();
-        let phone = |(at, agent)| Phone {
-            agent,
-            socket: at % usize::from(OFFICES),
-            call_id: ua.fresh("register"),
-            sequence: 0,
-        };
-        Self {
-            list: agents.into_iter().enumerate().map(phone).collect(),
-            by_username,
+        let mut list = Vec::with_capacity(agents.len() * phones);
+        for line in 0..phones {
+            list.extend(agents.iter().enumerate().map(|(at, agent)| Phone {
+                agent: agent.clone(),
+                socket: at % usize::from(OFFICES),
+                line: match line {
+                    0 => String::new(),
+                    line => format!(";line={line}"),
+                },
+                call_id: ua.fresh("register"),
+                sequence: 0,
+            }));
         }
+        Self { list, by_username }
     }
 
     pub fn named(&self, username: &str) -> Option<&Phone> {
@@ -69,7 +80,20 @@ impl Phones {
 
     pub fn contact(&self, ua: &Ua, username: &str) -> String {
         let socket = self.named(username).map_or(0, |phone| phone.socket);
-        format!("Contact: <sip:{username}@{}>\r\n", ua.local(socket))
+        format!("Contact: <{}>\r\n", ua.contact(socket, username))
+    }
+
+    /// Puts the first phones into browsers, each with a connection of its own.
+    pub fn move_to_browsers(
+        &mut self,
+        ua: &mut Ua,
+        server: SocketAddr,
+        count: usize,
+    ) -> anyhow::Result<()> {
+        for phone in self.list.iter_mut().take(count) {
+            phone.socket = ua.connect(server)?;
+        }
+        Ok(())
     }
 
     /// Registers every phone once.
@@ -233,13 +257,13 @@ impl Registering {
 
     fn send(&self, ua: &mut Ua, phone: &mut Phone, proof: Option<&str>) -> String {
         phone.sequence += 1;
-        let (server, local, username) =
-            (ua.server(), ua.local(phone.socket), &phone.agent.username);
+        let (username, line) = (&phone.agent.username, &phone.line);
+        let (server, contact) = (ua.server(), ua.contact(phone.socket, username));
         let proof = proof
             .map(|value| format!("Authorization: {value}\r\n"))
             .unwrap_or_default();
         let headers = format!(
-            "From: <sip:{username}@{server}>;tag={}\r\nTo: <sip:{username}@{server}>\r\nCall-ID: {}\r\nCSeq: {} REGISTER\r\nContact: <sip:{username}@{local}>;expires={}\r\n{proof}",
+            "From: <sip:{username}@{server}>;tag={}\r\nTo: <sip:{username}@{server}>\r\nCall-ID: {}\r\nCSeq: {} REGISTER\r\nContact: <{contact}{line}>;expires={}\r\n{proof}",
             phone.call_id,
             phone.call_id,
             phone.sequence,

@@ -21,11 +21,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             calls_rows(calls, &result, read(&format!("floor-{calls}")).as_ref());
         }
     }
+    for name in ["browsers-pcmu", "browsers-opus"] {
+        if let Some(result) = read(name) {
+            browser_rows(&result);
+        }
+    }
     if let Some(result) = read("rate") {
         rate_rows(&result);
     }
     if let Some(result) = read("registrations") {
         registration_rows(&result);
+        bindings_row(&result);
+    }
+    if let Some(result) = read("endurance") {
+        endurance_row(&result);
     }
     if let Some(result) = read("proxy") {
         proxy_rows(&result);
@@ -168,6 +177,67 @@ fn calls_rows(calls: usize, result: &Value, floor: Option<&Value>) {
     );
 }
 
+fn browser_rows(result: &Value) {
+    let at = |pointer: &str| number(result, pointer);
+    let speech = result["speech"].as_str().unwrap_or_default();
+    let (browsers, calls) = (at("/browsers"), at("/calls"));
+    let lost = |of: &str| {
+        let part = |name: &str| {
+            at(&format!("/{of}/to_agent/{name}")) + at(&format!("/{of}/to_caller/{name}"))
+        };
+        format!("{} of {}", part("lost"), part("expected"))
+    };
+    let delay = |of: &str| {
+        at(&format!("/{of}/to_agent/delay_ms/p99"))
+            .max(at(&format!("/{of}/to_caller/delay_ms/p99")))
+    };
+    let name = format!("{browsers} browsers ({speech}) beside {}", calls - browsers);
+    row(
+        &format!("{name}: failed"),
+        &format!("{}", at("/failed")),
+        "",
+        "",
+    );
+    row(
+        &format!("{name}: packets lost"),
+        &format!("{} of browsers'", lost("browser_packets")),
+        &format!("{} of the others'", lost("packets")),
+        "",
+    );
+    row(
+        &format!("{name}: added delay, p99"),
+        &format!("{:.2} ms", delay("browser_packets")),
+        &format!("the others {:.2} ms", delay("packets")),
+        "",
+    );
+    row(
+        &format!("{name}: ICE and DTLS took"),
+        &format!(
+            "p50 {:.0}, p99 {:.0} ms",
+            at("/browser_ready_ms/p50"),
+            at("/browser_ready_ms/p99")
+        ),
+        "",
+        "",
+    );
+    row(
+        &format!("{name}: processor, all calls"),
+        &format!("{:.2} of a core", at("/server/cores")),
+        "",
+        "",
+    );
+    row(
+        &format!("{name}: recordings with a gap"),
+        &format!(
+            "{} of {}",
+            at("/recordings/with_gaps"),
+            at("/recordings/judged")
+        ),
+        "",
+        "",
+    );
+}
+
 fn steps(result: &Value) -> impl Iterator<Item = &Value> {
     result["steps"].as_array().into_iter().flatten()
 }
@@ -210,6 +280,39 @@ fn registration_rows(result: &Value) {
             "",
         );
     }
+}
+
+fn bindings_row(result: &Value) {
+    let Some(result) = result.get("bindings") else {
+        return;
+    };
+    let at = |pointer: &str| number(result, pointer);
+    row(
+        &format!("{} phones registered at once", at("/registered")),
+        &format!(
+            "{:.0} MB, {:.1} KB each; {:.0} MB after all registered again",
+            at("/rss_mb/registered"),
+            at("/kb_each"),
+            at("/rss_mb/refreshed")
+        ),
+        &format!("{:.0} MB before", at("/rss_mb/before")),
+        "",
+    );
+}
+
+fn endurance_row(result: &Value) {
+    let at = |pointer: &str| number(result, pointer);
+    row(
+        &format!("{} calls at {} a second", at("/calls"), at("/per_second")),
+        &format!(
+            "{} failed; set-up p99 {:.1} ms; {:.0} MB at the end",
+            at("/failed"),
+            at("/set_up_ms/p99"),
+            at("/rss_mb/last")
+        ),
+        &format!("{:.0} MB after the first tenth", at("/rss_mb/first")),
+        &format!("{:.2}", at("/rss_mb/last") / at("/rss_mb/first")),
+    );
 }
 
 fn proxy_rows(result: &Value) {

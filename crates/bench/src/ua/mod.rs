@@ -1,11 +1,12 @@
 //! A SIP user agent of our own, so that the product is judged by something that shares no code with it.
 //!
-//! It speaks over UDP, repeats what is not answered (RFC 3261 §17), and tells its user what came. It knows
-//! only what a phone and a carrier in front of this server need.
+//! It speaks over UDP, or over WebSockets as browsers do, repeats what is not answered (RFC 3261 §17), and
+//! tells its user what came. It knows only what a phone and a carrier in front of this server need.
 
 mod digest;
 mod message;
 mod sdp;
+mod websocket;
 
 use std::{
     cmp::Reverse,
@@ -20,6 +21,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 pub use digest::authorization;
 pub use message::{Message, Start};
 pub use sdp::{Remote, describe};
+use websocket::WebSocket;
 
 /// RFC 3261 §17.1.1.1.
 const T1: Duration = Duration::from_millis(500);
@@ -68,10 +70,16 @@ impl<'a> Reply<'a> {
     }
 }
 
+/// What messages travel by.
+enum Wire {
+    Udp(UdpSocket, SocketAddr),
+    WebSocket(Box<WebSocket>),
+}
+
 pub struct Ua {
     poll: Poll,
     events: Events,
-    sockets: Vec<(UdpSocket, SocketAddr)>,
+    sockets: Vec<Wire>,
     server: SocketAddr,
     waiting: HashMap<String, Waiting>,
     timers: BinaryHeap<Reverse<(Instant, String)>>,
@@ -107,7 +115,7 @@ impl Ua {
             poll.registry()
                 .register(&mut socket, Token(at), Interest::READABLE)?;
             let local = socket.local_addr()?;
-            sockets.push((socket, local));
+            sockets.push(Wire::Udp(socket, local));
         }
         Ok(Self {
             poll,
@@ -124,8 +132,31 @@ impl Ua {
         })
     }
 
+    /// Connects one more socket, as a browser would; its number.
+    pub fn connect(&mut self, server: SocketAddr) -> anyhow::Result<usize> {
+        let number = self.sockets.len();
+        let socket = WebSocket::connect(server, self.poll.registry(), Token(number))?;
+        self.sockets.push(Wire::WebSocket(Box::new(socket)));
+        Ok(number)
+    }
+
     pub fn local(&self, socket: usize) -> SocketAddr {
-        self.sockets[socket].1
+        match &self.sockets[socket] {
+            Wire::Udp(_, local) => *local,
+            Wire::WebSocket(socket) => socket.local(),
+        }
+    }
+
+    /// Where a user is reached by this socket; for a browser only by its connection (RFC 7118 §5).
+    pub fn contact(&self, socket: usize, user: &str) -> String {
+        match &self.sockets[socket] {
+            Wire::Udp(_, local) => format!("sip:{user}@{local}"),
+            Wire::WebSocket(_) => format!("sip:{user}@browser-{socket}.invalid;transport=ws"),
+        }
+    }
+
+    pub fn is_browser(&self, socket: usize) -> bool {
+        matches!(self.sockets[socket], Wire::WebSocket(_))
     }
 
     pub fn server(&self) -> SocketAddr {
@@ -157,7 +188,7 @@ impl Ua {
             text,
             interval: T1,
             until: now + PATIENCE,
-            quiet: false,
+            quiet: self.is_browser(socket),
             is_invite: method == "INVITE",
         };
         self.waiting.insert(branch.clone(), waiting);
@@ -174,14 +205,17 @@ impl Ua {
         body: &str,
         branch: &str,
     ) -> String {
-        let local = self.sockets[socket].1;
+        let by = match &self.sockets[socket] {
+            Wire::Udp(_, local) => format!("UDP {local}"),
+            Wire::WebSocket(_) => format!("WS browser-{socket}.invalid"),
+        };
         let kind = if body.is_empty() {
             ""
         } else {
             "Content-Type: application/sdp\r\n"
         };
         format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch={branch};rport\r\nMax-Forwards: 70\r\nUser-Agent: trunkline-bench\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{by};branch={branch};rport\r\nMax-Forwards: 70\r\nUser-Agent: trunkline-bench\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
     }
@@ -271,7 +305,7 @@ impl Ua {
                 text: text.clone(),
                 interval: T1,
                 until: now + PATIENCE,
-                quiet: false,
+                quiet: self.is_browser(socket),
                 is_invite: false,
             };
             self.waiting.insert(key.clone(), waiting);
@@ -282,7 +316,10 @@ impl Ua {
 
     fn put(&self, socket: usize, to: SocketAddr, text: &str) {
         // What the kernel refuses is sent again by its timer, like what is lost.
-        let _ = self.sockets[socket].0.send_to(text.as_bytes(), to);
+        match &self.sockets[socket] {
+            Wire::Udp(socket, _) => drop(socket.send_to(text.as_bytes(), to)),
+            Wire::WebSocket(socket) => socket.send(text),
+        }
     }
 
     /// What comes until a moment; earlier if something came.
@@ -302,7 +339,17 @@ impl Ua {
         let ready: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
         let mut buffer = vec![0; LARGEST];
         for socket in ready {
-            while let Ok((length, from)) = self.sockets[socket].0.recv_from(&mut buffer) {
+            loop {
+                let (length, from) = match &self.sockets[socket] {
+                    Wire::Udp(socket, _) => match socket.recv_from(&mut buffer) {
+                        Ok(came) => came,
+                        Err(_) => break,
+                    },
+                    Wire::WebSocket(socket) => match socket.receive(&mut buffer) {
+                        Some(length) => (length, socket.server()),
+                        None => break,
+                    },
+                };
                 let at = Instant::now();
                 if let Some(message) = Message::parse(&buffer[..length]) {
                     heard.extend(self.take(socket, from, message, at));

@@ -25,7 +25,7 @@ use nix::sys::{
 
 use super::signal::{FRAME, Stamp, tone, tone_of};
 
-const SLOTS: usize = 20;
+pub const SLOTS: usize = 20;
 const HEADER: usize = 12;
 /// Packets of one key press: five while it is held, three that say it ended (RFC 4733 §2.5.1.4).
 const PRESS: u8 = 8;
@@ -51,8 +51,11 @@ pub struct Heard {
     pub reordered: u32,
     /// Stamped packets of somebody else's call. There must be none.
     pub strangers: u32,
-    /// Packets without a stamp: music, prompts.
-    pub others: u32,
+    /// When packets without a stamp came: music, prompts, and what was encoded anew on its way.
+    pub others_us: Vec<u64>,
+    /// When a leg that is encrypted could be heard at all.
+    pub ready_us: Option<u64>,
+    highest: Option<u32>,
     /// When the first of the peer's packets came.
     pub first_us: Option<u64>,
 }
@@ -90,7 +93,6 @@ struct Leg {
     presses: VecDeque<(u8, u8)>,
     press_step: u8,
     press_start: u32,
-    highest: Option<u32>,
     heard: Heard,
 }
 
@@ -132,11 +134,7 @@ impl Voices {
             presses: VecDeque::new(),
             press_step: 0,
             press_start: 0,
-            highest: None,
-            heard: Heard {
-                leg,
-                ..Heard::default()
-            },
+            heard: Heard::of(leg),
         };
         self.tell(leg.id, Command::Add(Box::new(leg)));
     }
@@ -318,43 +316,55 @@ impl Leg {
                 let Ok(message) = received else { return };
                 (message.bytes, arrival(&message).unwrap_or_else(wall_us))
             };
-            self.take(&packet[..length], arrived_us);
+            if let Some(payload) = packet[..length].get(HEADER..) {
+                self.heard.take(payload, arrived_us);
+            }
+        }
+    }
+}
+
+impl Heard {
+    pub fn of(leg: u16) -> Self {
+        Self {
+            leg,
+            ..Self::default()
         }
     }
 
-    fn take(&mut self, packet: &[u8], arrived_us: u64) {
-        let Some(stamp) = packet.get(HEADER..).and_then(Stamp::read) else {
-            self.heard.others += 1;
+    /// A packet's payload came.
+    pub fn take(&mut self, payload: &[u8], arrived_us: u64) {
+        let Some(stamp) = Stamp::read(payload) else {
+            self.others_us.push(arrived_us);
             return;
         };
-        if stamp.leg != self.id ^ 1 {
-            self.heard.strangers += 1;
+        if stamp.leg != self.leg ^ 1 {
+            self.strangers += 1;
             return;
         }
-        self.heard.first_us.get_or_insert(arrived_us);
+        self.first_us.get_or_insert(arrived_us);
         let place = stamp.sequence as usize;
         // Only its peer could send such a number, and that has not lived long enough.
         if place > 1 << 22 {
             return;
         }
-        if self.heard.took_us.len() <= place {
-            self.heard.took_us.resize(place + 1, None);
+        if self.took_us.len() <= place {
+            self.took_us.resize(place + 1, None);
         }
         if self.highest.is_some_and(|highest| highest > stamp.sequence) {
-            self.heard.reordered += 1;
+            self.reordered += 1;
         }
         self.highest = self.highest.max(Some(stamp.sequence));
         let took = (arrived_us as u32).wrapping_sub(stamp.sent_us);
         // The clock may be set back by a hair between the two looks.
         let took = if took > u32::MAX / 2 { 0 } else { took };
-        match &mut self.heard.took_us[place] {
-            Some(_) => self.heard.duplicates += 1,
+        match &mut self.took_us[place] {
+            Some(_) => self.duplicates += 1,
             empty => *empty = Some(took),
         }
     }
 }
 
-fn arrival(message: &nix::sys::socket::RecvMsg<'_, '_, ()>) -> Option<u64> {
+pub fn arrival<S>(message: &nix::sys::socket::RecvMsg<'_, '_, S>) -> Option<u64> {
     message.cmsgs().ok()?.find_map(|part| match part {
         ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time).as_micros() as u64),
         _ => None,
@@ -448,7 +458,10 @@ mod tests {
                 false, false, true, true, true, false, true, false, false, true, true, true
             ]
         );
-        assert_eq!((agent.strangers, agent.others, agent.duplicates), (1, 1, 0));
+        assert_eq!(
+            (agent.strangers, agent.others_us.len(), agent.duplicates),
+            (1, 1, 0)
+        );
         assert!(agent.took_us.iter().flatten().all(|took| *took < 5_000_000));
     }
 }

@@ -169,6 +169,32 @@ pub fn judge(sound: &Sound, caller: &Spoken<'_>, agent: &Spoken<'_>) -> anyhow::
     Ok(verdict)
 }
 
+/// Blocks of 10 ms without their tone, in a recording of two legs; seconds at its ends are left out.
+pub fn listen(sound: &Sound, legs: [u16; 2], after: f64, before: f64) -> anyhow::Result<usize> {
+    if sound.rate != 8_000 || sound.channels.len() != 2 {
+        bail!("{} channels at {} Hz", sound.channels.len(), sound.rate);
+    }
+    let samples = |seconds: f64| (seconds * 8_000.0) as usize;
+    let mut silent = 0;
+    for (channel, leg) in sound.channels.iter().zip(legs) {
+        let end = channel.len().saturating_sub(samples(before));
+        let stretch = channel
+            .get(samples(after)..end)
+            .context("it is too short")?;
+        let own = stretch.as_chunks::<BLOCK>().0;
+        let heard: f32 = own.iter().map(|block| power_at(tone_of(leg), block)).sum();
+        let all: f32 = stretch
+            .iter()
+            .map(|sample| f32::from(*sample).powi(2))
+            .sum();
+        if heard * BLOCK as f32 <= all * 0.5 {
+            bail!("leg {leg} isn't what is heard on its side");
+        }
+        silent += silent_in(stretch, leg);
+    }
+    Ok(silent)
+}
+
 /// Listens with the ear, not the eye: between the first and the last packet the tone must never stop.
 fn silent_blocks(samples: &[i16], side: &Side, spoken: &Spoken<'_>) -> usize {
     let wanted = side
@@ -178,8 +204,11 @@ fn silent_blocks(samples: &[i16], side: &Side, spoken: &Spoken<'_>) -> usize {
     let mut found = wanted.iter().flatten();
     let Some(start) = found.next() else { return 0 };
     let end = found.next_back().unwrap_or(start);
-    let stretch = &samples[*start..*end];
-    let hertz = tone_of(spoken.leg);
+    silent_in(&samples[*start..*end], spoken.leg)
+}
+
+fn silent_in(stretch: &[i16], leg: u16) -> usize {
+    let hertz = tone_of(leg);
     let mut powers: Vec<f32> = stretch
         .as_chunks::<BLOCK>()
         .0
