@@ -11,6 +11,7 @@ use std::{
 
 use outbound::AllowEntry;
 use phone::Network;
+use sip::{HostPort, IpNet, Listener, Transport};
 use url::Url;
 
 /// Names of the settings: the same word in the file, as a flag (with `-`) and as `TRUNKLINE_NAME`.
@@ -25,6 +26,9 @@ const SETTINGS: &[&str] = &[
     "sip_wss",
     "sip_tls_cert",
     "sip_tls_key",
+    "sip_listeners",
+    "sip_local_networks",
+    "sip_trusted_proxies",
     "rtp_ports",
     "rtp_bind",
     "media_threads",
@@ -56,6 +60,12 @@ pub struct Config {
     pub sip_wss: Option<SocketAddr>,
     /// Files of certificate and key, PEM.
     pub sip_certificate: Option<(PathBuf, PathBuf)>,
+    /// Listeners besides those, each with its public address.
+    pub sip_listeners: Vec<Listener>,
+    /// Networks whose peers are told a listener's own address, not its public one.
+    pub sip_local_networks: Vec<IpNet>,
+    /// Proxies in front of us that are believed where a request came from.
+    pub sip_trusted_proxies: Vec<IpNet>,
     /// The address that peers are told, in SIP and SDP.
     pub sip_advertise: IpAddr,
     pub rtp_ports: (u16, u16),
@@ -199,7 +209,15 @@ impl Sources {
         let sip_tls = self.maybe("sip_tls", listener, |t| t.parse().ok());
         let sip_ws = self.maybe("sip_ws", listener, |t| t.parse().ok());
         let sip_wss = self.maybe("sip_wss", listener, |t| t.parse().ok());
-        let sip_certificate = self.certificate(sip_tls.or(sip_wss).is_some());
+        let sip_listeners: Vec<Listener> = self.take(
+            "sip_listeners",
+            "",
+            "listeners such as udp 10.0.0.5:5060 as 203.0.113.10:5060, separated by commas",
+            list,
+        );
+        let secure = |on: &Listener| matches!(on.transport, Transport::Tls | Transport::Wss);
+        let sip_certificate =
+            self.certificate(sip_tls.or(sip_wss).is_some() || sip_listeners.iter().any(secure));
         let rtp_bind = self
             .maybe("rtp_bind", "an IP address of this machine", |t| {
                 t.parse::<IpAddr>().ok()
@@ -216,6 +234,19 @@ impl Sources {
             sip_ws,
             sip_wss,
             sip_certificate,
+            sip_listeners,
+            sip_local_networks: self.take(
+                "sip_local_networks",
+                "",
+                "networks such as 10.0.0.0/8, separated by commas",
+                networks,
+            ),
+            sip_trusted_proxies: self.take(
+                "sip_trusted_proxies",
+                "",
+                "addresses or networks such as 10.0.0.7, separated by commas",
+                networks,
+            ),
             sip_advertise: advertised.unwrap_or(sip.ip()),
             rtp_ports: self.take(
                 "rtp_ports",
@@ -346,6 +377,31 @@ impl Sources {
 }
 
 impl Config {
+    /// All SIP listeners: those with a setting of their own are reached at
+    /// `sip_advertise`, the others as they say.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Listener> {
+        let own = [
+            (Transport::Udp, Some(self.sip)),
+            (Transport::Tcp, Some(self.sip)),
+            (Transport::Tls, self.sip_tls),
+            (Transport::Ws, self.sip_ws),
+            (Transport::Wss, self.sip_wss),
+        ];
+        let public = HostPort {
+            host: self.sip_advertise.to_string(),
+            port: None,
+        };
+        let own = own.into_iter().filter_map(|(transport, bind)| {
+            Some(Listener {
+                transport,
+                bind: bind?,
+                public: Some(public.clone()),
+            })
+        });
+        own.chain(self.sip_listeners.clone()).collect()
+    }
+
     /// How we are reached from outside, without a slash at the end.
     #[must_use]
     pub fn public_base(&self, bound: SocketAddr) -> String {
@@ -380,6 +436,17 @@ fn web_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
     })
+}
+
+/// Networks; a bare address is one of its own.
+fn networks(text: &str) -> Option<Vec<IpNet>> {
+    let items = text.split(',').map(str::trim).filter(|i| !i.is_empty());
+    items
+        .map(|item| match item.parse::<IpAddr>() {
+            Ok(address) => Some(IpNet::from(address)),
+            Err(_) => item.parse().ok(),
+        })
+        .collect()
 }
 
 fn list<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {

@@ -15,7 +15,7 @@ use gateway::Gateway;
 use media::{MediaConfig, MediaEngine};
 use outbound::{Outbound, Policy};
 use phone::{Devices, Folders, Network, Phone, Prompts, recordings::Recordings};
-use sip::{Certificate, SipConfig, SipStack};
+use sip::{Certificate, SipConfig, SipStack, Transport};
 use store::{Db, ledger::Ledger};
 use tokio::{net::TcpListener, sync::mpsc};
 use url::Url;
@@ -96,23 +96,20 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     let recordings = Recordings::new(db.clone(), folders.recordings);
 
     let sip_config = SipConfig {
-        udp: Some(config.sip),
-        tcp: Some(config.sip),
-        tls: config.sip_tls,
-        ws: config.sip_ws,
-        wss: config.sip_wss,
+        listeners: config.listeners(),
         certificate: config
             .sip_certificate
             .clone()
             .map(|(chain, key)| Certificate { chain, key }),
-        advertise: config.sip_advertise,
+        local_networks: config.sip_local_networks.clone(),
+        trusted_proxies: config.sip_trusted_proxies.clone(),
         ..SipConfig::default()
     };
     let realm = sip_config.realm.clone();
     let devices = Devices::new(db.clone(), trunk_sources(&config)?);
     let (sip, sip_events) = SipStack::start(sip_config, Arc::new(devices)).await?;
-    let sip_also = further_listeners(&sip.addresses());
-    let sip_address = sip.addresses().udp.unwrap_or(config.sip);
+    let sip_also = further_listeners(sip.addresses());
+    let sip_address = sip.address(Transport::Udp).unwrap_or(config.sip);
     let addresses = Addresses {
         http: base.clone(),
         sip: SocketAddr::new(config.sip_advertise, sip_address.port()),
@@ -385,16 +382,8 @@ fn trunk_sources(config: &Config) -> anyhow::Result<Vec<Network>> {
     if let Some(networks) = &config.trunk_sources {
         return Ok(networks.clone());
     }
-    let listeners = [
-        Some(config.sip),
-        config.sip_tls,
-        config.sip_ws,
-        config.sip_wss,
-    ];
-    let reached_from_here_only = listeners
-        .into_iter()
-        .flatten()
-        .all(|address| address.ip().is_loopback());
+    let listeners = config.listeners();
+    let reached_from_here_only = listeners.iter().all(|on| on.bind.ip().is_loopback());
     let networks = if reached_from_here_only {
         ["0.0.0.0/0", "::/0"]
     } else {
@@ -446,14 +435,10 @@ async fn open_demo(
     Ok(demo)
 }
 
-fn further_listeners(addresses: &sip::Addresses) -> Vec<String> {
-    let all = [
-        ("TLS", addresses.tls),
-        ("WS", addresses.ws),
-        ("WSS", addresses.wss),
-    ];
-    all.into_iter()
-        .filter_map(|(name, address)| Some(format!("{} ({name})", address?)))
+fn further_listeners(addresses: &[(Transport, SocketAddr)]) -> Vec<String> {
+    let further = addresses.iter().skip(2);
+    further
+        .map(|(transport, address)| format!("{address} ({})", transport.as_str()))
         .collect()
 }
 

@@ -1,30 +1,84 @@
 //! What a stack is told when it starts.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::{HostPort, Transport};
 
 /// Listeners, names and limits of one [`SipStack`](crate::SipStack).
 #[derive(Clone, Debug)]
 pub struct SipConfig {
-    /// Where UDP is received; port 0 takes a free one.
-    pub udp: Option<SocketAddr>,
-    /// Where TCP connections are accepted; port 0 takes a free one.
-    pub tcp: Option<SocketAddr>,
-    /// Where TLS connections are accepted; needs the certificate.
-    pub tls: Option<SocketAddr>,
-    /// Where WebSocket connections are accepted (RFC 7118).
-    pub ws: Option<SocketAddr>,
-    /// The same over TLS; needs the certificate.
-    pub wss: Option<SocketAddr>,
+    /// Where messages and connections are received.
+    pub listeners: Vec<Listener>,
+    /// What TLS and WSS listeners show.
     pub certificate: Option<Certificate>,
-    /// The address peers are told to reach us at (Via, Contact).
-    pub advertise: IpAddr,
+    /// Networks on our side of the NAT: peers there are told a listener's own
+    /// address instead of its public one. Loopback is always among them.
+    pub local_networks: Vec<IpNet>,
+    /// Edge proxies that are believed when they say where a request came from.
+    pub trusted_proxies: Vec<IpNet>,
     /// The digest realm.
     pub realm: String,
     /// Value of the User-Agent and Server headers.
     pub user_agent: String,
     pub limits: Limits,
+}
+
+/// One address and what is spoken there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub transport: Transport,
+    /// Port 0 takes a free one. `[::]` takes IPv6 only: IPv4 has listeners of its own.
+    pub bind: SocketAddr,
+    /// How peers outside our networks reach it (Via, Contact); the port is the
+    /// bound one unless named. `None` means by the address itself.
+    pub public: Option<HostPort>,
+}
+
+impl Listener {
+    /// A listener that is reached at its own address.
+    #[must_use]
+    pub fn new(transport: Transport, bind: SocketAddr) -> Self {
+        Self {
+            transport,
+            bind,
+            public: None,
+        }
+    }
+}
+
+/// A text describes no listener.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a listener such as \"udp 10.0.0.5:5060 as sip.example.com:5060\"")]
+pub struct ListenerError {
+    text: String,
+}
+
+/// As operators write it: transport and address, then `as` and the public host
+/// and port where peers outside know it by others.
+impl FromStr for Listener {
+    type Err = ListenerError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let parsed = match words.as_slice() {
+            [transport, bind] => Some((transport, bind, None)),
+            [transport, bind, "as", public] => Some((transport, bind, Some(public))),
+            _ => None,
+        };
+        let listener = parsed.and_then(|(transport, bind, public)| {
+            Some(Self {
+                transport: transport.parse().ok()?,
+                bind: bind.parse().ok()?,
+                public: public.map(|host| host.parse()).transpose().ok()?,
+            })
+        });
+        listener.ok_or_else(|| ListenerError { text: text.into() })
+    }
 }
 
 /// The files TLS listeners show, read again when they change.
@@ -40,13 +94,13 @@ impl Default for SipConfig {
     fn default() -> Self {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
         Self {
-            udp: Some(local),
-            tcp: Some(local),
-            tls: None,
-            ws: None,
-            wss: None,
+            listeners: vec![
+                Listener::new(Transport::Udp, local),
+                Listener::new(Transport::Tcp, local),
+            ],
             certificate: None,
-            advertise: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            local_networks: Vec::new(),
+            trusted_proxies: Vec::new(),
             realm: "trunkline".into(),
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).into(),
             limits: Limits::default(),
@@ -134,6 +188,31 @@ impl Default for Banning {
             account_failures: 50,
             window: minutes(10),
             steps: vec![minutes(1), minutes(10), minutes(60), minutes(24 * 60)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_written_in_words() {
+        let read = |text: &str| text.parse::<Listener>();
+        let plain = read("tls [::]:5061").expect("a listener");
+        assert_eq!((plain.transport, plain.public), (Transport::Tls, None));
+        let natted = read("UDP 10.0.0.5:5060 as sip.example.com:5080").expect("a listener");
+        let public = natted.public.expect("told by another name");
+        assert_eq!(public.to_string(), "sip.example.com:5080");
+        for bad in [
+            "",
+            "udp",
+            "sctp 10.0.0.5:1",
+            "udp 10.0.0.5",
+            "udp 10.0.0.5:1 as",
+            "udp 10.0.0.5:1 at x",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
         }
     }
 }

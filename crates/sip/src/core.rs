@@ -14,12 +14,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::dialog::{self, DialogKey, InDialog};
 use crate::guard::{Guard, Offence};
-use crate::net::{Connections, Flow, Listening, Port, RateLimit, Sink, connect, source_key};
+use crate::net::{
+    ConnectError, Connections, Flow, Listening, Port, RateLimit, Sink, TlsPeer, connect, source_key,
+};
 use crate::registrar::Registrar;
-use crate::stack::Addresses;
 use crate::transaction::{Matched, ServerHandle, Transactions, response_flow};
 use crate::trunk::Trunks;
-use crate::wire::{ALLOW, Method, Request, Response, SUPPORTED, Screened, screen};
+use crate::wire::{
+    ALLOW, Method, NameAddr, Request, Response, SUPPORTED, Screened, SipUri, Via, screen,
+    split_list, too_large,
+};
 use crate::{
     Ban, Binding, Directory, Reason, SECURITY_TARGET, SipConfig, SipEvent, Transport, ident,
 };
@@ -31,8 +35,8 @@ pub(crate) struct Core {
     pub registrar: Registrar,
     pub trunks: Trunks,
     pub events: mpsc::Sender<SipEvent>,
-    pub addresses: Addresses,
-    pub udp: Option<Arc<Port>>,
+    pub addresses: Vec<(Transport, SocketAddr)>,
+    pub udp: Vec<Arc<Port>>,
     pub connections: Arc<Connections>,
     pub listening: OnceLock<Listening>,
     pub tasks: TaskTracker,
@@ -64,66 +68,77 @@ pub(crate) fn count(counter: &AtomicU64) {
 }
 
 impl Core {
-    /// A Via for a request of ours over this flow.
-    pub fn via(&self, flow: &Flow, branch: &str) -> String {
-        let transport = flow.transport();
-        format!(
-            "SIP/2.0/{} {};branch={branch};rport",
-            transport.as_str(),
-            self.authority(transport)
-        )
-    }
-
-    /// Where peers reach us over a transport.
-    pub fn contact(&self, transport: Transport) -> String {
-        let parameter = match transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-            Transport::Tls => ";transport=tls",
-            // RFC 7118 §5.3 has one value for both.
-            Transport::Ws | Transport::Wss => ";transport=ws",
-        };
-        format!("<sip:{}{parameter}>", self.authority(transport))
-    }
-
-    pub fn authority(&self, transport: Transport) -> String {
-        let bound = match transport {
-            Transport::Udp => self.addresses.udp,
-            // A connection we opened from a node without a TCP listener.
-            Transport::Tcp => self.addresses.tcp.or(self.addresses.udp),
-            Transport::Tls => self.addresses.tls,
-            Transport::Ws => self.addresses.ws,
-            Transport::Wss => self.addresses.wss,
-        };
-        let port = bound.map_or(5060, |address| address.port());
-        SocketAddr::new(self.config.advertise, port).to_string()
+    /// The UDP listener that reaches an address.
+    fn port_to(&self, remote: SocketAddr) -> Option<Arc<Port>> {
+        let mut ports = self.udp.iter();
+        ports.find(|port| port.local.leads_to(remote.ip())).cloned()
     }
 
     /// The way to an address, opening a connection if need be.
     pub async fn flow_to(&self, transport: Transport, remote: SocketAddr) -> Option<Flow> {
         match transport {
-            Transport::Udp => Some(Flow::udp(Arc::clone(self.udp.as_ref()?), remote)),
-            Transport::Tcp => match self.connections.get(transport, remote) {
-                Some(flow) => Some(flow),
-                None => connect(remote, self.listening.get()?).await,
-            },
+            Transport::Udp | Transport::Tcp => self.open(transport, remote, None).await.ok(),
             // Devices open these themselves; browsers cannot be connected to at all.
             Transport::Tls | Transport::Ws | Transport::Wss => {
-                self.connections.get(transport, remote)
+                self.connections.get(transport, remote, None)
             }
+        }
+    }
+
+    /// The way to a server: the connection there is, or a new one. Over TLS it
+    /// leads to that very peer or nowhere.
+    pub async fn open(
+        &self,
+        transport: Transport,
+        remote: SocketAddr,
+        peer: Option<&Arc<TlsPeer>>,
+    ) -> Result<Flow, ConnectError> {
+        let missing = |what: &str| ConnectError::Io(std::io::Error::other(what));
+        match (transport, peer) {
+            (Transport::Udp, _) => match self.port_to(remote) {
+                Some(port) => Ok(Flow::udp(port, remote)),
+                None => Err(missing("no UDP listener of ours leads there")),
+            },
+            (Transport::Tcp, _) | (Transport::Tls, Some(_)) => {
+                let peer = peer.filter(|_| transport == Transport::Tls);
+                let open = self.connections.get(transport, remote, peer.map(|p| &**p));
+                if let Some(flow) = open.filter(Flow::is_open) {
+                    return Ok(flow);
+                }
+                let listening = self.listening.get();
+                let listening = listening.ok_or_else(|| missing("not started yet"))?;
+                connect(remote, peer.cloned(), listening).await
+            }
+            _ => Err(missing("only UDP, TCP and TLS can be opened by us")),
         }
     }
 
     /// The way to a device: the flow it registered over; when that connection is
     /// gone, a new one to where it listens, if it does.
     pub async fn flow_of(&self, binding: &Binding) -> Option<Flow> {
+        if let Some(hop) = binding.path.first() {
+            return self.flow_by(hop).await;
+        }
         match binding.transport {
             Transport::Udp => self.flow_to(Transport::Udp, binding.received).await,
-            connected => match self.connections.get(connected, binding.received) {
+            connected => match self.connections.get(connected, binding.received, None) {
                 Some(flow) => Some(flow),
                 None => self.flow_to(connected, binding.listener()?).await,
             },
         }
+    }
+
+    /// The way to the host of a Route or Path value.
+    pub async fn flow_by(&self, route: &str) -> Option<Flow> {
+        let uri = SipUri::parse(&NameAddr::parse(route)?.uri).ok()?;
+        let transport = uri.transport.unwrap_or(Transport::Udp);
+        let default = if transport == Transport::Tls {
+            5061
+        } else {
+            5060
+        };
+        let remote = SocketAddr::new(uri.host.parse().ok()?, uri.port.unwrap_or(default));
+        self.flow_to(transport, remote).await
     }
 
     /// Tells the owner; false when it does not keep up.
@@ -174,7 +189,12 @@ impl Core {
             response_flow(&request, flow).send(Bytes::from(merged.to_bytes()));
             return;
         }
-        if !in_dialog && !self.admit(flow.remote.ip()) {
+        let origin = self.believed_origin(&request, flow);
+        let flow = &flow.from(origin.unwrap_or(flow.remote));
+        if self.shuns(flow.origin.ip()) {
+            return count(&self.tally.banned);
+        }
+        if !in_dialog && !self.admit(flow.origin.ip()) {
             count(&self.tally.limited);
             return refuse_busy(&request, flow);
         }
@@ -195,6 +215,32 @@ impl Core {
         }
     }
 
+    /// Where a request really comes from, if a trusted proxy brought it: what
+    /// that proxy noted in the Via below its own (RFC 3261 §18.2.1, RFC 3581).
+    fn believed_origin(&self, request: &Request, flow: &Flow) -> Option<SocketAddr> {
+        if !self.trusts(flow.remote.ip()) {
+            return None;
+        }
+        let vias = request.headers.all("Via").flat_map(split_list);
+        let via = vias.skip(1).find_map(Via::parse)?;
+        let ip = via.param("received").unwrap_or_else(|| via.host.clone());
+        let port = via.param("rport").and_then(|port| port.parse().ok());
+        let port = port.or(via.port).unwrap_or(5060);
+        Some(SocketAddr::new(ip.parse().ok()?, port))
+    }
+
+    /// Whether a proxy of ours is there.
+    pub fn trusts(&self, hop: IpAddr) -> bool {
+        let hop = hop.to_canonical();
+        let mut proxies = self.config.trusted_proxies.iter();
+        proxies.any(|net| net.contains(&hop))
+    }
+
+    /// Whether calls from there are a carrier's.
+    pub fn is_carrier(&self, source: SocketAddr) -> bool {
+        self.trunks.of_source(source.ip()).is_some() || self.directory.admits(source)
+    }
+
     /// Whether nothing from there is listened to.
     fn shuns(&self, source: IpAddr) -> bool {
         self.guard.is_banned(source_key(source), Timestamp::now())
@@ -202,8 +248,8 @@ impl Core {
 
     /// Counts an offence against its source; how long its answer must wait.
     pub fn offended(&self, flow: &Flow, account: Option<&str>, offence: Offence) -> Duration {
-        let source = source_key(flow.remote.ip());
-        let shared = self.registrar.is_home(source) || self.directory.admits(flow.remote);
+        let source = source_key(flow.origin.ip());
+        let shared = self.registrar.is_home(source) || self.is_carrier(flow.origin);
         let now = Timestamp::now();
         let follows = self.guard.offended(source, account, offence, shared, now);
         if let Some(ban) = follows.ban {
@@ -274,9 +320,9 @@ fn report(ban: &Ban, flow: &Flow, account: Option<&str>, offence: Offence, now: 
         Offence::Unproven => "ChallengeResponseFailed",
         Offence::Uninvited => "FailedACL",
     };
-    let ip = flow.remote.ip().to_canonical();
+    let ip = flow.origin.ip().to_canonical();
     let family = if ip.is_ipv4() { "IPV4" } else { "IPV6" };
-    let (transport, port) = (flow.transport().as_str(), flow.remote.port());
+    let (transport, port) = (flow.transport().as_str(), flow.origin.port());
     tracing::warn!(
         target: SECURITY_TARGET,
         "SecurityEvent=\"{event}\",AccountID=\"{account}\",RemoteAddress=\"{family}/{transport}/{ip}/{port}\",BannedSeconds=\"{seconds}\",Step=\"{}\"",
@@ -299,6 +345,17 @@ impl Sink for Entry {
     fn arrived(&self, data: &[u8], flow: &Flow) {
         if let Some(core) = self.0.upgrade() {
             core.arrived(data, flow);
+        }
+    }
+
+    fn oversized(&self, head: &[u8], flow: &Flow) {
+        let Some(core) = self.0.upgrade() else { return };
+        if core.shuns(flow.remote.ip()) {
+            return count(&core.tally.banned);
+        }
+        count(&core.tally.malformed);
+        if let Some(answer) = too_large(head, flow.remote) {
+            flow.send(Bytes::from(answer));
         }
     }
 

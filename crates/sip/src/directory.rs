@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -79,7 +80,7 @@ impl fmt::Debug for DeviceCredential {
 pub struct Binding {
     /// The Contact URI as the device gave it.
     pub contact: String,
-    /// Where its REGISTER came from: requests to it are sent there.
+    /// Where its REGISTER came from: requests to it are sent there, unless by a path.
     pub received: SocketAddr,
     pub transport: Transport,
     pub expires_at: Timestamp,
@@ -90,6 +91,10 @@ pub struct Binding {
     /// with its `reg-id` when it keeps several ways to us.
     #[serde(default)]
     pub instance: Option<String>,
+    /// The proxies between us and the device, nearest first (Path, RFC 3327):
+    /// requests to it go by them.
+    #[serde(default)]
+    pub path: Vec<String>,
 }
 
 /// How messages travel.
@@ -116,5 +121,24 @@ impl Transport {
             Self::Ws => "WS",
             Self::Wss => "WSS",
         }
+    }
+}
+
+/// A text names no transport.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not one of udp, tcp, tls, ws and wss")]
+pub struct TransportError {
+    text: String,
+}
+
+impl FromStr for Transport {
+    type Err = TransportError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+        let named = |transport: &Self| transport.as_str().eq_ignore_ascii_case(text);
+        all.into_iter()
+            .find(named)
+            .ok_or_else(|| TransportError { text: text.into() })
     }
 }

@@ -24,8 +24,8 @@ mod transaction;
 mod trunk;
 mod wire;
 
-pub use config::{Banning, Certificate, Limits, SipConfig};
-pub use directory::{Binding, DeviceCredential, Directory, Transport};
+pub use config::{Banning, Certificate, Limits, Listener, ListenerError, SipConfig};
+pub use directory::{Binding, DeviceCredential, Directory, Transport, TransportError};
 pub use guard::Ban;
 pub use ipnet::IpNet;
 pub use leg::{
@@ -33,7 +33,7 @@ pub use leg::{
     Reason, ReasonProtocol, SipEvent,
 };
 pub use net::CertificateError;
-pub use stack::{Addresses, Counters, SipError, SipStack};
+pub use stack::{Counters, SipError, SipStack};
 pub use trunk::{
     HostPort, HostPortError, Identity, Privacy, ProbeAction, ProbeReport, ProbeStep, Registration,
     Trunk, TrunkCredential, TrunkProblem, TrunkStatus, TrunkTls,

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,13 +14,14 @@ use tokio_util::task::TaskTracker;
 use crate::core::{Core, Entry, Tally};
 use crate::guard::Guard;
 use crate::net::{
-    self, Accepting, CertificateError, Connections, Listening, Port, RateLimit, Shown, Sink,
+    self, Accepting, CertificateError, Connections, Listening, Local, Port, RateLimit, Shown, Sink,
 };
 use crate::registrar::Registrar;
 use crate::transaction::Transactions;
 use crate::trunk::{ProbeReport, Trunk, TrunkStatus, Trunks};
 use crate::{
-    Ban, Binding, Dial, DialError, Directory, Leg, SipConfig, SipEvent, Transport, dialog,
+    Ban, Binding, Dial, DialError, Directory, IpNet, Leg, Listener, SipConfig, SipEvent, Transport,
+    dialog,
 };
 
 /// The running signalling of one node. Cheap to clone; when the last clone is
@@ -42,20 +42,10 @@ impl Drop for Inner {
     }
 }
 
-/// Where the stack really listens (ports taken when 0 was asked for).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    pub udp: Option<SocketAddr>,
-    pub tcp: Option<SocketAddr>,
-    pub tls: Option<SocketAddr>,
-    pub ws: Option<SocketAddr>,
-    pub wss: Option<SocketAddr>,
-}
-
 /// Why a stack did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SipError {
-    #[error("no transport has an address to listen on")]
+    #[error("there is no listener")]
     NoListener,
     #[error("TLS and WSS need a certificate")]
     NoCertificate,
@@ -102,57 +92,45 @@ impl SipStack {
         config: SipConfig,
         directory: Arc<dyn Directory>,
     ) -> Result<(Self, mpsc::Receiver<SipEvent>), SipError> {
-        let connections = [config.tcp, config.tls, config.ws, config.wss];
-        if config.udp.is_none() && connections.iter().all(Option::is_none) {
+        if config.listeners.is_empty() {
             return Err(SipError::NoListener);
         }
-        let udp = match config.udp {
-            Some(address) => Some(Arc::new(net::bind(address).map_err(|source| {
-                SipError::Bind {
-                    transport: "UDP",
-                    address,
-                    source,
-                }
-            })?)),
-            None => None,
+        let secure = |on: &Listener| matches!(on.transport, Transport::Tls | Transport::Wss);
+        let shown = match &config.certificate {
+            _ if !config.listeners.iter().any(secure) => None,
+            Some(files) => Some(Shown::load(files.clone())?),
+            None => return Err(SipError::NoCertificate),
         };
-        let shown = match (&config.certificate, config.tls.or(config.wss)) {
-            (Some(files), Some(_)) => Some(Shown::load(files.clone())?),
-            (None, Some(_)) => return Err(SipError::NoCertificate),
-            (_, None) => None,
-        };
-        let mut accepting = Vec::new();
-        for (transport, address) in [
-            (Transport::Tcp, config.tcp),
-            (Transport::Tls, config.tls),
-            (Transport::Ws, config.ws),
-            (Transport::Wss, config.wss),
-        ] {
-            let Some(address) = address else { continue };
-            let listener = TcpListener::bind(address).await;
-            let listener = listener.map_err(|source| SipError::Bind {
-                transport: transport.as_str(),
-                address,
+        let near: Arc<[IpNet]> = config.local_networks.clone().into();
+        let (mut udp, mut accepting) = (Vec::new(), Vec::new());
+        let mut addresses = Vec::new();
+        for on in &config.listeners {
+            let unbound = |source| SipError::Bind {
+                transport: on.transport.as_str(),
+                address: on.bind,
                 source,
-            })?;
-            let secure = matches!(transport, Transport::Tls | Transport::Wss);
+            };
+            let mut local = Local {
+                transport: on.transport,
+                bound: on.bind,
+                public: on.public.clone(),
+                near: Arc::clone(&near),
+            };
+            if on.transport == Transport::Udp {
+                let port = net::bind(local).map_err(unbound)?;
+                addresses.push((on.transport, port.local.bound));
+                udp.push(Arc::new(port));
+                continue;
+            }
+            let listener = net::listen(on.bind).map_err(unbound)?;
+            local.bound = listener.local_addr().map_err(unbound)?;
+            addresses.push((on.transport, local.bound));
             accepting.push(Accepting {
                 listener,
-                transport,
-                tls: shown.as_ref().filter(|_| secure).map(Shown::acceptor),
+                local: Arc::new(local),
+                tls: shown.as_ref().filter(|_| secure(on)).map(Shown::acceptor),
             });
         }
-        let bound = |transport| {
-            let mut on = accepting.iter().filter(|on| on.transport == transport);
-            on.next().and_then(|on| on.listener.local_addr().ok())
-        };
-        let addresses = Addresses {
-            udp: udp.as_ref().and_then(|port| port.socket.local_addr().ok()),
-            tcp: bound(Transport::Tcp),
-            tls: bound(Transport::Tls),
-            ws: bound(Transport::Ws),
-            wss: bound(Transport::Wss),
-        };
         let registrar = Registrar::new(&config, directory.load_bindings().await);
         let limits = &config.limits;
         let (events, receiver) = mpsc::channel(limits.events.max(1));
@@ -195,9 +173,18 @@ impl SipStack {
         ))
     }
 
+    /// Where the stack really listens (ports taken when 0 was asked for), in the
+    /// order of the configuration.
     #[must_use]
-    pub fn addresses(&self) -> Addresses {
-        self.inner.core.addresses
+    pub fn addresses(&self) -> &[(Transport, SocketAddr)] {
+        &self.inner.core.addresses
+    }
+
+    /// The first listener of a transport.
+    #[must_use]
+    pub fn address(&self, transport: Transport) -> Option<SocketAddr> {
+        let mut all = self.addresses().iter();
+        all.find(|(kind, _)| *kind == transport).map(|(_, at)| *at)
     }
 
     /// The devices registered for a username now.
@@ -209,10 +196,10 @@ impl SipStack {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let core = &self.inner.core;
-        let udp = core.udp.as_ref();
-        let unsent = udp.map_or(0, |port| port.unsent.load(Ordering::Relaxed));
+        let udp = || core.udp.iter();
+        let unsent: u64 = udp().map(|port| port.unsent.load(Ordering::Relaxed)).sum();
         Counters {
-            datagrams_lost: udp.and_then(|port| net::lost(&port.socket)).unwrap_or(0),
+            datagrams_lost: udp().filter_map(|port| net::lost(&port.socket)).sum(),
             unsent: unsent + core.connections.unsent(),
             noise: core.tally.noise.load(Ordering::Relaxed),
             malformed: core.tally.malformed.load(Ordering::Relaxed),
@@ -292,7 +279,7 @@ impl SipStack {
 
 fn serve(
     core: &Arc<Core>,
-    udp: Option<Arc<Port>>,
+    udp: Vec<Arc<Port>>,
     accepting: Vec<Accepting>,
     shown: Option<Arc<Shown>>,
 ) {
@@ -300,6 +287,7 @@ fn serve(
     let listening = Listening {
         sink: Arc::clone(&sink),
         connections: Arc::clone(&core.connections),
+        locals: accepting.iter().map(|on| Arc::clone(&on.local)).collect(),
         slots: Arc::new(Semaphore::new(
             core.config.limits.connections.min(Semaphore::MAX_PERMITS),
         )),
@@ -309,9 +297,9 @@ fn serve(
         idle: core.config.limits.connection_idle,
     };
     let _ = core.listening.set(listening.clone());
-    if let Some(port) = udp {
-        core.tasks
-            .spawn(net::receive(port, sink, core.stop.clone()));
+    for port in udp {
+        let receiving = net::receive(port, Arc::clone(&sink), core.stop.clone());
+        core.tasks.spawn(receiving);
     }
     for on in accepting {
         core.tasks.spawn(net::accept(on, listening.clone()));

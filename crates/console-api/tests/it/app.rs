@@ -18,7 +18,7 @@ use model::{
 };
 use phone::{Devices, Phone, Prompts, recordings::Recordings};
 use serde_json::Value;
-use sip::{SipConfig, SipStack};
+use sip::{Listener, SipConfig, SipStack, Transport};
 use store::{
     Db,
     company::NewTenant,
@@ -190,8 +190,10 @@ fn gateway(db: &Db, folder: &std::path::Path) -> Gateway {
 async fn phone(db: &Db, ledger: Ledger, recordings: &std::path::Path) -> Phone {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = SipConfig {
-        udp: Some(free),
-        tcp: Some(free),
+        listeners: vec![
+            Listener::new(Transport::Udp, free),
+            Listener::new(Transport::Tcp, free),
+        ],
         ..SipConfig::default()
     };
     let (sip, sip_events) = SipStack::start(config, Arc::new(Devices::new(db.clone(), Vec::new())))

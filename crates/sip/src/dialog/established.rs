@@ -298,7 +298,7 @@ impl Session {
         }
         self.refreshed(&timer);
         if request.method == Method::Update && offer.is_none() {
-            let contact = core.contact(self.dialog.flow.transport());
+            let contact = self.dialog.flow.contact();
             let response = core.answer(&request, &tx, 200).with("Contact", contact);
             return tx.respond(&timer.headers(response));
         }
@@ -324,7 +324,7 @@ impl Session {
         };
         let timer = SessionTimer::of(&request, core.config.limits.min_session);
         response = response
-            .with("Contact", core.contact(self.dialog.flow.transport()))
+            .with("Contact", self.dialog.flow.contact())
             .with("Allow", ALLOW)
             .with_sdp(sdp);
         response = timer.headers(response);

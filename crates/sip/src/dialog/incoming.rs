@@ -28,7 +28,7 @@ pub(crate) fn invited(core: &Arc<Core>, request: Request, tx: ServerHandle, flow
         core.tasks
             .clone()
             .spawn(async move { device_call(&core, request, tx, &flow).await });
-    } else if core.directory.admits(flow.remote) {
+    } else if core.is_carrier(flow.origin) {
         begin(core, request, tx, flow, None);
     } else {
         core.offended(flow, None, Offence::Uninvited);
@@ -77,7 +77,7 @@ fn begin(
     let (leg, ends) = Ends::open(core, key);
     let trunk = match &from_device {
         Some(_) => None,
-        None => core.trunks.of_source(flow.remote.ip()),
+        None => core.trunks.of_source(flow.origin.ip()),
     };
     let trusted = trunk.as_ref().is_some_and(|trunk| trunk.trusts_identity);
     let named = |header| first(&request, header);
@@ -92,7 +92,7 @@ fn begin(
         to_user: SipUri::parse(&request.uri)
             .map(|u| u.user)
             .unwrap_or_default(),
-        source: flow.remote,
+        source: flow.origin,
         sip_call_id: request.call_id().to_owned(),
         offer,
         from_device: from_device.clone(),
@@ -216,7 +216,7 @@ impl Incoming {
 
     fn provisional(&mut self, status: u16, sdp: Option<&str>) {
         let core = &self.ends.core;
-        let contact = core.contact(self.dialog.flow.transport());
+        let contact = self.dialog.flow.contact();
         let mut response = core
             .answer(&self.request, &self.tx, status)
             .with("Contact", contact);
@@ -290,7 +290,7 @@ impl Incoming {
         let core = &self.ends.core;
         let response = core
             .answer(&self.request, &self.tx, 200)
-            .with("Contact", core.contact(self.dialog.flow.transport()))
+            .with("Contact", self.dialog.flow.contact())
             .with("Allow", ALLOW)
             .with("Supported", SUPPORTED)
             .with_sdp(sdp);

@@ -200,8 +200,9 @@ impl Dialog {
     ) -> (Request, String) {
         let branch = ident::branch();
         let mut headers = Headers::default();
-        headers.push("Via", core.via(flow, &branch));
-        for route in &self.route_set {
+        headers.push("Via", flow.via(&branch));
+        let (uri, routes) = self.routing();
+        for route in routes {
             headers.push("Route", route);
         }
         headers.push("Max-Forwards", "70");
@@ -212,9 +213,24 @@ impl Dialog {
         headers.push("User-Agent", core.config.user_agent.clone());
         let request = Request {
             headers,
-            ..Request::new(method, self.remote_target.clone())
+            ..Request::new(method, uri)
         };
         (request, branch)
+    }
+
+    /// Request-URI and Route values (§12.2.1.1): a first proxy that does not
+    /// know loose routing is named by the Request-URI itself.
+    fn routing(&self) -> (String, Vec<String>) {
+        let first = self.route_set.first().and_then(|r| NameAddr::parse(r));
+        let strict = first.filter(|r| SipUri::parse(&r.uri).is_ok_and(|uri| !uri.loose));
+        match strict {
+            Some(first) => {
+                let mut routes: Vec<String> = self.route_set.iter().skip(1).cloned().collect();
+                routes.push(format!("<{}>", self.remote_target));
+                (first.uri, routes)
+            }
+            None => (self.remote_target.clone(), self.route_set.clone()),
+        }
     }
 
     /// Where requests of ours go (§12.2.1.1): the first route, else the remote

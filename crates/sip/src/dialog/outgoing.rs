@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::leg::{Dial, DialError, DialTarget, HungUpBy, LegCommand, LegEvent, Party};
 use crate::net::Flow;
 use crate::transaction::{ClientEvent, Outgoing};
-use crate::wire::{ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED};
+use crate::wire::{ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, escape_user};
 use crate::{Binding, Leg, Reason, ident};
 
 /// Headers the dialog writes itself, and those no caller may forge.
@@ -133,9 +133,12 @@ impl Invite<'_> {
     fn to(&self, binding: &Binding, flow: &Flow) -> (Request, String) {
         let core = self.core;
         let branch = ident::branch();
-        let authority = core.authority(flow.transport());
+        let authority = flow.authority();
         let mut headers = Headers::default();
-        headers.push("Via", core.via(flow, &branch));
+        headers.push("Via", flow.via(&branch));
+        for hop in &binding.path {
+            headers.push("Route", hop);
+        }
         headers.push("Max-Forwards", "70");
         headers.push(
             "From",
@@ -147,7 +150,7 @@ impl Invite<'_> {
         );
         headers.push("Call-ID", self.call_id);
         headers.push("CSeq", "1 INVITE");
-        headers.push("Contact", core.contact(flow.transport()));
+        headers.push("Contact", flow.contact());
         headers.push("Allow", ALLOW);
         headers.push("Supported", SUPPORTED);
         headers.push("User-Agent", core.config.user_agent.clone());
@@ -182,18 +185,6 @@ fn party(party: &Party, authority: &str) -> String {
         }
         None => uri,
     }
-}
-
-/// A user part as RFC 3261 §25.1 lets it be written.
-fn escape_user(user: &str) -> String {
-    user.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
 }
 
 struct Fork {

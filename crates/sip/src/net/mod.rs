@@ -1,6 +1,7 @@
 //! Octets in and out: UDP, TCP, TLS, WebSocket, and the limits every source is held to.
 
 mod limit;
+mod local;
 mod tcp;
 mod tls;
 mod udp;
@@ -16,15 +17,19 @@ use tokio::sync::mpsc;
 
 use crate::Transport;
 pub(crate) use limit::RateLimit;
-pub(crate) use tcp::{Accepting, Listening, accept, connect};
+pub(crate) use local::Local;
+pub(crate) use tcp::{Accepting, ConnectError, Listening, accept, connect, listen};
 pub use tls::CertificateError;
-pub(crate) use tls::Shown;
+pub(crate) use tls::{Shown, TlsPeer};
 pub(crate) use udp::{Port, bind, lost, receive};
 
 /// Whatever takes the messages that arrive.
 pub(crate) trait Sink: Send + Sync + 'static {
     /// One message, complete, as it came.
     fn arrived(&self, data: &[u8], flow: &Flow);
+
+    /// The head of a message whose body is longer than we take; nothing follows it.
+    fn oversized(&self, head: &[u8], flow: &Flow);
 
     /// Octets that can be no message.
     fn noise(&self);
@@ -43,6 +48,9 @@ pub(crate) trait Sink: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
     pub remote: SocketAddr,
+    /// Where its requests really come from; another address than `remote` only
+    /// behind a proxy that is trusted to say so.
+    pub origin: SocketAddr,
     via: Medium,
 }
 
@@ -55,8 +63,10 @@ enum Medium {
 /// The sending end of a connection.
 #[derive(Clone, Debug)]
 struct Stream {
-    transport: Transport,
+    local: Arc<Local>,
     queue: mpsc::Sender<Bytes>,
+    /// Whom a connection of ours made sure to have reached.
+    peer: Option<Arc<TlsPeer>>,
     /// Messages lost because the peer does not read.
     unsent: Arc<AtomicU64>,
 }
@@ -65,14 +75,72 @@ impl Flow {
     pub fn udp(port: Arc<Port>, remote: SocketAddr) -> Self {
         Self {
             remote,
+            origin: remote,
             via: Medium::Udp(port),
+        }
+    }
+
+    /// The listener of ours it belongs to.
+    pub fn local(&self) -> &Local {
+        match &self.via {
+            Medium::Udp(port) => &port.local,
+            Medium::Stream(stream) => &stream.local,
+        }
+    }
+
+    /// How the peer reaches us, as host and port.
+    pub fn authority(&self) -> String {
+        self.local().authority(self.remote.ip())
+    }
+
+    /// A Via for a request of ours (RFC 3261 §18.1.1, RFC 3581 §3).
+    pub fn via(&self, branch: &str) -> String {
+        format!(
+            "SIP/2.0/{} {};branch={branch};rport",
+            self.transport().as_str(),
+            self.authority()
+        )
+    }
+
+    /// Our Contact towards this peer.
+    pub fn contact(&self) -> String {
+        format!("<{}>", self.contact_uri(None))
+    }
+
+    /// The URI of our Contact, with a user if it is to be told apart by one.
+    pub fn contact_uri(&self, user: Option<&str>) -> String {
+        let parameter = match self.transport() {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+            // RFC 7118 §5.3 has one value for both.
+            Transport::Ws | Transport::Wss => ";transport=ws",
+        };
+        let user = user.map(|user| crate::wire::escape_user(user) + "@");
+        let (user, authority) = (user.unwrap_or_default(), self.authority());
+        format!("sip:{user}{authority}{parameter}")
+    }
+
+    /// Whom a TLS connection of ours made sure to have reached.
+    pub fn peer(&self) -> Option<&Arc<TlsPeer>> {
+        match &self.via {
+            Medium::Udp(_) => None,
+            Medium::Stream(stream) => stream.peer.as_ref(),
+        }
+    }
+
+    /// False once a connection is gone.
+    pub fn is_open(&self) -> bool {
+        match &self.via {
+            Medium::Udp(_) => true,
+            Medium::Stream(stream) => !stream.queue.is_closed(),
         }
     }
 
     pub fn transport(&self) -> Transport {
         match &self.via {
             Medium::Udp(_) => Transport::Udp,
-            Medium::Stream(stream) => stream.transport,
+            Medium::Stream(stream) => stream.local.transport,
         }
     }
 
@@ -83,6 +151,14 @@ impl Flow {
     /// Whether messages are framed by Content-Length rather than by the transport.
     pub fn is_stream(&self) -> bool {
         matches!(self.transport(), Transport::Tcp | Transport::Tls)
+    }
+
+    /// The same way, with what a trusted proxy says of where its requests come from.
+    pub fn from(&self, origin: SocketAddr) -> Self {
+        Self {
+            origin,
+            ..self.clone()
+        }
     }
 
     /// The same medium towards another port of the peer.
@@ -121,16 +197,30 @@ impl Flow {
 /// The open connections by what they are and where they lead.
 #[derive(Default)]
 pub(crate) struct Connections {
-    open: Mutex<HashMap<(Transport, SocketAddr), (u64, Flow)>>,
+    open: Mutex<HashMap<Key, (u64, Flow)>>,
     next: AtomicU64,
     unsent: Arc<AtomicU64>,
 }
 
+/// A TLS connection of ours is good only for the name it was checked for.
+type Key = (Transport, SocketAddr, Option<Arc<str>>);
+
 impl Connections {
-    /// The connection to an address, if one is open.
-    pub fn get(&self, transport: Transport, remote: SocketAddr) -> Option<Flow> {
+    /// The connection to an address, if one is open; of ours over TLS only to
+    /// that very peer.
+    pub fn get(
+        &self,
+        transport: Transport,
+        remote: SocketAddr,
+        peer: Option<&TlsPeer>,
+    ) -> Option<Flow> {
+        let key = (
+            transport,
+            remote,
+            peer.map(|peer| Arc::clone(&peer.identity)),
+        );
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&(transport, remote)).map(|(_, flow)| flow.clone())
+        open.get(&key).map(|(_, flow)| flow.clone())
     }
 
     /// Messages lost because peers did not read.
@@ -141,13 +231,13 @@ impl Connections {
     fn add(&self, flow: &Flow) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.insert((flow.transport(), flow.remote), (id, flow.clone()));
+        open.insert(key_of(flow), (id, flow.clone()));
         id
     }
 
     /// Forgets a connection, unless a newer one took its address; then false.
     fn remove(&self, flow: &Flow, id: u64) -> bool {
-        let key = (flow.transport(), flow.remote);
+        let key = key_of(flow);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let held = open.get(&key).is_some_and(|(held, _)| *held == id);
         if held {
@@ -155,6 +245,11 @@ impl Connections {
         }
         held
     }
+}
+
+fn key_of(flow: &Flow) -> Key {
+    let peer = flow.peer().map(|peer| Arc::clone(&peer.identity));
+    (flow.transport(), flow.remote, peer)
 }
 
 /// How a source is counted: an IPv6 peer owns its whole /64.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connections, Flow, Medium, Sink, Stream, websocket};
+use super::{Connections, Flow, Local, Medium, Sink, Stream, TlsPeer, websocket};
 use crate::Transport;
 
 /// What every connection needs from its owner.
@@ -21,6 +22,8 @@ use crate::Transport;
 pub(crate) struct Listening {
     pub sink: Arc<dyn Sink>,
     pub connections: Arc<Connections>,
+    /// The listeners for connections, which those we open ourselves name too.
+    pub locals: Arc<[Arc<Local>]>,
     pub slots: Arc<Semaphore>,
     pub tasks: TaskTracker,
     pub stop: CancellationToken,
@@ -28,6 +31,8 @@ pub(crate) struct Listening {
     pub idle: Duration,
 }
 
+/// Connections the kernel holds until we accept them.
+const BACKLOG: i32 = 1024;
 /// Messages that may wait for one connection's writer.
 const WRITE_QUEUE: usize = 64;
 /// How long opening a connection may take; a caller waits for it.
@@ -40,9 +45,27 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// One listener and what is spoken on it.
 pub(crate) struct Accepting {
     pub listener: TcpListener,
-    pub transport: Transport,
+    pub local: Arc<Local>,
     /// For the transports over TLS.
     pub tls: Option<TlsAcceptor>,
+}
+
+/// Listens for connections.
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        // IPv4 has listeners of its own.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Accepts connections until told to stop.
@@ -82,13 +105,14 @@ async fn open(
 ) {
     let _ = stream.set_nodelay(true);
     let peer = Remote {
-        transport: on.transport,
+        local: Arc::clone(&on.local),
         address: remote,
+        peer: None,
         slot,
     };
     let stop = with.stop.clone();
     let handshakes = async {
-        match (&on.tls, on.transport) {
+        match (&on.tls, on.local.transport) {
             (None, Transport::Ws) => drop(websocket::serve(stream, peer, &with).await),
             (None, _) => drop(serve(stream, peer, &with)),
             (Some(tls), transport) => {
@@ -108,24 +132,89 @@ async fn open(
     }
 }
 
-/// Opens a connection to a peer.
-pub(crate) async fn connect(remote: SocketAddr, with: &Listening) -> Option<Flow> {
-    let slot = Arc::clone(&with.slots).try_acquire_owned().ok()?;
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(remote));
-    let stream = stream.await.ok()?.ok()?;
+/// Why a connection was not opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("too many connections are open")]
+    Busy,
+    #[error("no answer within {} s", CONNECT_TIMEOUT.as_secs())]
+    TimedOut,
+    #[error(transparent)]
+    Io(std::io::Error),
+    /// The peer is there, and not who it should be.
+    #[error(transparent)]
+    Certificate(rustls::Error),
+}
+
+/// Opens a connection to a peer, over TLS if it is to be a certain one.
+pub(crate) async fn connect(
+    remote: SocketAddr,
+    tls: Option<Arc<TlsPeer>>,
+    with: &Listening,
+) -> Result<Flow, ConnectError> {
+    let slot = Arc::clone(&with.slots);
+    let slot = slot.try_acquire_owned().map_err(|_| ConnectError::Busy)?;
+    let opened = tokio::time::timeout(CONNECT_TIMEOUT, opened(remote, tls, slot, with));
+    opened.await.map_err(|_| ConnectError::TimedOut)?
+}
+
+async fn opened(
+    remote: SocketAddr,
+    tls: Option<Arc<TlsPeer>>,
+    slot: OwnedSemaphorePermit,
+    with: &Listening,
+) -> Result<Flow, ConnectError> {
+    let stream = TcpStream::connect(remote).await.map_err(ConnectError::Io)?;
     let _ = stream.set_nodelay(true);
+    let transport = match tls {
+        Some(_) => Transport::Tls,
+        None => Transport::Tcp,
+    };
+    let from = stream.local_addr().map_err(ConnectError::Io)?;
     let peer = Remote {
-        transport: Transport::Tcp,
+        local: with.local(transport, from, remote),
         address: remote,
+        peer: tls.clone(),
         slot,
     };
-    Some(serve(stream, peer, with))
+    let Some(tls) = tls else {
+        return Ok(serve(stream, peer, with));
+    };
+    let connector = TlsConnector::from(Arc::clone(&tls.config));
+    match connector.connect(tls.name.clone(), stream).await {
+        Ok(stream) => Ok(serve(stream, peer, with)),
+        Err(error) => Err(match error.get_ref().and_then(|e| e.downcast_ref()) {
+            Some(why @ rustls::Error::InvalidCertificate(_)) => {
+                ConnectError::Certificate(why.clone())
+            }
+            _ => ConnectError::Io(error),
+        }),
+    }
+}
+
+impl Listening {
+    /// What a connection of ours tells its peer: the listener of its kind, or
+    /// itself where there is none (RFC 5626 has requests come back by it).
+    fn local(&self, transport: Transport, from: SocketAddr, to: SocketAddr) -> Arc<Local> {
+        let mut kind = self.locals.iter().filter(|l| l.transport == transport);
+        kind.find(|local| local.leads_to(to.ip()))
+            .map(Arc::clone)
+            .unwrap_or_else(|| {
+                Arc::new(Local {
+                    transport,
+                    bound: from,
+                    public: None,
+                    near: [].into(),
+                })
+            })
+    }
 }
 
 /// The other end of a connection.
 pub(super) struct Remote {
-    pub transport: Transport,
+    pub local: Arc<Local>,
     pub address: SocketAddr,
+    pub peer: Option<Arc<TlsPeer>>,
     pub slot: OwnedSemaphorePermit,
 }
 
@@ -134,12 +223,14 @@ impl Remote {
     pub fn flow(&self, with: &Listening) -> (Flow, mpsc::Receiver<Bytes>) {
         let (queue, queued) = mpsc::channel(WRITE_QUEUE);
         let stream = Stream {
-            transport: self.transport,
+            local: Arc::clone(&self.local),
             queue,
+            peer: self.peer.clone(),
             unsent: Arc::clone(&with.connections.unsent),
         };
         let flow = Flow {
             remote: self.address,
+            origin: self.address,
             via: Medium::Stream(stream),
         };
         (flow, queued)
@@ -244,6 +335,10 @@ async fn read<S: AsyncRead>(
                     with.sink.arrived(&message, flow);
                     return;
                 }
+                Framed::TooLarge(head) => {
+                    with.sink.oversized(&head, flow);
+                    return;
+                }
                 Framed::Oversized => {
                     with.sink.noise();
                     return;
@@ -259,6 +354,9 @@ enum Framed {
     Incomplete,
     /// A message whose length cannot be known.
     Broken(Bytes),
+    /// The head of a message that announces more than we take.
+    TooLarge(Bytes),
+    /// More octets than a head may have.
     Oversized,
 }
 
@@ -296,7 +394,7 @@ fn next_message(buffer: &mut BytesMut, limit: usize) -> Framed {
             }
             Framed::Message(buffer.split_to(total).freeze())
         }
-        _ => Framed::Oversized,
+        _ => Framed::TooLarge(buffer.split_to(head).freeze()),
     }
 }
 
@@ -342,7 +440,9 @@ mod tests {
                     Framed::Message(m) => got.push(String::from_utf8_lossy(&m).trim().to_owned()),
                     Framed::Ping => got.push("ping".into()),
                     Framed::Incomplete => break,
-                    Framed::Broken(_) | Framed::Oversized => panic!("framing lost"),
+                    Framed::Broken(_) | Framed::TooLarge(_) | Framed::Oversized => {
+                        panic!("framing lost")
+                    }
                 }
             }
         }
@@ -369,7 +469,7 @@ mod tests {
         ));
         assert!(matches!(
             frame("A\r\nContent-Length: 999\r\n\r\n"),
-            Framed::Oversized
+            Framed::TooLarge(_)
         ));
         assert!(matches!(frame(&"A".repeat(41)), Framed::Oversized));
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
@@ -101,6 +101,61 @@ impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
         Some(Arc::clone(&now.key))
+    }
+}
+
+/// Whom a TLS connection of ours must reach.
+#[derive(Debug)]
+pub(crate) struct TlsPeer {
+    /// The name its certificate must show.
+    pub name: ServerName<'static>,
+    pub config: Arc<rustls::ClientConfig>,
+    /// Name and trust: connections are shared only where both are the same.
+    pub identity: Arc<str>,
+}
+
+impl TlsPeer {
+    #[expect(dead_code, reason = "trunks come next")]
+    /// A peer of this name, vouched for by the authorities in a file or, without
+    /// one, by the system's.
+    ///
+    /// # Errors
+    /// In words: when the name is none, or there is no authority to trust.
+    pub fn new(name: &str, authorities: Option<&Path>) -> Result<Self, String> {
+        let host = ServerName::try_from(name.to_owned());
+        let host = host.map_err(|_| format!("{name:?} is not a name a certificate can show"))?;
+        let mut roots = rustls::RootCertStore::empty();
+        match authorities {
+            Some(file) => {
+                let read = CertificateDer::pem_file_iter(file)
+                    .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+                let read = read.map_err(|error| format!("{}: {error}", file.display()))?;
+                roots.add_parsable_certificates(read);
+            }
+            None => {
+                let system = rustls_native_certs::load_native_certs();
+                roots.add_parsable_certificates(system.certs);
+            }
+        }
+        if roots.is_empty() {
+            return Err(match authorities {
+                Some(file) => format!("{} holds no certificate", file.display()),
+                None => {
+                    "this system has no certificate authorities (package ca-certificates)".into()
+                }
+            });
+        }
+        let config = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider serves the default versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let file = authorities.map_or_else(String::new, |file| file.display().to_string());
+        Ok(Self {
+            identity: format!("{name} {file}").into(),
+            name: host,
+            config: Arc::new(config),
+        })
     }
 }
 

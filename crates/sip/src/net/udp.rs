@@ -1,6 +1,5 @@
 //! Datagrams.
 
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
-use super::{Flow, Sink};
+use super::{Flow, Local, Sink};
 
 /// What the kernel is asked to hold for us while we are busy: at 1 kB a
 /// message, some seconds of a rush. It grants what `net.core.rmem_max` allows.
@@ -19,12 +18,14 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Port {
     pub socket: UdpSocket,
+    pub local: Local,
     /// Datagrams of ours the kernel did not take.
     pub unsent: AtomicU64,
 }
 
-/// Binds a socket with room for a rush.
-pub(crate) fn bind(address: SocketAddr) -> std::io::Result<Port> {
+/// Binds a socket with room for a rush; `local` learns the port that was free.
+pub(crate) fn bind(mut local: Local) -> std::io::Result<Port> {
+    let address = local.bound;
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -32,6 +33,10 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<Port> {
     )?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        // IPv4 has listeners of its own.
+        socket.set_only_v6(true)?;
+    }
     socket.bind(&address.into())?;
     // Linux counts its own bookkeeping in, so it reports twice what it grants.
     let granted = socket.recv_buffer_size()? / 2;
@@ -42,8 +47,11 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<Port> {
             "receive buffer is smaller than wanted; net.core.rmem_max limits it"
         );
     }
+    let socket = UdpSocket::from_std(socket.into())?;
+    local.bound = socket.local_addr()?;
     Ok(Port {
-        socket: UdpSocket::from_std(socket.into())?,
+        socket,
+        local,
         unsent: AtomicU64::new(0),
     })
 }
@@ -98,7 +106,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_kernel_threw_away_is_known() {
-        let port = bind("127.0.0.1:0".parse().expect("address")).expect("bound");
+        let local = Local {
+            transport: crate::Transport::Udp,
+            bound: "127.0.0.1:0".parse().expect("address"),
+            public: None,
+            near: [].into(),
+        };
+        let port = bind(local).expect("bound");
         let socket = port.socket;
         assert_eq!(lost(&socket), Some(0));
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");

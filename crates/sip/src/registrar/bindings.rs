@@ -59,7 +59,9 @@ impl Table {
         };
         for (username, binding) in kept {
             // The connections of an earlier run are gone.
-            let reachable = binding.transport == Transport::Udp || binding.listener().is_some();
+            let reachable = binding.transport == Transport::Udp
+                || binding.listener().is_some()
+                || !binding.path.is_empty();
             if reachable && binding.expires_at > now && table.total < table.limit {
                 table.put(&username, binding);
             }
@@ -84,8 +86,9 @@ impl Table {
     /// Whether this very username is registered over this flow.
     pub fn is_registered_at(&self, username: &str, flow: &Flow) -> bool {
         let held = self.users.get(username).into_iter().flatten();
-        let here = (flow.remote, flow.transport());
-        held.into_iter().any(|b| (b.received, b.transport) == here)
+        held.into_iter().any(|b| {
+            b.transport == flow.transport() && [flow.origin, flow.remote].contains(&b.received)
+        })
     }
 
     /// All of a REGISTER or nothing of it (RFC 3261 §10.3 step 7).
@@ -94,7 +97,7 @@ impl Table {
         username: &str,
         change: Change,
         request: &Request,
-        flow: &Flow,
+        (flow, path): (&Flow, &[String]),
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let (call_id, cseq) = (request.call_id(), request.cseq());
@@ -150,7 +153,11 @@ impl Table {
             let seconds = i64::try_from(expires.as_secs()).unwrap_or(3600);
             let binding = Binding {
                 contact,
-                received: flow.remote,
+                received: if path.is_empty() {
+                    flow.remote
+                } else {
+                    flow.origin
+                },
                 transport: flow.transport(),
                 expires_at: now
                     .checked_add(jiff::SignedDuration::from_secs(seconds))
@@ -162,6 +169,7 @@ impl Table {
                     .get("User-Agent")
                     .map(|v| v.chars().take(200).collect()),
                 instance,
+                path: path.to_vec(),
             };
             self.put(username, binding);
         }
@@ -186,7 +194,8 @@ impl Table {
         if !self.is_flow(remote, transport) {
             return Vec::new();
         }
-        let behind = |b: &Binding| (b.received, b.transport) == (remote, transport);
+        let behind =
+            |b: &Binding| (b.received, b.transport) == (remote, transport) && b.path.is_empty();
         let gone: Vec<(String, String)> = self
             .users
             .iter()
@@ -314,6 +323,7 @@ mod tests {
             cseq,
             user_agent: None,
             instance: instance.map(str::to_owned),
+            path: Vec::new(),
         }
     }
 

@@ -68,7 +68,12 @@ impl Registrar {
 
     /// Whether a device registered from here.
     pub fn is_device(&self, flow: &Flow) -> bool {
-        self.table().is_flow(flow.remote, flow.transport())
+        let table = self.table();
+        // Behind a proxy a binding is either the device's own or, where the proxy
+        // does not put itself into the path, the proxy's.
+        [flow.origin, flow.remote]
+            .iter()
+            .any(|from| table.is_flow(*from, flow.transport()))
     }
 
     /// Whether a device is registered from this source.
@@ -87,7 +92,7 @@ impl Registrar {
         let (verdict, account) = self.examine(core, request, flow, challenge).await;
         let offence = match &verdict {
             Verdict::Known(username) => {
-                core.guard.proven(source_key(flow.remote.ip()), username);
+                core.guard.proven(source_key(flow.origin.ip()), username);
                 return verdict;
             }
             Verdict::Challenge(_) => Offence::Unproven,
@@ -126,7 +131,7 @@ impl Registrar {
         // A phone that is at home here goes on, whoever else guesses its password.
         if core
             .guard
-            .is_pair_banned(source_key(flow.remote.ip()), &offered.username, now)
+            .is_pair_banned(source_key(flow.origin.ip()), &offered.username, now)
             && !self.table().is_registered_at(&offered.username, flow)
         {
             return (Verdict::Refused(403), Some(offered.username));
@@ -136,7 +141,7 @@ impl Registrar {
         let credential = known.unwrap_or_else(|| DeviceCredential::from_digests([0; 16], [0; 32]));
         let matches = offered.matches(&credential, request);
         let account = offered.username.clone();
-        let verdict = match self.nonces.check(&offered, flow.remote.ip(), now) {
+        let verdict = match self.nonces.check(&offered, flow.origin.ip(), now) {
             Checked::Stale => Verdict::Challenge(self.challenges(flow, now, true, md5_only)),
             Checked::Foreign => Verdict::Challenge(self.challenges(flow, now, false, md5_only)),
             Checked::Fresh if matches && exists => Verdict::Known(offered.username),
@@ -146,7 +151,7 @@ impl Registrar {
     }
 
     fn challenges(&self, flow: &Flow, now: Timestamp, stale: bool, md5_only: bool) -> Vec<String> {
-        let source = flow.remote.ip();
+        let source = flow.origin.ip();
         self.nonces
             .challenges(&self.realm, source, now, stale, md5_only)
     }
@@ -230,6 +235,7 @@ async fn answer(core: &Arc<Core>, request: &Request, tx: &ServerHandle, flow: &F
     if aor.as_deref() != Some(username.as_str()) {
         return tx.respond(&core.answer(request, tx, 403));
     }
+    let path = core.path_of(request, flow);
     let change = match read_change(request) {
         Ok(change) => change,
         Err(status) => return tx.respond(&core.answer(request, tx, status)),
@@ -239,7 +245,7 @@ async fn answer(core: &Arc<Core>, request: &Request, tx: &ServerHandle, flow: &F
     let applied = core
         .registrar
         .table()
-        .apply(&username, change, request, flow, now);
+        .apply(&username, change, request, (flow, &path), now);
     if let Err(refusal) = applied {
         let (status, extra) = match refusal {
             Refusal::TooBrief(min) => (423, Some(("Min-Expires", min.as_secs().to_string()))),
@@ -254,6 +260,9 @@ async fn answer(core: &Arc<Core>, request: &Request, tx: &ServerHandle, flow: &F
     }
     let count = core.registrar.save(core, &username).await;
     let mut response = core.answer(request, tx, 200);
+    for hop in path {
+        response = response.with("Path", hop);
+    }
     for binding in core.registrar.bindings(&username) {
         let left = binding
             .expires_at
@@ -276,6 +285,25 @@ async fn answer(core: &Arc<Core>, request: &Request, tx: &ServerHandle, flow: &F
                 bindings: count,
             }
         });
+    }
+}
+
+/// Proxies a device may be behind.
+const LONGEST_PATH: usize = 8;
+
+impl Core {
+    /// The path a REGISTER took (RFC 3327 §5.3), if its first proxy is the one
+    /// that sent it or one we trust: calls would go wherever a path says.
+    fn path_of(&self, request: &Request, flow: &Flow) -> Vec<String> {
+        let path = request.headers.all("Path").flat_map(split_list);
+        let path: Vec<String> = path.take(LONGEST_PATH).map(str::to_owned).collect();
+        let first = path.first().and_then(|hop| NameAddr::parse(hop));
+        let first = first.and_then(|hop| SipUri::parse(&hop.uri).ok());
+        let host = first.and_then(|uri| uri.host.parse::<IpAddr>().ok());
+        let hop = flow.remote.ip().to_canonical();
+        let believed = host.is_some_and(|host| host.to_canonical() == hop || self.trusts(host))
+            && path.iter().all(|hop| hop.len() <= 500);
+        if believed { path } else { Vec::new() }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use crate::Transport;
+
 /// `"display" <uri>;params`, or the same without brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NameAddr {
@@ -118,6 +120,10 @@ pub(crate) struct SipUri {
     pub user: String,
     pub host: String,
     pub port: Option<u16>,
+    /// What its `transport` parameter names, or TLS for `sips:`.
+    pub transport: Option<Transport>,
+    /// Whether it is a proxy's that routes loosely (`lr`, RFC 3261 §19.1.1).
+    pub loose: bool,
 }
 
 /// Why a URI was not taken.
@@ -146,6 +152,8 @@ impl SipUri {
                 user: unescape(number),
                 host: String::new(),
                 port: None,
+                transport: None,
+                loose: false,
             });
         }
         if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
@@ -165,10 +173,16 @@ impl SipUri {
         let user = user.split(';').next().unwrap_or_default();
         let authority = rest.split([';', '?']).next().unwrap_or_default();
         let (host, port) = host_port(authority).ok_or(UriProblem::Syntax)?;
+        let params = rest.split('?').next().unwrap_or_default();
+        let params = params.split_once(';').map_or("", |(_, params)| params);
+        let named = param(params, "transport").and_then(|name| name.parse().ok());
+        let sips = scheme.eq_ignore_ascii_case("sips");
         Ok(Self {
             user: unescape(user),
             host,
             port,
+            transport: if sips { Some(Transport::Tls) } else { named },
+            loose: param(params, "lr").is_some(),
         })
     }
 }
@@ -216,6 +230,18 @@ fn escapes_hold(text: &str) -> bool {
                 .get(at + 1..at + 3)
                 .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
         })
+}
+
+/// A user part as RFC 3261 §25.1 lets it be written.
+pub(crate) fn escape_user(user: &str) -> String {
+    user.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
 }
 
 /// Percent escapes resolved; those that are none stay as they are.

@@ -5,9 +5,9 @@ mod grammar;
 mod screen;
 
 pub(crate) use grammar::{
-    NameAddr, SipUri, Via, host_port, param, split_list, token_list, unescape,
+    NameAddr, SipUri, Via, escape_user, host_port, param, split_list, token_list, unescape,
 };
-pub(crate) use screen::{Screened, screen};
+pub(crate) use screen::{Screened, screen, too_large};
 
 pub(crate) use rsipstack::sip::Method;
 use rsipstack::sip::StatusCode;
@@ -16,7 +16,7 @@ use rsipstack::sip::headers::{Header, make_header};
 /// Methods we serve, as listed in Allow.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, REFER";
 /// Option tags we understand in Require.
-pub(crate) const SUPPORTED: &str = "timer";
+pub(crate) const SUPPORTED: &str = "timer, path";
 
 /// The headers of a message in their order. Values are free of line breaks.
 #[derive(Clone, Debug, Default)]

@@ -48,6 +48,15 @@ pub(crate) fn screen(data: &[u8], source: SocketAddr, stream: bool) -> Screened 
     }
 }
 
+/// The refusal of a request whose body is longer than we take, told by its head;
+/// `None` for what must not be answered.
+pub(crate) fn too_large(head: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
+    let raw = Raw::split(trim_line_breaks(head));
+    let start = raw.lines.first().copied()?;
+    let answered = looks_like_request(start) && !start.starts_with(b"ACK ");
+    answered.then(|| raw.refuse(&Refusal::plain(413), source))
+}
+
 fn trim_line_breaks(data: &[u8]) -> &[u8] {
     let skip = data
         .iter()

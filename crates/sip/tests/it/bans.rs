@@ -55,7 +55,7 @@ async fn a_source_that_guesses_is_not_listened_to_until_the_ban_is_lifted() {
     let peer = Peer::new(server.udp()).await;
     unheard(&server, &peer).await;
     // Connections are closed as they come.
-    let tcp = server.stack.addresses().tcp.unwrap();
+    let tcp = server.stack.address(sip::Transport::Tcp).unwrap();
     let mut stream = tokio::net::TcpStream::connect(tcp).await.unwrap();
     let mut rest = Vec::new();
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;

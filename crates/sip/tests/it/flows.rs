@@ -96,7 +96,7 @@ async fn dial(stack: &SipStack) -> Result<Leg, DialError> {
 #[tokio::test]
 async fn a_phone_is_called_over_the_connection_it_registered_by() {
     let mut server = Server::start().await;
-    let mut phone = Stream::open(server.stack.addresses().tcp.unwrap()).await;
+    let mut phone = Stream::open(server.stack.address(sip::Transport::Tcp).unwrap()).await;
     phone.registered(phone.address()).await;
     server.event().await;
     let mut leg = dial(&server.stack).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_phone_is_called_over_the_connection_it_registered_by() {
 async fn a_phone_that_listens_is_called_after_its_connection_ended() {
     let mut server = Server::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut phone = Stream::open(server.stack.addresses().tcp.unwrap()).await;
+    let mut phone = Stream::open(server.stack.address(sip::Transport::Tcp).unwrap()).await;
     phone.registered(listener.local_addr().unwrap()).await;
     server.event().await;
     phone.stream.shutdown().await.unwrap();
@@ -212,7 +212,9 @@ async fn a_request_that_came_two_ways_is_served_once() {
 async fn calls_and_registrations_come_by_ipv6() {
     let six = |c: &mut sip::SipConfig| {
         let free: SocketAddr = "[::1]:0".parse().unwrap();
-        (c.udp, c.tcp, c.advertise) = (Some(free), Some(free), free.ip());
+        for listener in &mut c.listeners {
+            listener.bind = free;
+        }
     };
     let mut server = Server::with(six, std::sync::Arc::new(Book::default())).await;
     let phone = Peer::beside(server.udp()).await;

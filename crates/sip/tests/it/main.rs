@@ -5,6 +5,7 @@
 mod bans;
 mod calls;
 mod device;
+mod edges;
 mod flows;
 mod malformed;
 mod peers;

@@ -319,7 +319,7 @@ async fn noise_and_stray_messages_are_counted_only() {
 async fn a_stream_is_cut_into_messages_wherever_it_breaks() {
     let server = Server::start().await;
     let peer = Peer::new(server.udp()).await;
-    let mut stream = TcpStream::connect(server.stack.addresses().tcp.unwrap())
+    let mut stream = TcpStream::connect(server.stack.address(sip::Transport::Tcp).unwrap())
         .await
         .unwrap();
     let one = |tag: &str| {
@@ -433,7 +433,7 @@ async fn a_hundred_thousand_mutations_are_answered_and_cost_nothing() {
         c.limits.t1 = std::time::Duration::from_millis(20);
     };
     let mut server = Server::with(small, Default::default()).await;
-    let tcp = server.stack.addresses().tcp.unwrap();
+    let tcp = server.stack.address(sip::Transport::Tcp).unwrap();
     let peer = Peer::new(server.udp()).await;
     let owner = tokio::spawn(async move {
         // Calls that get through are refused by their owner's absence.

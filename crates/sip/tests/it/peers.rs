@@ -18,8 +18,8 @@ async fn sipp(scenario: &str, transport: &str, server: &Server, calls: &str) {
         .join("tests/sipp")
         .join(scenario);
     let address = match transport {
-        "u1" => server.stack.addresses().udp,
-        _ => server.stack.addresses().tcp,
+        "u1" => server.stack.address(sip::Transport::Udp),
+        _ => server.stack.address(sip::Transport::Tcp),
     };
     let run = Command::new("sipp")
         .arg(address.unwrap().to_string())

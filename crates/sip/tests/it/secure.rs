@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures::{SinkExt, StreamExt};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use sip::{Certificate, Dial, DialTarget, LegEvent, Party, SipError, SipEvent, Transport};
+use sip::{
+    Certificate, Dial, DialTarget, LegEvent, Listener, Party, SipError, SipEvent, Transport,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -42,8 +44,10 @@ async fn certificate(folder: &Path, name: &str) -> Certificate {
 async fn secure(folder: &Path) -> Server {
     let files = certificate(folder, "first").await;
     let all = |c: &mut sip::SipConfig| {
-        let free: Option<SocketAddr> = "127.0.0.1:0".parse().ok();
-        (c.tls, c.ws, c.wss) = (free, free, free);
+        let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let further = [Transport::Tls, Transport::Ws, Transport::Wss];
+        c.listeners
+            .extend(further.map(|transport| Listener::new(transport, free)));
         c.certificate = Some(files);
     };
     Server::with(all, Arc::default()).await
@@ -61,7 +65,11 @@ fn request(method: &str, via: &str, cseq: u32, extra: &str) -> String {
 async fn openssl_gets_an_answer_and_a_new_certificate_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let server = secure(folder.path()).await;
-    let address = server.stack.addresses().tls.unwrap().to_string();
+    let address = server
+        .stack
+        .address(sip::Transport::Tls)
+        .unwrap()
+        .to_string();
     let mut peer = Command::new("openssl")
         .args(["s_client", "-quiet", "-verify_return_error", "-connect"])
         .arg(&address)
@@ -108,9 +116,10 @@ async fn tls_without_a_good_certificate_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let start = async |certificate| {
         let config = sip::SipConfig {
-            udp: None,
-            tcp: None,
-            tls: "127.0.0.1:0".parse().ok(),
+            listeners: vec![Listener::new(
+                Transport::Tls,
+                "127.0.0.1:0".parse().unwrap(),
+            )],
             certificate,
             ..sip::SipConfig::default()
         };
@@ -127,7 +136,7 @@ async fn tls_without_a_good_certificate_does_not_start() {
 async fn baresip_registers_and_rings_by_tls() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = secure(folder.path()).await;
-    let address = server.stack.addresses().tls.unwrap();
+    let address = server.stack.address(sip::Transport::Tls).unwrap();
     let account =
         format!("<sip:1005@{address};transport=tls>;auth_user=1005;auth_pass=pw-1005;regint=120\n");
     let mut phone = baresip(folder.path(), &account);
@@ -202,7 +211,7 @@ async fn next<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>
 async fn a_browser_is_registered_and_called_by_websocket() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = secure(folder.path()).await;
-    let plain = server.stack.addresses().ws.unwrap();
+    let plain = server.stack.address(sip::Transport::Ws).unwrap();
     let stream = TcpStream::connect(plain).await.unwrap();
     browses(stream, "WS", &mut server).await;
 
@@ -215,7 +224,7 @@ async fn a_browser_is_registered_and_called_by_websocket() {
         .unwrap()
         .with_root_certificates(trusted)
         .with_no_client_auth();
-    let stream = TcpStream::connect(server.stack.addresses().wss.unwrap());
+    let stream = TcpStream::connect(server.stack.address(sip::Transport::Wss).unwrap());
     let name = ServerName::try_from("127.0.0.1").unwrap();
     let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
         .connect(name, stream.await.unwrap())

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sip::{Binding, DeviceCredential, Directory, SipConfig, SipEvent, SipStack};
+use sip::{
+    Binding, DeviceCredential, Directory, Listener, SipConfig, SipEvent, SipStack, Transport,
+};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -62,8 +64,9 @@ impl Server {
     pub async fn with(change: impl FnOnce(&mut SipConfig), book: Arc<Book>) -> Self {
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut config = SipConfig {
-            udp: Some(free),
-            tcp: Some(free),
+            listeners: [Transport::Udp, Transport::Tcp]
+                .map(|transport| Listener::new(transport, free))
+                .into(),
             ..SipConfig::default()
         };
         config.limits.requests_per_second = 100_000;
@@ -78,7 +81,7 @@ impl Server {
     }
 
     pub fn udp(&self) -> SocketAddr {
-        self.stack.addresses().udp.unwrap()
+        self.stack.address(sip::Transport::Udp).unwrap()
     }
 
     pub async fn event(&mut self) -> SipEvent {
