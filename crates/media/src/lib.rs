@@ -19,13 +19,14 @@ mod rtcp;
 mod rtp;
 mod sound;
 pub mod speech;
+pub mod srtp;
 pub mod tone;
 pub mod wav;
 
 pub use codec::Codec;
 pub use engine::{
     CallMedia, EngineStats, LegQuality, MediaConfig, MediaEngine, MediaError, MediaEvent,
-    RemoteMedia,
+    RemoteMedia, TelephoneEvent,
 };
 pub use model::{DigitVia, LegId};
 pub use recorder::RecordingSpec;

@@ -77,15 +77,35 @@ pub(crate) struct Reception {
     expected_before: u32,
     received_before: u32,
     transit: i64,
+    /// Ticks of the source's clock in a millisecond.
+    ticks_per_ms: Ticks,
     /// Jitter in timestamp units times 16 (appendix A.8).
     jitter: u32,
 }
 
+/// That of G.711 unless told otherwise.
+#[derive(Clone, Copy, Debug)]
+struct Ticks(u32);
+
+impl Default for Ticks {
+    fn default() -> Self {
+        Self(8)
+    }
+}
+
 impl Reception {
+    /// Sets the clock that the source's timestamps count.
+    pub(crate) fn set_clock(&mut self, ticks_per_ms: u32) {
+        self.ticks_per_ms = Ticks(ticks_per_ms);
+        self.jitter = 0;
+    }
+
     /// Counts a packet that arrived at a time in microseconds.
     pub(crate) fn count(&mut self, packet: &Packet, arrival_us: u64) {
         self.packets += 1;
-        let transit = (arrival_us / 125) as i64 - i64::from(packet.timestamp);
+        let ticks_per_ms = u64::from(self.ticks_per_ms.0);
+        let arrival = (arrival_us * ticks_per_ms / 1_000) as i64;
+        let transit = arrival - i64::from(packet.timestamp);
         if self.ssrc != packet.ssrc || self.received_of_source == 0 {
             self.restart(packet, transit);
             return;
@@ -105,7 +125,7 @@ impl Reception {
         let difference = (transit - self.transit).unsigned_abs();
         self.transit = transit;
         // A jump of the clock is no jitter.
-        if difference < 8_000 {
+        if difference < ticks_per_ms * 1_000 {
             self.jitter = (self.jitter + difference as u32).saturating_sub((self.jitter + 8) >> 4);
         }
     }
@@ -118,6 +138,7 @@ impl Reception {
             base: u32::from(packet.sequence),
             received_of_source: 1,
             transit,
+            ticks_per_ms: self.ticks_per_ms,
             ..Self::default()
         };
     }
@@ -143,6 +164,10 @@ impl Reception {
 
     pub(crate) fn jitter_timestamps(&self) -> u32 {
         self.jitter >> 4
+    }
+
+    pub(crate) fn jitter_ms(&self) -> f32 {
+        self.jitter_timestamps() as f32 / self.ticks_per_ms.0 as f32
     }
 
     /// Loss since the last report in 256ths; starts the next interval.

@@ -85,10 +85,18 @@ pub(crate) fn offer(rtp: SocketAddr, session_id: u64) -> String {
 fn ours(rtp: SocketAddr, session_id: u64) -> sdp::Ours {
     sdp::Ours {
         rtp,
-        codecs: vec![sdp::Codec::Pcmu, sdp::Codec::Pcma],
+        codecs: vec![
+            sdp::Codec::Pcmu,
+            sdp::Codec::Pcma,
+            sdp::Codec::G722,
+            sdp::Codec::Opus,
+        ],
+        order: sdp::Order::Peers,
         telephone_event: true,
         ptime_ms: 20,
         direction: sdp::Direction::SendRecv,
+        security: sdp::Security::Off,
+        ice: None,
         origin: sdp::Origin {
             session_id,
             version: 1,
@@ -102,12 +110,20 @@ fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
     RemoteMedia {
         rtp: agreed.remote_rtp,
         rtcp: Some(agreed.remote_rtcp),
+        rtcp_mux: agreed.rtcp_mux,
+        keys: keys(&agreed.security),
         codec: match agreed.codec {
             sdp::Codec::Pcmu => media::Codec::Pcmu,
             sdp::Codec::Pcma => media::Codec::Pcma,
+            sdp::Codec::G722 => media::Codec::G722,
+            sdp::Codec::Opus => media::Codec::Opus,
         },
         payload_type: agreed.payload_type,
-        telephone_event: agreed.telephone_event,
+        telephone_event: agreed.telephone_event.map(|event| media::TelephoneEvent {
+            payload_type: event.payload_type,
+            clock_rate: event.clock_rate,
+        }),
+        comfort_noise: agreed.comfort_noise,
         ptime_ms: u32::from(agreed.ptime_ms),
         send: somewhere
             && matches!(
@@ -119,6 +135,25 @@ fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
             sdp::Direction::SendRecv | sdp::Direction::RecvOnly
         ),
     }
+}
+
+/// The SRTP keys that the descriptions agreed on.
+fn keys(security: &sdp::Agreed) -> Option<media::srtp::Keys> {
+    let sdp::Agreed::Sdes { ours, theirs } = security else {
+        return None;
+    };
+    let key = |crypto: &sdp::Crypto| {
+        let suite = match crypto.suite {
+            sdp::Suite::AesCm128HmacSha1_80 => media::srtp::Suite::AesCm128HmacSha1_80,
+            sdp::Suite::AesCm128HmacSha1_32 => media::srtp::Suite::AesCm128HmacSha1_32,
+            sdp::Suite::AeadAes256Gcm => media::srtp::Suite::AeadAes256Gcm,
+        };
+        media::srtp::Key::new(suite, crypto.key.expose())
+    };
+    Some(media::srtp::Keys {
+        ours: key(ours)?,
+        theirs: key(theirs)?,
+    })
 }
 
 /// How a refused call of ours counts.

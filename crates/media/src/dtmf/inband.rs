@@ -1,12 +1,13 @@
 use std::f32::consts::TAU;
 
 use super::{COLUMNS, KEYS, ROWS};
+use crate::codec::Rate;
 
-/// Samples per look: 12.75 ms, so that a tone of 40 ms fills two looks wherever it begins.
+/// Samples per look at 8 kHz: 12.75 ms, so that a tone of 40 ms fills two looks wherever it begins.
 const BLOCK: usize = 102;
 /// Looks that must agree before a digit counts, and that must differ before it has ended.
 const HITS: u8 = 2;
-/// Weakest tone that counts, about -38 dBm0.
+/// Power of the weakest tone that counts, about -38 dBm0, in a look at 8 kHz.
 const FLOOR: f32 = 4.0e6;
 /// The column tone may be this much stronger than the row tone (4 dB) …
 const FORWARD_TWIST: f32 = 2.5;
@@ -22,9 +23,11 @@ const COLUMN_HARMONIC: f32 = 0.1;
 const ROW_HARMONIC: f32 = 0.5;
 
 /// Finds digits in decoded audio.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Detector {
     looks: [Goertzel; 16],
+    block: usize,
+    floor: f32,
     energy: f32,
     filled: usize,
     candidate: Option<char>,
@@ -42,9 +45,9 @@ struct Goertzel {
 }
 
 impl Goertzel {
-    fn new(hertz: f32) -> Self {
+    fn new(hertz: f32, rate: Rate) -> Self {
         Self {
-            coefficient: 2.0 * (TAU * hertz / 8_000.0).cos(),
+            coefficient: 2.0 * (TAU * hertz / rate.hertz() as f32).cos(),
             ..Self::default()
         }
     }
@@ -63,13 +66,26 @@ impl Goertzel {
 }
 
 impl Detector {
-    pub(crate) fn new() -> Self {
-        let mut detector = Self::default();
+    /// A detector for samples of a rate.
+    pub(crate) fn new(rate: Rate) -> Self {
+        let mut looks = [Goertzel::default(); 16];
         for (i, hertz) in ROWS.iter().chain(&COLUMNS).enumerate() {
-            detector.looks[i] = Goertzel::new(*hertz);
-            detector.looks[i + 8] = Goertzel::new(2.0 * hertz);
+            looks[i] = Goertzel::new(*hertz, rate);
+            looks[i + 8] = Goertzel::new(2.0 * hertz, rate);
         }
-        detector
+        // A look lasts as long at either rate; a filter's power grows by the square of its length.
+        let times = rate.hertz() / Rate::Narrow.hertz();
+        Self {
+            looks,
+            block: BLOCK * times,
+            floor: FLOOR * (times * times) as f32,
+            energy: 0.0,
+            filled: 0,
+            candidate: None,
+            hits: 0,
+            misses: 0,
+            pressed: None,
+        }
     }
 
     /// Takes one sample; a digit when its press is certain.
@@ -80,7 +96,7 @@ impl Detector {
             look.add(sample);
         }
         self.filled += 1;
-        if self.filled < BLOCK {
+        if self.filled < self.block {
             return None;
         }
         self.filled = 0;
@@ -94,9 +110,9 @@ impl Detector {
         let powers: [f32; 16] = std::array::from_fn(|i| self.looks[i].take_power());
         let (row, row_power) = strongest(&powers[..4])?;
         let (column, column_power) = strongest(&powers[4..8])?;
-        let two_tones = (row_power + column_power) * 2.0 / BLOCK as f32;
-        let is_digit = row_power > FLOOR
-            && column_power > FLOOR
+        let two_tones = (row_power + column_power) * 2.0 / self.block as f32;
+        let is_digit = row_power > self.floor
+            && column_power > self.floor
             && column_power < row_power * FORWARD_TWIST
             && row_power < column_power * REVERSE_TWIST
             && two_tones > self.energy * PURITY
@@ -151,7 +167,7 @@ mod tests {
     use crate::tone;
 
     fn detect(samples: impl IntoIterator<Item = i16>) -> String {
-        let mut detector = Detector::new();
+        let mut detector = Detector::new(Rate::Narrow);
         samples
             .into_iter()
             .filter_map(|sample| detector.add(sample))
@@ -239,7 +255,7 @@ mod tests {
         let heard = detect(samples.into_iter().map(|sample| {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noisy = sample.saturating_add((noise >> 22) as i16 - 512);
-            crate::Codec::Pcmu.decode(crate::Codec::Pcmu.encode(noisy))
+            crate::g711::ulaw_to_linear(crate::g711::linear_to_ulaw(noisy))
         }));
         assert_eq!(heard, "1590#D");
     }

@@ -12,30 +12,45 @@ use model::LegId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{LegQuality, MediaEvent};
-use crate::{Codec, RecordingSpec, Sound, ports::Pair};
+use crate::{Codec, RecordingSpec, Sound, ports::Pair, srtp::Keys};
 
 /// The token of the waker; sockets count up from 0.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
 /// What was agreed with a leg's peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteMedia {
     /// Where it wants RTP; its real source replaces this once packets arrive.
     pub rtp: SocketAddr,
     /// Where it wants RTCP; absent: the next port.
     pub rtcp: Option<SocketAddr>,
+    /// RTP and RTCP share one port on each side (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Keys of SRTP; absent: clear RTP.
+    pub keys: Option<Keys>,
     /// How audio is coded both ways.
     pub codec: Codec,
     /// The codec's payload type on this leg.
     pub payload_type: u8,
-    /// The payload type of telephone-events, when agreed.
-    pub telephone_event: Option<u8>,
+    /// How telephone-events travel, when agreed.
+    pub telephone_event: Option<TelephoneEvent>,
+    /// The payload type of comfort noise that the peer may send.
+    pub comfort_noise: Option<u8>,
     /// Audio per packet that we send.
     pub ptime_ms: u32,
     /// Whether we send to it.
     pub send: bool,
     /// Whether it sends to us.
     pub receive: bool,
+}
+
+/// How RFC 4733 digits travel on a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TelephoneEvent {
+    /// The payload type.
+    pub payload_type: u8,
+    /// Ticks per second of durations: the codec's clock, or 8000 where the peer knows no other.
+    pub clock_rate: u32,
 }
 
 /// One order to a thread.

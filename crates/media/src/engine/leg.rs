@@ -5,11 +5,15 @@ use model::LegId;
 use super::{
     command::RemoteMedia,
     event::LegQuality,
+    hearing::Hearing,
     playing::{EventStep, Playing, Press, event_step},
     sender::Sender,
+    voice::{LONGEST, Voice},
+    wire::{TRAILER, Wire},
 };
 use crate::{
-    Codec, FRAME,
+    Codec,
+    codec::{Frame, Rate},
     dtmf::{Detector, EventReceiver},
     ports::Pair,
     rtcp,
@@ -24,34 +28,51 @@ pub(super) const REPORT_EVERY_US: u64 = 5_000_000;
 const SILENCE_US: u64 = 5_000_000;
 /// Keys that may wait to be pressed.
 const PRESSES: usize = 32;
-/// Longest packet of ours: 60 ms.
-const LONGEST: usize = 480;
 /// A tone and an event of one press come within this time of each other.
 const SAME_PRESS_US: u64 = 600_000;
 
-/// One party's audio: its sockets, what was agreed, and the streams both ways.
+/// One party's audio, in three layers.
+///
+/// - The **wire** ([`Wire`]): sockets and protection. Above it all packets are plain RTP.
+/// - The **codec**: what was agreed in `remote`. Packets are counted, their numbers kept
+///   ([`Reception`], [`Sender`]), and between legs of one codec passed on as they are.
+/// - The **sound**: 20 ms frames. `heard` is where a decoded frame is available to detectors,
+///   mixers and recorders after each [`Leg::listen`]; [`Leg::say`] is where a frame goes in that
+///   the peer shall hear. A leg is decoded only while [`Wants`] says that somebody listens.
 #[derive(Debug)]
 pub(super) struct Leg {
     pub(super) id: LegId,
-    pub(super) sockets: Pair,
+    pub(super) wire: Wire,
     pub(super) route: usize,
     pub(super) remote: Option<RemoteMedia>,
     pub(super) latch: Latch,
     pub(super) reception: Reception,
     pub(super) sender: Sender,
     pub(super) playing: Option<Playing>,
-    pub(super) inband: Option<Detector>,
+    /// The 20 ms heard from the peer at the last tick, while somebody wants them.
+    pub(super) heard: Option<Frame>,
     pub(super) last_heard_us: u64,
     pub(super) next_report_us: u64,
+    wants: Wants,
+    hearing: Option<Box<Hearing>>,
+    voice: Voice,
+    inband: Option<Detector>,
     events: EventReceiver,
     events_seen: bool,
     last_tone: Option<(char, u64)>,
     silence_told: bool,
     presses: VecDeque<char>,
     press: Option<Press>,
-    pending: [u8; LONGEST],
-    pending_len: usize,
     report: PeerReport,
+}
+
+/// Who needs a leg's sound decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wants {
+    /// Tones in it are to be found.
+    pub(super) inband: bool,
+    /// It is said again to another leg, at this rate: codecs differ, or it is mixed.
+    pub(super) sound: Option<Rate>,
 }
 
 /// What the peer said in its reports.
@@ -118,6 +139,8 @@ impl Latch {
 pub(super) enum Kind {
     Audio(Codec),
     Event,
+    /// Comfort noise (RFC 3389).
+    Noise,
     Other,
 }
 
@@ -125,60 +148,100 @@ impl Leg {
     pub(super) fn new(id: LegId, sockets: Pair, route: usize) -> Self {
         Self {
             id,
-            sockets,
+            wire: Wire::new(sockets),
             route,
             remote: None,
             latch: Latch::default(),
             reception: Reception::default(),
             sender: Sender::new(),
             playing: None,
-            inband: None,
+            heard: None,
             last_heard_us: 0,
             next_report_us: 0,
+            wants: Wants::default(),
+            hearing: None,
+            voice: Voice::new(Codec::Pcmu),
+            inband: None,
             events: EventReceiver::default(),
             events_seen: false,
             last_tone: None,
             silence_told: false,
             presses: VecDeque::with_capacity(PRESSES),
             press: None,
-            pending: [0; LONGEST],
-            pending_len: 0,
             report: PeerReport::default(),
         }
     }
 
     pub(super) fn connect(&mut self, remote: RemoteMedia, now_us: u64) {
-        let moved = self.remote.is_none_or(|before| before.rtp != remote.rtp);
+        let before = self.remote.as_ref();
+        let moved = before.is_none_or(|before| before.rtp != remote.rtp);
         if moved {
             // Its packets will come from elsewhere: a re-INVITE is how a lock is opened.
             self.latch = Latch::default();
         }
-        let before = self.remote.replace(remote);
         if before.is_none_or(|before| !before.receive) && remote.receive {
             (self.last_heard_us, self.silence_told) = (now_us, false);
         }
         if before.is_none() {
             self.next_report_us = now_us + REPORT_EVERY_US;
         }
-        if before.is_some_and(|before| before.codec != remote.codec) {
-            self.pending_len = 0;
+        if before.is_none_or(|before| before.codec != remote.codec) {
+            self.voice = Voice::new(remote.codec);
+            self.sender.set_clock(remote.codec, now_us);
+            self.reception.set_clock(remote.codec.ticks_per_ms());
+        }
+        self.wire.agree(remote.keys.as_ref(), remote.rtcp_mux);
+        self.remote = Some(remote);
+        self.tune();
+    }
+
+    /// Says who needs this leg's sound.
+    pub(super) fn want(&mut self, change: impl FnOnce(&mut Wants)) {
+        change(&mut self.wants);
+        self.tune();
+    }
+
+    /// Begins or ends decoding, as is wanted and possible. Here, and not per packet, is where
+    /// memory is taken for it.
+    fn tune(&mut self) {
+        let Some(codec) = self.remote.as_ref().map(|remote| remote.codec) else {
+            return;
+        };
+        if !self.wants.inband {
+            self.inband = None;
+        }
+        if self.wants == Wants::default() {
+            (self.hearing, self.heard) = (None, None);
+            return;
+        }
+        let rate = self.wants.sound.unwrap_or(Rate::Narrow);
+        let suits = |hearing: &Hearing| hearing.suits(codec, rate);
+        if !self.hearing.as_deref().is_some_and(suits) {
+            self.hearing = Some(Box::new(Hearing::new(codec, rate)));
+            self.inband = None;
+        }
+        if self.wants.inband && self.inband.is_none() {
+            self.inband = Some(Detector::new(rate));
         }
     }
 
     /// Where to send now; `None` when the peer asked for nothing or said no address.
-    pub(super) fn target(&self) -> Option<(SocketAddr, RemoteMedia)> {
-        let remote = self.remote.filter(|remote| remote.send)?;
+    pub(super) fn target(&self) -> Option<SocketAddr> {
+        let remote = self.remote.as_ref().filter(|remote| remote.send)?;
         if remote.rtp.ip().is_unspecified() || remote.rtp.port() == 0 {
             return None;
         }
-        Some((self.latch.source().unwrap_or(remote.rtp), remote))
+        Some(self.latch.source().unwrap_or(remote.rtp))
     }
 
     /// Where reports go: as signalled, unless its RTP turned out to come from elsewhere.
     fn report_target(&self) -> Option<SocketAddr> {
-        let remote = self.remote?;
+        let remote = self.remote.as_ref()?;
         if remote.rtp.ip().is_unspecified() || remote.rtp.port() == 0 {
             return None;
+        }
+        if self.wire.rtcp_mux() {
+            return Some(self.latch.source().unwrap_or(remote.rtp));
         }
         let beside = |rtp: SocketAddr| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?));
         match self.latch.source() {
@@ -193,11 +256,18 @@ impl Leg {
         };
         if payload_type == remote.payload_type {
             Kind::Audio(remote.codec)
-        } else if remote.telephone_event == Some(payload_type) {
+        } else if remote
+            .telephone_event
+            .is_some_and(|event| event.payload_type == payload_type)
+        {
             Kind::Event
+        } else if remote.comfort_noise == Some(payload_type) {
+            Kind::Noise
         } else {
             // Some peers answer with one law and send the other.
-            Codec::of_static(payload_type).map_or(Kind::Other, Kind::Audio)
+            Codec::of_static(payload_type)
+                .filter(|codec| codec.passes_to(remote.codec))
+                .map_or(Kind::Other, Kind::Audio)
         }
     }
 
@@ -207,6 +277,36 @@ impl Leg {
         self.reception.count(packet, now_us);
         (self.last_heard_us, self.silence_told) = (now_us, false);
         first
+    }
+
+    /// Keeps a packet for [`Leg::listen`], if anybody wants the sound.
+    pub(super) fn keep(&mut self, kind: Kind, packet: &Packet, payload: &[u8], now_us: u64) {
+        let Some(hearing) = &mut self.hearing else {
+            return;
+        };
+        match kind {
+            Kind::Audio(codec) => hearing.insert(codec, packet, payload, now_us),
+            Kind::Noise => hearing.insert_noise(payload),
+            Kind::Event | Kind::Other => {}
+        }
+    }
+
+    /// Takes the next 20 ms of what the peer says into `heard`; a digit, when tones in it make
+    /// one.
+    pub(super) fn listen(&mut self, now_us: u64) -> Option<char> {
+        let hearing = self.hearing.as_mut()?;
+        let frame = self.heard.insert(hearing.next(now_us));
+        let detector = self.inband.as_mut()?;
+        let digit = frame
+            .samples()
+            .iter()
+            .filter_map(|sample| detector.add(*sample))
+            .last()?;
+        if self.events_seen {
+            return None;
+        }
+        self.last_tone = Some((digit, now_us));
+        Some(digit)
     }
 
     /// A digit, when a telephone-event begins a press that was not heard as tones already.
@@ -227,23 +327,9 @@ impl Leg {
         (!told).then_some(digit)
     }
 
-    /// A digit, when tones in the audio make one.
-    pub(super) fn tone_digit(&mut self, codec: Codec, payload: &[u8], now_us: u64) -> Option<char> {
-        if self.events_seen {
-            return None;
-        }
-        let detector = self.inband.as_mut()?;
-        let digit = payload
-            .iter()
-            .filter_map(|byte| detector.add(codec.decode(*byte)))
-            .last()?;
-        self.last_tone = Some((digit, now_us));
-        Some(digit)
-    }
-
     /// Whether the peer should send and has been still for too long; tells so once.
     pub(super) fn fell_silent(&mut self, now_us: u64) -> bool {
-        let expects = self.remote.is_some_and(|remote| remote.receive);
+        let expects = self.remote.as_ref().is_some_and(|remote| remote.receive);
         let silent = expects && !self.silence_told && now_us > self.last_heard_us + SILENCE_US;
         self.silence_told |= silent;
         silent
@@ -256,7 +342,7 @@ impl Leg {
 
     pub(super) fn stop_playing(&mut self) {
         self.playing = None;
-        self.pending_len = 0;
+        self.voice.clear();
         self.sender.switch();
     }
 
@@ -268,7 +354,7 @@ impl Leg {
 
     /// Sends 20 ms of what is played; the number of a playback that ended.
     pub(super) fn tick(&mut self, now_us: u64, sent: &mut u64) -> Option<u64> {
-        let remote = self.remote?;
+        let remote = self.remote.as_ref()?;
         if self.press.is_none()
             && let Some(digit) = self.presses.pop_front()
         {
@@ -282,14 +368,14 @@ impl Leg {
             return None;
         }
         let playing = self.playing.as_mut()?;
-        let mut frame = [0; FRAME];
+        let mut frame = Frame::silence(Rate::Narrow);
         let over = playing.fill(&mut frame);
         let playback = playing.playback;
-        self.send_frame(&frame, now_us, sent);
+        self.say(&frame, now_us, sent);
         if !over {
             return None;
         }
-        self.send_pending(now_us, sent);
+        self.finish_packet(now_us, sent);
         self.stop_playing();
         Some(playback)
     }
@@ -297,11 +383,11 @@ impl Leg {
     fn step_press(&mut self, now_us: u64, sent: &mut u64) {
         match self.press.take() {
             Some(Press::Tones(mut playing)) => {
-                let mut frame = [0; FRAME];
+                let mut frame = Frame::silence(Rate::Narrow);
                 let over = playing.fill(&mut frame);
-                self.send_frame(&frame, now_us, sent);
+                self.say(&frame, now_us, sent);
                 if over {
-                    self.send_pending(now_us, sent);
+                    self.finish_packet(now_us, sent);
                     self.sender.switch();
                 } else {
                     self.press = Some(Press::Tones(playing));
@@ -312,11 +398,13 @@ impl Leg {
                 timestamp,
                 step,
             }) => {
-                let Some(packet) = event_step(code, step) else {
+                let event = self.remote.as_ref().and_then(|r| r.telephone_event);
+                let Some(event) = event else { return };
+                let Some(packet) = event_step(code, step, event.clock_rate) else {
                     return;
                 };
                 if let Some(packet) = packet {
-                    self.send_event(&packet, timestamp, now_us, sent);
+                    self.send_event(&packet, event.payload_type, timestamp, now_us, sent);
                 }
                 self.press = Some(Press::Event {
                     code,
@@ -328,69 +416,69 @@ impl Leg {
         }
     }
 
-    fn send_event(&mut self, step: &EventStep, timestamp: u32, now_us: u64, sent: &mut u64) {
-        let Some((_, remote)) = self.target() else {
+    fn send_event(
+        &mut self,
+        step: &EventStep,
+        payload_type: u8,
+        timestamp: u32,
+        now_us: u64,
+        sent: &mut u64,
+    ) {
+        if self.target().is_none() {
             return;
-        };
-        let Some(payload_type) = remote.telephone_event else {
-            return;
-        };
+        }
         let header = self
             .sender
             .event(payload_type, step.first, timestamp, now_us);
-        let mut datagram = [0; HEADER + 4];
+        let mut datagram = [0; HEADER + 4 + TRAILER];
         header.write(&mut datagram);
-        datagram[HEADER..].copy_from_slice(&step.payload.bytes());
-        self.send(&datagram, sent);
+        datagram[HEADER..HEADER + 4].copy_from_slice(&step.payload.bytes());
+        self.send(&mut datagram, HEADER + 4, sent);
     }
 
-    /// Encodes a frame and sends the packets that it fills.
-    fn send_frame(&mut self, frame: &[i16; FRAME], now_us: u64, sent: &mut u64) {
-        let Some((_, remote)) = self.target() else {
+    /// Says 20 ms to the peer: encodes them and sends the packets that they fill. Whoever calls
+    /// this says something in every tick until it is done, and minds [`Leg::is_occupied`].
+    pub(super) fn say(&mut self, frame: &Frame, now_us: u64, sent: &mut u64) {
+        if self.target().is_none() {
             return;
-        };
-        let size = (remote.ptime_ms as usize * 8).clamp(80, LONGEST);
-        for sample in frame {
-            self.pending[self.pending_len] = remote.codec.encode(*sample);
-            self.pending_len += 1;
-            if self.pending_len >= size {
-                self.flush(remote, now_us, sent);
-            }
         }
+        self.voice.add(frame);
+        self.send_packets(now_us, sent);
     }
 
     /// Fills up and sends what is left when a sound ends.
-    fn send_pending(&mut self, now_us: u64, sent: &mut u64) {
-        let Some((_, remote)) = self.target() else {
+    fn finish_packet(&mut self, now_us: u64, sent: &mut u64) {
+        let Some(ptime_ms) = self.remote.as_ref().map(|remote| remote.ptime_ms) else {
             return;
         };
-        if self.pending_len > 0 {
-            let size = (remote.ptime_ms as usize * 8).clamp(80, LONGEST);
-            self.pending[self.pending_len..size.max(self.pending_len)].fill(remote.codec.silence());
-            self.pending_len = size.max(self.pending_len);
-            self.flush(remote, now_us, sent);
+        self.voice.complete(self.voice.packet_ms(ptime_ms));
+        self.send_packets(now_us, sent);
+    }
+
+    fn send_packets(&mut self, now_us: u64, sent: &mut u64) {
+        let Some(remote) = &self.remote else { return };
+        let (payload_type, ms) = (remote.payload_type, self.voice.packet_ms(remote.ptime_ms));
+        let mut payload = [0; LONGEST];
+        while let Some(length) = self.voice.packet(ms, &mut payload) {
+            let header = self.sender.generated(payload_type, ms, now_us);
+            let mut datagram = [0; HEADER + LONGEST + TRAILER];
+            header.write(&mut datagram);
+            datagram[HEADER..HEADER + length].copy_from_slice(&payload[..length]);
+            self.send(&mut datagram, HEADER + length, sent);
         }
     }
 
-    fn flush(&mut self, remote: RemoteMedia, now_us: u64, sent: &mut u64) {
-        let length = std::mem::take(&mut self.pending_len);
-        let header = self.sender.generated(remote.payload_type, length, now_us);
-        let mut datagram = [0; HEADER + LONGEST];
-        header.write(&mut datagram);
-        datagram[HEADER..HEADER + length].copy_from_slice(&self.pending[..length]);
-        self.send(&datagram[..HEADER + length], sent);
-    }
-
-    /// Passes on a packet of the bridged leg, rewritten where it lies.
+    /// Passes on a packet of the bridged leg, rewritten where it lies. The buffer has room for
+    /// the wire's trailer behind the packet.
     pub(super) fn forward(
         &mut self,
         packet: &Packet,
         kind: Kind,
-        datagram: &mut [u8],
+        buffer: &mut [u8],
         now_us: u64,
         sent: &mut u64,
     ) {
-        let Some((_, remote)) = self.target() else {
+        let Some(remote) = self.remote.as_ref().filter(|_| self.target().is_some()) else {
             return;
         };
         if self.is_occupied() {
@@ -398,17 +486,18 @@ impl Leg {
         }
         let payload_type = match kind {
             Kind::Audio(codec) => {
-                codec.transcode(
+                codec.cross(
                     remote.codec,
-                    &mut datagram[packet.payload.0..packet.payload.1],
+                    &mut buffer[packet.payload.0..packet.payload.1],
                 );
-                remote.payload_type
+                Some(remote.payload_type)
             }
-            Kind::Event => match remote.telephone_event {
-                Some(payload_type) => payload_type,
-                None => return self.sender.skip(packet),
-            },
-            Kind::Other => return self.sender.skip(packet),
+            Kind::Event => remote.telephone_event.map(|event| event.payload_type),
+            Kind::Noise => remote.comfort_noise,
+            Kind::Other => None,
+        };
+        let Some(payload_type) = payload_type else {
+            return self.sender.skip(packet);
         };
         let Some(header) = self
             .sender
@@ -418,17 +507,17 @@ impl Leg {
         };
         // The payload stays where it is; our header, which is never longer, goes right before it.
         let start = packet.payload.0 - HEADER;
-        header.write(&mut datagram[start..]);
-        self.send(&datagram[start..packet.payload.1], sent);
+        header.write(&mut buffer[start..]);
+        self.send(&mut buffer[start..], packet.payload.1 - start, sent);
     }
 
-    fn send(&mut self, datagram: &[u8], sent: &mut u64) {
-        let Some((target, _)) = self.target() else {
+    /// Sends the packet of `length` bytes at the buffer's start.
+    fn send(&mut self, buffer: &mut [u8], length: usize, sent: &mut u64) {
+        let Some(target) = self.target() else {
             return;
         };
-        // A full buffer or an unreachable peer loses a packet, as the network would.
-        if self.sockets.rtp.send_to(datagram, target).is_ok() {
-            self.sender.count(datagram.len());
+        if self.wire.send_rtp(buffer, length, target) {
+            self.sender.count(length);
             *sent += 1;
         }
     }
@@ -460,9 +549,12 @@ impl Leg {
                 .sent
                 .map_or(0, |(_, at)| ((now_us - at) * 65_536 / 1_000_000) as u32),
         });
-        let mut out = [0; rtcp::LONGEST];
-        let length = rtcp::write(&mut out, self.sender.ssrc, sent.as_ref(), block.as_ref());
-        let _ = self.sockets.rtcp.send_to(&out[..length], target);
+        let mut out = [0; rtcp::LONGEST + TRAILER];
+        let Some(report) = out.first_chunk_mut() else {
+            return;
+        };
+        let length = rtcp::write(report, self.sender.ssrc, sent.as_ref(), block.as_ref());
+        self.wire.send_rtcp(&mut out, length, target);
     }
 
     /// Takes a report of the peer; `false` when it is none of its.
@@ -473,7 +565,7 @@ impl Leg {
         now_us: u64,
         ntp: impl FnOnce() -> u64,
     ) -> bool {
-        let Some(remote) = self.remote else {
+        let Some(remote) = &self.remote else {
             return false;
         };
         let known = self
@@ -491,7 +583,7 @@ impl Leg {
         }
         if let Some(block) = report.block {
             self.report.loss = Some(f32::from(block.fraction_lost) / 256.0);
-            self.report.jitter_ms = Some(block.jitter as f32 / 8.0);
+            self.report.jitter_ms = Some(block.jitter as f32 / remote.codec.ticks_per_ms() as f32);
             if block.last_sender_report != 0 {
                 let now = (ntp() >> 16) as u32;
                 let trip = now
@@ -510,7 +602,7 @@ impl Leg {
         LegQuality {
             packets_received: self.reception.packets,
             packets_lost: self.reception.lost(),
-            jitter_ms: self.reception.jitter_timestamps() as f32 / 8.0,
+            jitter_ms: self.reception.jitter_ms(),
             packets_sent: self.sender.packets,
             peer_loss: self.report.loss,
             peer_jitter_ms: self.report.jitter_ms,

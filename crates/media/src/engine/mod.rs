@@ -3,10 +3,13 @@
 mod call;
 mod command;
 mod event;
+mod hearing;
 mod leg;
 mod playing;
 mod sender;
+mod voice;
 mod wheel;
+mod wire;
 mod worker;
 
 use std::{
@@ -22,7 +25,7 @@ use tokio::sync::mpsc;
 
 pub use self::{
     call::CallMedia,
-    command::RemoteMedia,
+    command::{RemoteMedia, TelephoneEvent},
     event::{LegQuality, MediaEvent},
 };
 use self::{

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{FRAME, Sound, dtmf, tone};
+use crate::{FRAME, Sound, codec::Frame, dtmf, tone};
 
 /// A sound on its way to a leg.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ impl Playing {
         }
     }
 
-    /// Fills a frame and pads it with silence; `true` when that was the end.
-    pub(super) fn fill(&mut self, frame: &mut [i16; FRAME]) -> bool {
+    /// Fills a silent frame at 8 kHz; `true` when that was the end.
+    pub(super) fn fill(&mut self, frame: &mut Frame) -> bool {
         let samples = self.source.samples();
-        frame.fill(0);
+        let frame = frame.samples_mut();
         let mut filled = 0;
         while filled < FRAME && !samples.is_empty() {
             let take = (samples.len() - self.position).min(FRAME - filled);
@@ -85,14 +85,15 @@ impl Press {
 }
 
 /// What a press as event does in its n-th step: a packet, a pause (`None` inside), or nothing more.
-pub(super) fn event_step(code: u8, step: u16) -> Option<Option<EventStep>> {
+/// Its duration counts on the clock of the events.
+pub(super) fn event_step(code: u8, step: u16, clock_rate: u32) -> Option<Option<EventStep>> {
     if step >= DOWN + ENDS + PAUSE {
         return None;
     }
     if step >= DOWN + ENDS {
         return Some(None);
     }
-    let duration = (step + 1).min(DOWN) * FRAME as u16;
+    let duration = (step + 1).min(DOWN) * (clock_rate / 50) as u16;
     let payload = dtmf::EventPayload {
         code,
         end: step >= DOWN,
@@ -108,6 +109,7 @@ pub(super) fn event_step(code: u8, step: u16) -> Option<Option<EventStep>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Rate;
 
     #[test]
     fn a_repeated_sound_has_no_gap_where_it_begins_again() {
@@ -115,9 +117,9 @@ mod tests {
         let mut playing = Playing::new(1, Arc::new(Sound::new(source)), true);
         let mut heard = Vec::new();
         for _ in 0..25 {
-            let mut frame = [0; FRAME];
+            let mut frame = Frame::silence(Rate::Narrow);
             assert!(!playing.fill(&mut frame));
-            heard.extend(frame);
+            heard.extend_from_slice(frame.samples());
         }
         assert!(
             heard
@@ -129,6 +131,7 @@ mod tests {
 
     #[test]
     fn an_empty_sound_ends_at_once() {
-        assert!(Playing::new(1, Arc::new(Sound::new(Vec::new())), false).fill(&mut [1; FRAME]));
+        let mut frame = Frame::silence(Rate::Narrow);
+        assert!(Playing::new(1, Arc::new(Sound::new(Vec::new())), false).fill(&mut frame));
     }
 }

@@ -1,7 +1,10 @@
-use crate::rtp::{HEADER, Packet};
+use crate::{
+    Codec,
+    rtp::{HEADER, Packet},
+};
 
-/// A jump of a source's clock against ours that can be no jitter: 1 s.
-const JUMP: i64 = 8_000;
+/// A jump of a source's clock against ours that can be no jitter, in milliseconds.
+const JUMP_MS: i64 = 1_000;
 
 /// Our outgoing stream to one peer: one SSRC, one run of sequence numbers and one clock, whatever
 /// sources take turns in it.
@@ -11,6 +14,8 @@ pub(super) struct Sender {
     pub(super) packets: u32,
     pub(super) octets: u32,
     sequence: u16,
+    /// Ticks of our timestamps in a millisecond.
+    ticks_per_ms: u32,
     /// The timestamp that falls on `clock_us`.
     timestamp: u32,
     clock_us: u64,
@@ -47,6 +52,7 @@ impl Sender {
             packets: 0,
             octets: 0,
             sequence: rand::random::<u16>() >> 1,
+            ticks_per_ms: Codec::Pcmu.ticks_per_ms(),
             timestamp: rand::random(),
             clock_us: 0,
             running: false,
@@ -54,13 +60,21 @@ impl Sender {
         }
     }
 
+    /// Counts as a codec's packets are counted from now on.
+    pub(super) fn set_clock(&mut self, codec: Codec, now_us: u64) {
+        (self.timestamp, self.clock_us) = (self.timestamp_at(now_us), now_us.max(self.clock_us));
+        self.ticks_per_ms = codec.ticks_per_ms();
+        self.source = Source::None;
+    }
+
     /// The timestamp of a moment.
     pub(super) fn timestamp_at(&self, now_us: u64) -> u32 {
         if !self.running {
             return self.timestamp;
         }
+        let passed_us = now_us.saturating_sub(self.clock_us);
         self.timestamp
-            .wrapping_add((now_us.saturating_sub(self.clock_us) / 125) as u32)
+            .wrapping_add((passed_us * u64::from(self.ticks_per_ms) / 1_000) as u32)
     }
 
     /// Ends the present source; the next packet carries a marker.
@@ -68,8 +82,8 @@ impl Sender {
         self.source = Source::None;
     }
 
-    /// The header of audio made here, of so many samples.
-    pub(super) fn generated(&mut self, payload_type: u8, samples: usize, now_us: u64) -> Packet {
+    /// The header of audio made here, of so many milliseconds.
+    pub(super) fn generated(&mut self, payload_type: u8, ms: usize, now_us: u64) -> Packet {
         let marker = self.source != Source::Generated;
         if marker {
             self.timestamp = self.timestamp_at(now_us);
@@ -77,8 +91,9 @@ impl Sender {
             self.source = Source::Generated;
         }
         let packet = self.next(payload_type, marker, self.timestamp, now_us);
-        self.timestamp = self.timestamp.wrapping_add(samples as u32);
-        self.clock_us += samples as u64 * 125;
+        let ticks = ms as u32 * self.ticks_per_ms;
+        self.timestamp = self.timestamp.wrapping_add(ticks);
+        self.clock_us += ms as u64 * 1_000;
         packet
     }
 
@@ -105,7 +120,9 @@ impl Sender {
     ) -> Option<Packet> {
         let mut marker = packet.marker;
         let mut translation = match self.source {
-            Source::Forwarded(translation) if translation.continues(packet, audio, now_us) => {
+            Source::Forwarded(translation)
+                if translation.continues(packet, audio, now_us, self.ticks_per_ms) =>
+            {
                 translation
             }
             _ => {
@@ -125,8 +142,10 @@ impl Sender {
             self.sequence = sequence;
             if audio {
                 (translation.last_timestamp, translation.last_us) = (packet.timestamp, now_us);
-                (self.timestamp, self.clock_us) =
-                    (timestamp.wrapping_add(crate::FRAME as u32), now_us + 20_000);
+                (self.timestamp, self.clock_us) = (
+                    timestamp.wrapping_add(20 * self.ticks_per_ms),
+                    now_us + 20_000,
+                );
             }
         }
         self.running = true;
@@ -191,15 +210,16 @@ impl Sender {
 
 impl Translation {
     /// Whether a packet belongs to the stream this was made for.
-    fn continues(&self, packet: &Packet, audio: bool, now_us: u64) -> bool {
+    fn continues(&self, packet: &Packet, audio: bool, now_us: u64, ticks_per_ms: u32) -> bool {
         let steps = packet.sequence.wrapping_sub(self.highest) as i16;
         if packet.ssrc != self.ssrc || !(-100..3_000).contains(&steps) {
             return false;
         }
-        let passed = ((now_us.saturating_sub(self.last_us)) / 125) as i64;
+        let passed_ms = (now_us.saturating_sub(self.last_us) / 1_000) as i64;
         let stepped = i64::from(packet.timestamp.wrapping_sub(self.last_timestamp) as i32);
+        let stepped_ms = stepped / i64::from(ticks_per_ms);
         // A long wait may end in a burst of packets that are late but in order.
-        !audio || (stepped > -JUMP && stepped < passed + JUMP)
+        !audio || (stepped_ms > -JUMP_MS && stepped_ms < passed_ms + JUMP_MS)
     }
 }
 
@@ -224,7 +244,7 @@ mod tests {
         let mut now = 1_000_000;
         let mut sent = Vec::new();
         for _ in 0..3 {
-            sent.push(sender.generated(0, 160, now));
+            sent.push(sender.generated(0, 20, now));
             now += 20_000;
         }
         for i in 0..3 {

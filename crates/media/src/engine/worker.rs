@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     io::ErrorKind,
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -15,12 +16,15 @@ use super::{
     event::MediaEvent,
     leg::{Kind, Leg},
     playing::Playing,
+    voice,
     wheel::Wheel,
+    wire::{Received, Socket, TRAILER},
 };
 use crate::{
     RecordingSpec,
+    codec::Rate,
     recorder::{Side, Tap},
-    rtp::{HEADER, Packet},
+    rtp::Packet,
 };
 
 /// Larger than any datagram we could use.
@@ -48,8 +52,16 @@ pub(super) struct Worker {
     unfinished: Vec<usize>,
     /// Those of the last round, kept for its room.
     again: Vec<usize>,
-    datagram: Box<[u8; HEADER + DATAGRAM]>,
+    datagram: Box<[u8; DATAGRAM + TRAILER]>,
     over: bool,
+}
+
+/// A plain RTP packet in a buffer that has room for a wire's trailer behind it.
+struct Arrived<'a> {
+    buffer: &'a mut [u8],
+    length: usize,
+    from: SocketAddr,
+    now_us: u64,
 }
 
 struct Call {
@@ -79,7 +91,7 @@ impl Worker {
             wheel: Wheel::default(),
             unfinished: Vec::new(),
             again: Vec::new(),
-            datagram: Box::new([0; HEADER + DATAGRAM]),
+            datagram: Box::new([0; DATAGRAM + TRAILER]),
             over: false,
         }
     }
@@ -146,21 +158,31 @@ impl Worker {
             let Some(index) = call.legs.iter().position(|other| other.id == leg) else {
                 return;
             };
-            let sockets = &call.legs[index].sockets;
             let socket = if token.is_multiple_of(2) {
-                &sockets.rtp
+                Socket::Rtp
             } else {
-                &sockets.rtcp
+                Socket::Rtcp
             };
-            match socket.recv_from(&mut self.datagram[HEADER..]) {
-                Ok((length, from)) => {
+            let wire = &mut call.legs[index].wire;
+            match wire.receive(socket, &mut self.datagram[..DATAGRAM]) {
+                Ok(Received::Rtp { length, from }) => {
                     let now_us = self.tap.now_us();
-                    let datagram = &mut self.datagram[HEADER..HEADER + length];
-                    if token.is_multiple_of(2) {
-                        call.rtp(index, datagram, from, now_us, &mut self.tap, &self.counters);
-                    } else if !call.legs[index].take_report(datagram, from, now_us, ntp) {
+                    let arrived = Arrived {
+                        buffer: &mut self.datagram[..],
+                        length,
+                        from,
+                        now_us,
+                    };
+                    call.rtp(index, arrived, &mut self.tap, &self.counters);
+                }
+                Ok(Received::Rtcp { length, from }) => {
+                    let (now_us, datagram) = (self.tap.now_us(), &self.datagram[..length]);
+                    if !call.legs[index].take_report(datagram, from, now_us, ntp) {
                         self.counters.invalid.fetch_add(1, Ordering::Relaxed);
                     }
+                }
+                Ok(Received::Refused) => {
+                    self.counters.invalid.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // A peer that is gone makes the system report it here; the socket lives on.
@@ -263,8 +285,8 @@ impl Worker {
     fn free_route(&mut self, mut leg: Leg) {
         let registry = self.port.poll.registry();
         // Closing the sockets ends the watch too; an error here changes nothing.
-        let _ = registry.deregister(&mut leg.sockets.rtp);
-        let _ = registry.deregister(&mut leg.sockets.rtcp);
+        let _ = registry.deregister(&mut leg.wire.sockets.rtp);
+        let _ = registry.deregister(&mut leg.wire.sockets.rtcp);
         self.routes[leg.route] = None;
         self.free_routes.push(leg.route);
     }
@@ -272,12 +294,12 @@ impl Worker {
 
 fn register(registry: &Registry, leg: &mut Leg) -> std::io::Result<()> {
     registry.register(
-        &mut leg.sockets.rtp,
+        &mut leg.wire.sockets.rtp,
         Token(leg.route * 2),
         Interest::READABLE,
     )?;
     registry.register(
-        &mut leg.sockets.rtcp,
+        &mut leg.wire.sockets.rtcp,
         Token(leg.route * 2 + 1),
         Interest::READABLE,
     )
@@ -299,7 +321,10 @@ impl Call {
             Order::Unbridge => self.bridge(None),
             Order::StartRecording { spec } => self.start_recording(spec, tap),
             Order::StopRecording => self.stop_recording(tap),
-            Order::Connect { leg, remote } => self.with(leg, |leg| leg.connect(remote, now_us)),
+            Order::Connect { leg, remote } => {
+                self.with(leg, |leg| leg.connect(remote, now_us));
+                self.tune_bridge();
+            }
             Order::Play {
                 leg,
                 playback,
@@ -316,7 +341,7 @@ impl Call {
             }),
             Order::SendDigit { leg, digit } => self.with(leg, |leg| leg.press(digit)),
             Order::DetectInband { leg, on } => {
-                self.with(leg, |leg| leg.inband = on.then(crate::dtmf::Detector::new));
+                self.with(leg, |leg| leg.want(|wants| wants.inband = on));
             }
             Order::Quality { leg, reply } => self.with(leg, |leg| {
                 // Nobody waits any more if this fails.
@@ -339,6 +364,33 @@ impl Call {
                 leg.sender.switch();
             }
         }
+        self.tune_bridge();
+    }
+
+    /// Has the bridged legs decoded where packets can't be passed on as they are.
+    fn tune_bridge(&mut self) {
+        let rate = self.transcoded().map(|[a, b]| {
+            let codec = |at: usize| self.legs[at].remote.as_ref().map(|remote| remote.codec);
+            match (codec(a), codec(b)) {
+                (Some(a), Some(b)) => voice::common_rate(a, b),
+                _ => Rate::Narrow,
+            }
+        });
+        let bridge = self.bridge.filter(|_| rate.is_some());
+        for leg in &mut self.legs {
+            let bridged = bridge.is_some_and(|(a, b)| a == leg.id || b == leg.id);
+            leg.want(|wants| wants.sound = rate.filter(|_| bridged));
+        }
+    }
+
+    /// The places of two bridged legs whose codecs differ, so that they hear each other decoded
+    /// and encoded anew.
+    fn transcoded(&self) -> Option<[usize; 2]> {
+        let (a, b) = self.bridge?;
+        let place = |id: LegId| self.legs.iter().position(|leg| leg.id == id);
+        let (a, b) = (place(a)?, place(b)?);
+        let (of_a, of_b) = (self.legs[a].remote.as_ref()?, self.legs[b].remote.as_ref()?);
+        (!of_a.codec.passes_to(of_b.codec)).then_some([a, b])
     }
 
     /// Forgets a leg that was taken out.
@@ -374,9 +426,13 @@ impl Call {
         for i in 0..self.legs.len() {
             let leg = &mut self.legs[i];
             leg.report(now_us, ntp);
+            let digit = leg.listen(now_us);
             let finished = leg.tick(now_us, &mut sent);
             let silent = leg.fell_silent(now_us);
             let (id, ever_heard) = (leg.id, leg.reception.packets > 0);
+            if let Some(digit) = digit {
+                self.digit(id, digit, DigitVia::Inband, counters);
+            }
             if let Some(playback) = finished {
                 self.tell(MediaEvent::PlaybackFinished { leg: id, playback }, counters);
             }
@@ -390,60 +446,75 @@ impl Call {
                 );
             }
         }
+        self.exchange(now_us, &mut sent);
         if sent > 0 {
             counters.packets_out.fetch_add(sent, Ordering::Relaxed);
         }
     }
 
-    /// Takes a datagram that arrived for a leg.
-    fn rtp(
-        &mut self,
-        index: usize,
-        datagram: &mut [u8],
-        from: std::net::SocketAddr,
-        now_us: u64,
-        tap: &mut Tap,
-        counters: &Counters,
-    ) {
+    /// Lets bridged legs of different codecs hear what was heard from the other in this tick.
+    fn exchange(&mut self, now_us: u64, sent: &mut u64) {
+        let Some([a, b]) = self.transcoded() else {
+            return;
+        };
+        for (from, to) in [(a, b), (b, a)] {
+            let speaks = self.legs[from]
+                .remote
+                .as_ref()
+                .is_some_and(|remote| remote.receive);
+            if !speaks || self.legs[to].is_occupied() {
+                continue;
+            }
+            let Some(frame) = self.legs[from].heard.clone() else {
+                continue;
+            };
+            self.legs[to].say(&frame, now_us, sent);
+        }
+    }
+
+    fn digit(&self, leg: LegId, digit: char, via: DigitVia, counters: &Counters) {
+        self.tell(MediaEvent::Digit { leg, digit, via }, counters);
+    }
+
+    /// Takes a packet that arrived for a leg.
+    fn rtp(&mut self, index: usize, arrived: Arrived<'_>, tap: &mut Tap, counters: &Counters) {
+        let Arrived {
+            buffer,
+            length,
+            from,
+            now_us,
+        } = arrived;
         let leg = &mut self.legs[index];
-        let Some(remote) = leg.remote else { return };
-        let packet = Packet::parse(datagram);
+        let Some(remote) = &leg.remote else { return };
+        let (rtp, receive) = (remote.rtp, remote.receive);
+        let packet = Packet::parse(&buffer[..length]);
         let Some((packet, kind)) = packet.map(|packet| (packet, leg.kind(packet.payload_type)))
         else {
             counters.invalid.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        if !leg.latch.admit(from, remote.rtp) {
+        if !leg.latch.admit(from, rtp) {
             counters.foreign.fetch_add(1, Ordering::Relaxed);
             return;
         }
         counters.packets_in.fetch_add(1, Ordering::Relaxed);
         let id = leg.id;
         let first = leg.heard(&packet, now_us);
-        let payload = &datagram[packet.payload.0..packet.payload.1];
+        let payload = &buffer[packet.payload.0..packet.payload.1];
         let digit = match kind {
-            Kind::Event => leg
-                .event_digit(&packet, payload, now_us)
-                .map(|digit| (digit, DigitVia::Rfc4733)),
-            Kind::Audio(codec) => leg
-                .tone_digit(codec, payload, now_us)
-                .map(|digit| (digit, DigitVia::Inband)),
-            Kind::Other => None,
+            Kind::Event => leg.event_digit(&packet, payload, now_us),
+            _ => None,
         };
+        if receive {
+            leg.keep(kind, &packet, payload, now_us);
+        }
         if first {
             self.tell(MediaEvent::FirstPacket { leg: id }, counters);
         }
-        if let Some((digit, via)) = digit {
-            self.tell(
-                MediaEvent::Digit {
-                    leg: id,
-                    digit,
-                    via,
-                },
-                counters,
-            );
+        if let Some(digit) = digit {
+            self.digit(id, digit, DigitVia::Rfc4733, counters);
         }
-        if !remote.receive {
+        if !receive {
             return;
         }
         if let Kind::Audio(codec) = kind {
@@ -452,8 +523,11 @@ impl Call {
         let Some(other) = self.bridged_with(id) else {
             return;
         };
+        if matches!(kind, Kind::Audio(_) | Kind::Noise) && self.transcoded().is_some() {
+            return;
+        }
         let mut sent = 0;
-        self.legs[other].forward(&packet, kind, datagram, now_us, &mut sent);
+        self.legs[other].forward(&packet, kind, buffer, now_us, &mut sent);
         counters.packets_out.fetch_add(sent, Ordering::Relaxed);
     }
 

@@ -41,6 +41,8 @@ struct Clock {
 pub(super) struct Arrived<'a> {
     pub(super) ssrc: u32,
     pub(super) timestamp: u32,
+    /// Ticks of its clock in a sample of ours.
+    pub(super) ticks: u32,
     /// Where its last sample would fall if it had come without delay.
     pub(super) position: i64,
     pub(super) samples: &'a [i16],
@@ -72,7 +74,8 @@ impl Track {
         if clock.ssrc != arrived.ssrc {
             *clock = fresh;
         }
-        let step = i64::from(arrived.timestamp.wrapping_sub(clock.timestamp) as i32);
+        let step = i64::from(arrived.timestamp.wrapping_sub(clock.timestamp) as i32)
+            / i64::from(arrived.ticks);
         let late = expected - (clock.position + step);
         clock.strays = if late > BEHIND { clock.strays + 1 } else { 0 };
         if late < -AHEAD || clock.strays >= STRAYS {
@@ -142,6 +145,7 @@ mod tests {
                 track.place(&Arrived {
                     ssrc,
                     timestamp,
+                    ticks: 1,
                     position: arrived + 160,
                     samples: &samples,
                 }) - spoken

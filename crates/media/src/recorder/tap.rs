@@ -14,7 +14,7 @@ use crate::{Codec, MediaEvent, rtp::Packet};
 const RING: usize = 32_768;
 /// Starts and stops that may wait.
 const ORDERS: usize = 4_096;
-/// Samples in a piece; longer packets become several.
+/// Bytes in a piece; longer packets become several.
 pub(super) const PIECE: usize = 160;
 
 /// Whose audio.
@@ -32,6 +32,8 @@ pub(super) struct Piece {
     pub(super) timestamp: u32,
     pub(super) side: Side,
     pub(super) codec: Codec,
+    /// The rest of an Opus packet follows: it can only be decoded whole.
+    pub(super) more: bool,
     pub(super) length: u8,
     pub(super) payload: [u8; PIECE],
 }
@@ -145,16 +147,24 @@ impl Tap {
         payload: &[u8],
         arrival_us: u64,
     ) -> bool {
+        // A byte of G.711 or G.722 is a tick of the clock, so each piece stands for itself.
+        let whole = codec == Codec::Opus;
         for (i, bytes) in payload.chunks(PIECE).enumerate() {
+            let (begin, end) = (i * PIECE, i * PIECE + bytes.len());
+            let (after, before) = if whole {
+                (0, 0)
+            } else {
+                (payload.len() - end, begin)
+            };
             let mut piece = Piece {
                 recording,
                 // What comes first in a packet was also spoken first.
-                arrival_us: arrival_us
-                    .saturating_sub((payload.len() - i * PIECE - bytes.len()) as u64 * 125),
+                arrival_us: arrival_us.saturating_sub(after as u64 * 125),
                 ssrc: packet.ssrc,
-                timestamp: packet.timestamp.wrapping_add((i * PIECE) as u32),
+                timestamp: packet.timestamp.wrapping_add(before as u32),
                 side,
                 codec,
+                more: whole && end < payload.len(),
                 length: bytes.len() as u8,
                 payload: [0; PIECE],
             };

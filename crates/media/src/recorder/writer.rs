@@ -12,9 +12,12 @@ use super::{
     RecordingSpec,
     align::{Arrived, HELD, Track},
     file::{Growing, in_words},
-    tap::{Inlet, Order, PIECE, Piece, Side},
+    tap::{Inlet, Order, Piece, Side},
 };
-use crate::MediaEvent;
+use crate::{
+    Codec, MediaEvent,
+    codec::{Decoder, LONGEST_PACKET, Rate},
+};
 
 /// How often the writer looks into the ring.
 const PACE: Duration = Duration::from_millis(25);
@@ -43,11 +46,45 @@ struct Open {
     events: mpsc::Sender<MediaEvent>,
     left: Track,
     right: Option<Track>,
+    left_ear: Ear,
+    right_ear: Ear,
     start_us: u64,
     /// Samples in the file.
     written: i64,
     unannounced: u8,
     block: Vec<u8>,
+}
+
+/// Decodes one side's pieces.
+#[derive(Default)]
+struct Ear {
+    decoder: Option<(Codec, Decoder)>,
+    /// What has come of an Opus packet.
+    begun: Vec<u8>,
+}
+
+impl Ear {
+    /// The samples of a piece; none while its packet isn't complete.
+    fn decode(&mut self, piece: &Piece, samples: &mut [i16; LONGEST_PACKET]) -> usize {
+        if !matches!(&self.decoder, Some((codec, _)) if *codec == piece.codec) {
+            self.decoder = Some((piece.codec, Decoder::new(piece.codec, Rate::Narrow)));
+            self.begun.clear();
+        }
+        let Some((codec, decoder)) = &mut self.decoder else {
+            return 0;
+        };
+        let payload = &piece.payload[..usize::from(piece.length)];
+        if self.begun.is_empty() && !piece.more {
+            return decoder.decode(*codec, payload, samples);
+        }
+        self.begun.extend_from_slice(payload);
+        if piece.more {
+            return 0;
+        }
+        let length = decoder.decode(*codec, &self.begun, samples);
+        self.begun.clear();
+        length
+    }
 }
 
 /// A recording that is complete but for the sync.
@@ -171,6 +208,8 @@ impl Writer {
                     events,
                     left: Track::new(),
                     right,
+                    left_ear: Ear::default(),
+                    right_ear: Ear::default(),
                     start_us,
                     written: 0,
                     unannounced: 0,
@@ -228,16 +267,21 @@ impl Open {
     }
 
     fn take(&mut self, piece: &Piece) -> io::Result<()> {
-        let mut samples = [0; PIECE];
-        let length = usize::from(piece.length);
-        for (sample, byte) in samples.iter_mut().zip(&piece.payload[..length]) {
-            *sample = piece.codec.decode(*byte);
-        }
+        let mut samples = [0; LONGEST_PACKET];
+        let ear = match piece.side {
+            Side::Left => &mut self.left_ear,
+            Side::Right => &mut self.right_ear,
+        };
+        let length = ear.decode(piece, &mut samples);
         let samples = &samples[..length];
+        if samples.is_empty() {
+            return Ok(());
+        }
         let arrived = self.position(piece.arrival_us);
         let arrived = Arrived {
             ssrc: piece.ssrc,
             timestamp: piece.timestamp,
+            ticks: piece.codec.ticks_per_ms() / 8,
             position: arrived,
             samples,
         };

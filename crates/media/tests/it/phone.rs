@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use media::{CallMedia, Codec, LegId, MediaConfig, MediaEngine, MediaEvent, RemoteMedia, g711};
+use media::{
+    CallMedia, Codec, LegId, MediaConfig, MediaEngine, MediaEvent, RemoteMedia, TelephoneEvent,
+    g711,
+};
 use tokio::{net::UdpSocket, sync::mpsc::Receiver, task::JoinHandle, time::timeout};
 
 pub const A: LegId = LegId(1);
@@ -73,9 +76,15 @@ impl Phone {
         RemoteMedia {
             rtp: self.socket.local_addr().expect("bound"),
             rtcp: None,
+            rtcp_mux: false,
+            keys: None,
             codec: self.codec,
             payload_type: payload_type(self.codec),
-            telephone_event: self.event_type,
+            telephone_event: self.event_type.map(|payload_type| TelephoneEvent {
+                payload_type,
+                clock_rate: self.codec.clock_rate(),
+            }),
+            comfort_noise: None,
             ptime_ms: 20,
             send: true,
             receive: true,
@@ -166,6 +175,8 @@ pub fn payload_type(codec: Codec) -> u8 {
     match codec {
         Codec::Pcmu => 0,
         Codec::Pcma => 8,
+        Codec::G722 => 9,
+        Codec::Opus => 107,
     }
 }
 
@@ -173,6 +184,7 @@ fn encode(codec: Codec, sample: i16) -> u8 {
     match codec {
         Codec::Pcmu => g711::linear_to_ulaw(sample),
         Codec::Pcma => g711::linear_to_alaw(sample),
+        other => panic!("{other:?} is not coded sample by sample"),
     }
 }
 
@@ -180,6 +192,7 @@ fn decode(codec: Codec, byte: u8) -> i16 {
     match codec {
         Codec::Pcmu => g711::ulaw_to_linear(byte),
         Codec::Pcma => g711::alaw_to_linear(byte),
+        other => panic!("{other:?} is not coded sample by sample"),
     }
 }
 

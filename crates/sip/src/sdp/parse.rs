@@ -2,10 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Codec, Direction, SdpError};
+use super::{
+    Codec, Direction, SdpError, TelephoneEvent,
+    security::{Crypto, Profile},
+    webrtc::{Dtls, Ice, Setup},
+};
 
 /// Streams one description may have; beyond it nobody means well.
 const STREAMS: usize = 32;
+/// Keys and ICE candidates that one stream may have.
+const LINES: usize = 64;
 
 /// A parsed session description, offer or answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +30,40 @@ pub(super) struct Media {
     pub ptime_ms: Option<u8>,
     pub direction: Direction,
     rtcp: Option<(u16, Option<IpAddr>)>,
+    /// RTP and RTCP on one port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// The longest packet the peer takes, in milliseconds.
+    pub max_ptime_ms: Option<u8>,
+    pub crypto: Vec<Crypto>,
+    /// `a=mid` (RFC 5888).
+    pub mid: Option<String>,
+    secure: Secure,
+    candidates: Vec<String>,
+}
+
+/// What may stand at the session's level as well as at a stream's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Secure {
+    fingerprint: Option<String>,
+    setup: Option<Setup>,
+    ufrag: Option<String>,
+    pwd: Option<String>,
+}
+
+impl Secure {
+    fn attribute(&mut self, value: &str) {
+        let Some((name, value)) = value.split_once(':') else {
+            return;
+        };
+        let value = value.trim();
+        match name {
+            "fingerprint" => self.fingerprint = Some(value.to_owned()),
+            "setup" => self.setup = Setup::parse(value),
+            "ice-ufrag" => self.ufrag = Some(value.to_owned()),
+            "ice-pwd" => self.pwd = Some(value.to_owned()),
+            _ => {}
+        }
+    }
 }
 
 impl Offer {
@@ -34,6 +74,7 @@ impl Offer {
     pub fn parse(text: &str) -> Result<Self, SdpError> {
         let mut media: Vec<Media> = Vec::new();
         let (mut address, mut direction, mut ptime_ms) = (None, Direction::SendRecv, None);
+        let mut secure = Secure::default();
         let mut versioned = false;
         for (number, line) in text.lines().enumerate() {
             let problem = |problem| SdpError::Syntax {
@@ -60,6 +101,7 @@ impl Offer {
                         Media::parse(value).ok_or_else(|| problem("malformed stream"))?;
                     (stream.address, stream.direction, stream.ptime_ms) =
                         (address, direction, ptime_ms);
+                    stream.secure = secure.clone();
                     media.push(stream);
                 }
                 ("c", stream) => {
@@ -70,6 +112,7 @@ impl Offer {
                 ("a", None) => {
                     direction = direction_of(value).unwrap_or(direction);
                     ptime_ms = ptime_of(value).or(ptime_ms);
+                    secure.attribute(value);
                 }
                 _ => {}
             }
@@ -85,11 +128,14 @@ impl Offer {
 
     /// The first audio stream that is wanted, and its place.
     pub(super) fn audio(&self) -> Option<(usize, &Media)> {
-        self.media.iter().enumerate().find(|(_, m)| {
-            m.kind == "audio"
-                && m.port != 0
-                && m.address.is_some()
-                && matches!(m.protocol.as_str(), "RTP/AVP" | "RTP/AVPF")
+        self.audio_streams().next()
+    }
+
+    /// All audio streams that are wanted, with their places: some peers offer an encrypted and a
+    /// clear one to choose from.
+    pub(super) fn audio_streams(&self) -> impl Iterator<Item = (usize, &Media)> {
+        self.media.iter().enumerate().filter(|(_, m)| {
+            m.kind == "audio" && m.port != 0 && m.address.is_some() && m.profile().is_some()
         })
     }
 
@@ -120,6 +166,33 @@ impl Media {
             ptime_ms: None,
             direction: Direction::SendRecv,
             rtcp: None,
+            rtcp_mux: false,
+            max_ptime_ms: None,
+            crypto: Vec::new(),
+            mid: None,
+            secure: Secure::default(),
+            candidates: Vec::new(),
+        })
+    }
+
+    pub fn profile(&self) -> Option<Profile> {
+        Profile::of(&self.protocol)
+    }
+
+    /// The peer's part in a DTLS association, when it described one.
+    pub fn dtls(&self) -> Option<Dtls> {
+        Some(Dtls {
+            fingerprint: self.secure.fingerprint.clone()?,
+            setup: self.secure.setup.unwrap_or(Setup::ActPass),
+        })
+    }
+
+    /// The peer's ICE credentials and candidates, when it speaks ICE.
+    pub fn ice(&self) -> Option<Ice> {
+        Some(Ice {
+            ufrag: self.secure.ufrag.clone()?,
+            pwd: self.secure.pwd.clone()?,
+            candidates: self.candidates.clone(),
         })
     }
 
@@ -141,6 +214,22 @@ impl Media {
             if let Ok(port) = port.trim().parse() {
                 self.rtcp = Some((port, connection(rest).flatten()));
             }
+        } else if let Some(crypto) = value.strip_prefix("crypto:") {
+            if self.crypto.len() < LINES {
+                self.crypto.extend(Crypto::parse(crypto));
+            }
+        } else if let Some(candidate) = value.strip_prefix("candidate:") {
+            if self.candidates.len() < LINES {
+                self.candidates.push(candidate.trim().to_owned());
+            }
+        } else if let Some(ms) = value.strip_prefix("maxptime:") {
+            self.max_ptime_ms = milliseconds(ms);
+        } else if let Some(mid) = value.strip_prefix("mid:") {
+            self.mid = Some(mid.trim().to_owned());
+        } else if value.trim() == "rtcp-mux" {
+            self.rtcp_mux = true;
+        } else {
+            self.secure.attribute(value);
         }
     }
 
@@ -159,30 +248,43 @@ impl Media {
             None => match payload_type {
                 0 => Some("pcmu/8000"),
                 8 => Some("pcma/8000"),
+                9 => Some("g722/8000"),
+                13 => Some("cn/8000"),
                 _ => None,
             },
         }
     }
 
-    /// The first of the peer's codecs that is one of ours.
-    pub fn first_codec(&self, ours: &[Codec]) -> Option<(Codec, u8)> {
-        self.payload_types().find_map(|pt| {
-            let codec = match self.encoding(pt)? {
-                "pcmu/8000" | "pcmu/8000/1" => Codec::Pcmu,
-                "pcma/8000" | "pcma/8000/1" => Codec::Pcma,
-                _ => return None,
-            };
-            ours.contains(&codec).then_some((codec, pt))
-        })
+    /// The codecs that both sides speak with the peer's payload types, in the peer's order.
+    pub fn codecs(&self, ours: &[Codec]) -> Vec<(Codec, u8)> {
+        self.payload_types()
+            .filter_map(|pt| Some((Codec::of_encoding(self.encoding(pt)?)?, pt)))
+            .filter(|(codec, _)| ours.contains(codec))
+            .collect()
     }
 
-    /// The payload type of digits with the clock of G.711.
-    pub fn telephone_event(&self) -> Option<u8> {
-        let digits = |pt: &u8| {
-            self.encoding(*pt)
-                .is_some_and(|e| e == "telephone-event/8000" || e == "telephone-event/8000/1")
+    /// The payload type of digits. RFC 4733 §2.1 wants them on the clock of the audio, but some
+    /// phones know no clock than that of G.711: better a digit on the wrong clock than none.
+    pub fn telephone_event(&self, clock_rate: u32) -> Option<TelephoneEvent> {
+        let digits = |clock_rate: u32| {
+            let payload_type = self.payload_types().find(|pt| {
+                self.encoding(*pt)
+                    .and_then(|encoding| encoding.strip_prefix("telephone-event/"))
+                    .and_then(|rest| rest.trim_end_matches("/1").parse().ok())
+                    == Some(clock_rate)
+            })?;
+            Some(TelephoneEvent {
+                payload_type,
+                clock_rate,
+            })
         };
-        self.payload_types().find(digits)
+        digits(clock_rate).or_else(|| digits(8_000))
+    }
+
+    /// The payload type of comfort noise (RFC 3389), which belongs to codecs of 8 kHz.
+    pub fn comfort_noise(&self) -> Option<u8> {
+        self.payload_types()
+            .find(|pt| matches!(self.encoding(*pt), Some("cn/8000" | "cn/8000/1")))
     }
 
     pub fn rtp(&self) -> Option<SocketAddr> {
@@ -219,5 +321,11 @@ fn direction_of(attribute: &str) -> Option<Direction> {
 }
 
 fn ptime_of(attribute: &str) -> Option<u8> {
-    attribute.strip_prefix("ptime:")?.trim().parse().ok()
+    milliseconds(attribute.strip_prefix("ptime:")?)
+}
+
+/// A length of packets; some peers write fractions.
+fn milliseconds(value: &str) -> Option<u8> {
+    let whole = value.trim().split('.').next()?;
+    whole.parse::<u32>().ok().map(|ms| ms.min(255) as u8)
 }

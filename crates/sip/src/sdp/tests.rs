@@ -4,13 +4,23 @@ fn ours() -> Ours {
     Ours {
         rtp: "192.0.2.10:4000".parse().unwrap(),
         codecs: vec![Codec::Pcmu, Codec::Pcma],
+        order: Order::Peers,
         telephone_event: true,
         ptime_ms: 20,
         direction: Direction::SendRecv,
+        security: Security::Off,
+        ice: None,
         origin: Origin {
             session_id: 7,
             version: 1,
         },
+    }
+}
+
+fn digits(payload_type: u8, clock_rate: u32) -> TelephoneEvent {
+    TelephoneEvent {
+        payload_type,
+        clock_rate,
     }
 }
 
@@ -42,7 +52,7 @@ fn an_offer_is_answered_with_its_own_payload_types() {
             agreed.telephone_event,
             agreed.ptime_ms
         ),
-        (Codec::Pcma, 8, Some(98), 30)
+        (Codec::Pcma, 8, Some(digits(98, 8_000)), 30)
     );
 }
 
@@ -107,7 +117,7 @@ fn our_offer_and_its_answer_agree() {
             agreed.remote_rtp.port(),
             agreed.telephone_event
         ),
-        (Codec::Pcma, 9000, Some(101))
+        (Codec::Pcma, 9000, Some(digits(101, 8_000)))
     );
 }
 
@@ -134,5 +144,131 @@ fn what_cannot_be_taken_has_its_status() {
         "v=0\r\nlonger=x\r\n",
     ] {
         assert_eq!(Offer::parse(bad).unwrap_err().status(), 400, "{bad:?}");
+    }
+}
+
+fn encrypted(required: bool) -> Ours {
+    Ours {
+        security: Security::Sdes(Sdes::with_fresh_keys(required)),
+        ..ours()
+    }
+}
+
+#[test]
+fn opus_and_g722_keep_the_offerers_payload_types_and_clocks() {
+    let all = Ours {
+        codecs: vec![Codec::Pcmu, Codec::G722, Codec::Opus],
+        ..ours()
+    };
+    let media = "m=audio 5004 RTP/AVP 96 9 0 97 98\r\na=rtpmap:96 opus/48000/2\r\n\
+        a=rtpmap:97 telephone-event/48000\r\na=rtpmap:98 telephone-event/8000\r\na=maxptime:40\r\na=ptime:60\r\n";
+    let (text, agreed) = answer(&described(media), &all).unwrap();
+    assert_eq!((agreed.codec, agreed.payload_type), (Codec::Opus, 96));
+    assert_eq!(agreed.telephone_event, Some(digits(97, 48_000)));
+    assert_eq!(agreed.ptime_ms, 40);
+    assert!(text.contains("a=rtpmap:96 opus/48000/2\r\n"), "{text}");
+    let by_us = Ours {
+        order: Order::Ours,
+        ..all.clone()
+    };
+    let (_, agreed) = answer(&described(media), &by_us).unwrap();
+    assert_eq!(agreed.codec, Codec::Pcmu);
+    let narrow = Ours {
+        codecs: vec![Codec::G722],
+        ..all
+    };
+    let (_, agreed) = answer(&described(media), &narrow).unwrap();
+    assert_eq!((agreed.codec, agreed.payload_type), (Codec::G722, 9));
+    assert_eq!(agreed.telephone_event, Some(digits(98, 8_000)));
+}
+
+#[test]
+fn keys_cross_in_offer_and_answer() {
+    for required in [true, false] {
+        let (caller, callee) = (encrypted(required), encrypted(false));
+        let text = offer(&caller);
+        let profile = if required { "RTP/SAVP " } else { "RTP/AVP " };
+        assert!(text.contains(profile), "{text}");
+        let (text, there) = answer(&Offer::parse(&text).unwrap(), &callee).unwrap();
+        let here = negotiate_answer(&caller, &Offer::parse(&text).unwrap()).unwrap();
+        let (Agreed::Sdes { ours: a, theirs: b }, Agreed::Sdes { ours: c, theirs: d }) =
+            (here.security, there.security)
+        else {
+            panic!("not encrypted: {text}");
+        };
+        assert_eq!((&a, &b), (&d, &c));
+        assert_eq!(a.suite, Suite::AeadAes256Gcm);
+        assert_ne!(a.key, b.key);
+        assert!(!format!("{a:?}").contains(&format!("{:?}", a.key.expose())));
+    }
+}
+
+#[test]
+fn encryption_is_not_dropped_where_it_is_required() {
+    let key = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+    let clear = "m=audio 5004 RTP/AVP 0\r\n";
+    let crypto = format!("a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:{key}|2^20 KDR=0\r\n");
+    let savp = format!("m=audio 5004 RTP/SAVP 0\r\n{crypto}");
+    let refusals = [
+        (encrypted(true), clear.to_owned()),
+        (encrypted(true), format!("{clear}{crypto}")),
+        (ours(), savp.clone()),
+        (encrypted(true), "m=audio 5004 RTP/SAVP 0\r\n".to_owned()),
+        (
+            encrypted(false),
+            format!(
+                "m=audio 5004 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}|1:4\r\n"
+            ),
+        ),
+        (
+            encrypted(false),
+            format!(
+                "m=audio 5004 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key} UNENCRYPTED_SRTP\r\n"
+            ),
+        ),
+    ];
+    for (ours, media) in refusals {
+        let refused = answer(&described(&media), &ours);
+        assert!(matches!(refused, Err(SdpError::Security(_))), "{media}");
+    }
+    // Of two streams the one we may take is taken.
+    let (text, agreed) = answer(&described(&format!("{clear}{savp}")), &encrypted(true)).unwrap();
+    assert!(text.contains("m=audio 0 RTP/AVP 0\r\nm=audio 4000 RTP/SAVP 0"));
+    assert!(text.contains("a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:"));
+    assert!(matches!(agreed.security, Agreed::Sdes { .. }));
+    let (_, agreed) = answer(&described(clear), &encrypted(false)).unwrap();
+    assert_eq!(agreed.security, Agreed::Clear);
+}
+
+#[test]
+fn a_browsers_description_is_read() {
+    let offer = described(
+        "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=rtcp-mux\r\na=setup:actpass\r\na=fingerprint:sha-256 AB:CD\r\n\
+         a=ice-ufrag:u\r\na=ice-pwd:p\r\na=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\n",
+    );
+    let browser = Ours {
+        security: Security::Dtls(Dtls {
+            fingerprint: "sha-256 11:22".to_owned(),
+            setup: Setup::Passive,
+        }),
+        ice: Some(Ice {
+            ufrag: "a".to_owned(),
+            pwd: "b".to_owned(),
+            candidates: vec!["1 1 udp 1 192.0.2.10 4000 typ host".to_owned()],
+        }),
+        ..ours()
+    };
+    let (text, agreed) = answer(&offer, &browser).unwrap();
+    assert!(agreed.rtcp_mux);
+    assert_eq!(agreed.ice.map(|ice| ice.candidates.len()), Some(1));
+    assert!(matches!(agreed.security, Agreed::Dtls(dtls) if dtls.fingerprint == "sha-256 AB:CD"));
+    for line in [
+        "a=mid:0",
+        "a=rtcp-mux",
+        "a=setup:passive",
+        "a=fingerprint:sha-256 11:22",
+        "a=ice-ufrag:a",
+    ] {
+        assert!(text.contains(&format!("{line}\r\n")), "{line} in {text}");
     }
 }
