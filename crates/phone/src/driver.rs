@@ -35,6 +35,8 @@ use crate::{
 
 /// What a caller is told whom we can't serve at this moment (RFC 3261 §21.5.4).
 const UNAVAILABLE: u16 = 503;
+/// What a phone is told that asks for something we don't do (RFC 3261 §21.6.2).
+const DECLINED: u16 = 603;
 /// How often, and how far apart, the last facts of a call are tried.
 const STORE_ATTEMPTS: u32 = 30;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -306,6 +308,21 @@ impl Driver {
                 via: DigitVia::Info,
             },
             LegEvent::Reinvite { offer } => return self.reinvite(leg, offer).await,
+            // A refresh of ours found the phone at another address, or with other codecs.
+            LegEvent::Changed { sdp } => {
+                match line.agree(&sdp) {
+                    Ok(remote) => self.media.connect(leg, remote),
+                    Err(error) => {
+                        tracing::warn!(leg.id = leg.0, %error, "a phone's new session can't be used");
+                    }
+                }
+                return;
+            }
+            LegEvent::ChangeRefused { .. } => return,
+            LegEvent::Referred(referral) => {
+                let _ = line.handle.refuse_referral(referral.id, DECLINED).await;
+                return;
+            }
         };
         self.take(input).await;
     }

@@ -14,6 +14,11 @@ use crate::{clock, company::Company, driver, line, phone::Shared};
 
 /// Takes in one call.
 pub(crate) async fn receive(shared: Arc<Shared>, incoming: IncomingCall) {
+    if incoming.replaces.is_some() {
+        // Calls are passed on by REFER; nobody takes the place of a leg by himself.
+        refuse(&incoming, 603).await;
+        return;
+    }
     if incoming.from_device.is_some() {
         // Phones can take calls only; placing them needs outbound trunks.
         tracing::info!(to = %incoming.to_user, "a registered phone tried to call out");

@@ -135,6 +135,9 @@ pub struct Limits {
     pub nonce_lifetime: Duration,
     /// Shortest session interval accepted (422 below it), RFC 4028.
     pub min_session: Duration,
+    /// The session interval we propose: at half of it we, or the peer, make sure that the other end
+    /// is still there.
+    pub session: Duration,
     /// RFC 3261 T1; a constant of the protocol, shortened by tests only.
     pub t1: Duration,
     /// Room in the receiver of [`SipEvent`](crate::SipEvent)s; when it is full, calls get 503.
@@ -158,6 +161,7 @@ impl Default for Limits {
             banning: Banning::default(),
             nonce_lifetime: Duration::from_secs(300),
             min_session: Duration::from_secs(90),
+            session: Duration::from_secs(1800),
             t1: Duration::from_millis(500),
             events: 256,
             leg_events: 32,

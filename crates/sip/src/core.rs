@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dialog::{self, DialogKey, InDialog};
+use crate::dialog::{self, Listed};
 use crate::guard::{Guard, Offence};
 use crate::net::{
     ConnectError, Connections, Flow, Listening, Port, RateLimit, Sink, TlsPeer, connect, source_key,
@@ -25,7 +25,8 @@ use crate::wire::{
     split_list, too_large,
 };
 use crate::{
-    Ban, Binding, Directory, Reason, SECURITY_TARGET, SipConfig, SipEvent, Transport, ident,
+    Ban, Binding, DialogId, Directory, Reason, SECURITY_TARGET, SipConfig, SipEvent, Transport,
+    ident,
 };
 
 pub(crate) struct Core {
@@ -46,7 +47,7 @@ pub(crate) struct Core {
     pub refusing: CancellationToken,
     /// Refuses what is new and ends running legs.
     pub draining: CancellationToken,
-    pub dialogs: Mutex<HashMap<DialogKey, mpsc::Sender<InDialog>>>,
+    pub dialogs: Mutex<HashMap<DialogId, Listed>>,
     pub limit: Mutex<RateLimit>,
     pub guard: Guard,
     pub tally: Tally,
@@ -72,6 +73,20 @@ impl Core {
     fn port_to(&self, remote: SocketAddr) -> Option<Arc<Port>> {
         let mut ports = self.udp.iter();
         ports.find(|port| port.local.leads_to(remote.ip())).cloned()
+    }
+
+    /// Whether a host in a URI means this server.
+    pub fn is_ours(&self, host: &str) -> bool {
+        let named = |public: &crate::HostPort| public.host.eq_ignore_ascii_case(host);
+        let mut public = self
+            .config
+            .listeners
+            .iter()
+            .filter_map(|on| on.public.as_ref());
+        let ip = host.parse::<IpAddr>();
+        host.eq_ignore_ascii_case(&self.config.realm)
+            || public.any(named)
+            || ip.is_ok_and(|ip| self.addresses.iter().any(|(_, bound)| bound.ip() == ip))
     }
 
     /// The way to an address, opening a connection if need be.
@@ -272,11 +287,19 @@ impl Core {
         invite.cancel(Reason::of(&request.headers));
     }
 
-    /// A response with our name on it.
+    /// A response with our name on it, and with what we can (RFC 3261 §13.3.1, §20.5, §20.37).
     pub fn answer(&self, request: &Request, tx: &ServerHandle, status: u16) -> Response {
-        request
+        let response = request
             .response(status, tx.to_tag())
-            .with("Server", self.config.user_agent.clone())
+            .with("Server", self.config.user_agent.clone());
+        let response = match (request.method, status) {
+            (Method::Options, _) | (_, 101..300 | 405) => response.with("Allow", ALLOW),
+            _ => response,
+        };
+        match (request.method, status) {
+            (Method::Options, _) | (_, 101..300) => response.with("Supported", SUPPORTED),
+            _ => response,
+        }
     }
 
     pub fn options(&self, request: &Request, tx: &ServerHandle) -> Response {
@@ -287,14 +310,13 @@ impl Core {
             200
         };
         self.answer(request, tx, status)
-            .with("Allow", ALLOW)
             .with(
                 "Accept",
                 "application/sdp, application/dtmf-relay, application/dtmf",
             )
             .with("Accept-Encoding", "identity")
             .with("Accept-Language", "en")
-            .with("Supported", SUPPORTED)
+            .with("Allow-Events", "refer")
     }
 }
 

@@ -46,6 +46,29 @@ pub struct IncomingCall {
     /// The SDP offer; `None` means the answer must carry ours (late offer).
     pub offer: Option<String>,
     pub sip_call_id: String,
+    /// The leg whose place this call wants to take (RFC 3891). It exists, and whoever asks named it
+    /// rightly; whether he may is the owner's to decide.
+    pub replaces: Option<DialogId>,
+}
+
+/// Which dialog a leg is: unique among the legs of one stack.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DialogId {
+    pub call_id: String,
+    /// The tag on our side.
+    pub local_tag: String,
+}
+
+/// A dialog as a peer names it (RFC 3891 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaces {
+    pub call_id: String,
+    /// The tag on our side.
+    pub to_tag: String,
+    /// The tag on the peer's side.
+    pub from_tag: String,
+    /// Only if nobody has answered it.
+    pub early_only: bool,
 }
 
 /// Who calls, as the signalling says.
@@ -88,7 +111,7 @@ impl Leg {
 /// The commands of one leg. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LegHandle {
-    pub(crate) sip_call_id: String,
+    pub(crate) dialog: DialogId,
     pub(crate) commands: mpsc::Sender<LegCommand>,
 }
 
@@ -101,7 +124,13 @@ impl LegHandle {
     /// The Call-ID on the wire, for traces.
     #[must_use]
     pub fn sip_call_id(&self) -> &str {
-        &self.sip_call_id
+        &self.dialog.call_id
+    }
+
+    /// Which dialog the leg is.
+    #[must_use]
+    pub fn dialog(&self) -> &DialogId {
+        &self.dialog
     }
 
     /// Says 180 to the caller.
@@ -139,6 +168,28 @@ impl LegHandle {
         self.send(LegCommand::RejectReinvite(status)).await
     }
 
+    /// Changes the session of an answered leg: offers this description (RFC 3261 §14.1). What comes of
+    /// it is [`LegEvent::Changed`] or [`LegEvent::ChangeRefused`]; a change ordered meanwhile waits.
+    pub async fn reinvite(&self, sdp: String) -> Result<(), LegGone> {
+        self.send(LegCommand::Reinvite(sdp)).await
+    }
+
+    /// Accepts a [`LegEvent::Referred`] (202). Its sender is told 100, and then what
+    /// [`Self::report_referral`] says.
+    pub async fn accept_referral(&self, id: ReferralId) -> Result<(), LegGone> {
+        self.send(LegCommand::AcceptReferral(id)).await
+    }
+
+    /// Refuses a [`LegEvent::Referred`]. A status below 300 becomes 603.
+    pub async fn refuse_referral(&self, id: ReferralId, status: u16) -> Result<(), LegGone> {
+        self.send(LegCommand::RefuseReferral { id, status }).await
+    }
+
+    /// Tells the sender of a REFER how its target answered; from 200 on it is the last word.
+    pub async fn report_referral(&self, id: ReferralId, status: u16) -> Result<(), LegGone> {
+        self.send(LegCommand::ReportReferral { id, status }).await
+    }
+
     async fn send(&self, command: LegCommand) -> Result<(), LegGone> {
         self.commands.send(command).await.map_err(|_| LegGone)
     }
@@ -153,15 +204,38 @@ pub(crate) enum LegCommand {
     HangUp(Reason),
     AnswerReinvite(String),
     RejectReinvite(u16),
+    Reinvite(String),
+    AcceptReferral(ReferralId),
+    RefuseReferral { id: ReferralId, status: u16 },
+    ReportReferral { id: ReferralId, status: u16 },
+}
+
+/// One REFER of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReferralId(pub u32);
+
+/// A peer wants its other party to be connected with somebody else (RFC 3515).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referral {
+    pub id: ReferralId,
+    /// The user part of the target, unescaped; often a number.
+    pub to_user: String,
+    /// The host of the target; empty for a `tel:` URI.
+    pub to_host: String,
+    /// The target is the other party of this dialog (attended transfer, RFC 5589 §7).
+    pub replaces: Option<Replaces>,
+    /// Who refers, as he says.
+    pub referred_by: Option<String>,
 }
 
 /// What happened on a leg, in order. `Failed`, `Cancelled` and `HungUp` are
 /// last: exactly one of them ends every leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegEvent {
-    /// The device we called rings (180).
+    /// The device we called rings (180), or the call waits or was sent on (181, 182).
     Ringing,
-    /// The device we called sends audio before answering (183 with SDP).
+    /// The peer described its side before the answer: a device we called sends audio (183 with SDP),
+    /// or a caller without an offer answered ours in its PRACK.
     Early { sdp: String },
     /// The device we called answered; its siblings are being cancelled.
     Answered {
@@ -185,6 +259,13 @@ pub enum LegEvent {
     /// The peer wants to change the session (hold, resume). Answer it with
     /// `answer_reinvite`, or with `reject_reinvite`.
     Reinvite { offer: Option<String> },
+    /// The peer took a change of ours, or described its side anew when we refreshed the session: its answer.
+    Changed { sdp: String },
+    /// The peer refused a change of ours; the session goes on as it was.
+    ChangeRefused { status: u16 },
+    /// The peer refers the other party to somebody else. Answer it with `accept_referral`, or with
+    /// `refuse_referral`.
+    Referred(Referral),
 }
 
 /// How an answered leg ended.
@@ -194,9 +275,9 @@ pub enum HungUpBy {
     Peer,
     /// We said BYE as told by `hang_up`.
     Us,
-    /// The peer never confirmed our answer (RFC 3261 §13.3.1.4).
+    /// The peer never confirmed our answer (RFC 3261 §13.3.1.4), or what was said before it (RFC 3262 §3).
     MissingAck,
-    /// The peer stopped refreshing the session (RFC 4028).
+    /// The session was not refreshed in time, or the peer knows no more of it (RFC 4028).
     SessionExpired,
     /// The stack was shut down.
     Shutdown,
@@ -279,6 +360,20 @@ pub enum DialError {
     Busy,
     #[error("the stack is shutting down")]
     Stopped,
+}
+
+impl Replaces {
+    /// Reads the value of a Replaces header.
+    pub(crate) fn parse(value: &str) -> Option<Self> {
+        let (call_id, params) = value.split_once(';')?;
+        let tag = |name| crate::wire::param(params, name).filter(|tag| !tag.is_empty());
+        Some(Self {
+            call_id: call_id.trim().to_owned(),
+            to_tag: tag("to-tag")?,
+            from_tag: tag("from-tag")?,
+            early_only: crate::wire::param(params, "early-only").is_some(),
+        })
+    }
 }
 
 impl Reason {

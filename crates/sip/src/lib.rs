@@ -29,8 +29,8 @@ pub use directory::{Binding, DeviceCredential, Directory, Transport, TransportEr
 pub use guard::Ban;
 pub use ipnet::IpNet;
 pub use leg::{
-    Dial, DialError, DialTarget, HungUpBy, IncomingCall, Leg, LegEvent, LegGone, LegHandle, Party,
-    Reason, ReasonProtocol, SipEvent,
+    Dial, DialError, DialTarget, DialogId, HungUpBy, IncomingCall, Leg, LegEvent, LegGone,
+    LegHandle, Party, Reason, ReasonProtocol, Referral, ReferralId, Replaces, SipEvent,
 };
 pub use net::CertificateError;
 pub use stack::{Counters, SipError, SipStack};

@@ -20,8 +20,8 @@ use crate::registrar::Registrar;
 use crate::transaction::Transactions;
 use crate::trunk::{ProbeReport, Trunk, TrunkStatus, Trunks};
 use crate::{
-    Ban, Binding, Dial, DialError, Directory, IpNet, Leg, Listener, SipConfig, SipEvent, Transport,
-    dialog,
+    Ban, Binding, Dial, DialError, DialogId, Directory, IpNet, Leg, Listener, Replaces, SipConfig,
+    SipEvent, Transport, dialog,
 };
 
 /// The running signalling of one node. Cheap to clone; when the last clone is
@@ -229,6 +229,12 @@ impl SipStack {
     /// When nobody is registered, a header is not allowed, or a limit is reached.
     pub async fn dial(&self, dial: Dial) -> Result<Leg, DialError> {
         dialog::dial(&self.inner.core, dial).await
+    }
+
+    /// The leg a dialog in a REFER means, as far as it exists and is named rightly.
+    #[must_use]
+    pub fn replaced(&self, replaces: &Replaces) -> Option<DialogId> {
+        dialog::replaced(&self.inner.core, replaces).ok()
     }
 
     /// Takes the complete set of trunks: new ones are registered and asked,

@@ -1,21 +1,30 @@
 //! The answered call: everything up to and including the hang-up.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Dialog, Ends, InDialog, SessionTimer};
+use super::change::{Changes, Wanted, glare_wait};
+use super::refer::{self, Notice, Subscriptions};
+use super::reliable::Reliable;
+use super::timer::{SessionTimer, Terms};
+use super::{Dialog, Ends, InDialog};
 use crate::Reason;
 use crate::core::Core;
-use crate::leg::{HungUpBy, LegCommand, LegEvent};
+use crate::leg::{HungUpBy, LegCommand, LegEvent, ReferralId};
 use crate::net::Flow;
 use crate::sdp;
-use crate::transaction::ServerHandle;
-use crate::wire::{ALLOW, Method, Request, Response, media_type};
+use crate::transaction::{ClientEvent, Outgoing, ServerHandle};
+use crate::wire::{Method, Request, Response, media_type};
 
-/// How long an owner may think about a re-INVITE.
-const REINVITE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long an owner may think about a re-INVITE or a REFER.
+const OWNER_THINKS: Duration = Duration::from_secs(20);
+/// The longest a peer may have us wait with a change (Retry-After of a 500).
+const LONGEST_WAIT: u64 = 10;
 
 /// A 2xx of ours that no ACK has confirmed; its dialog repeats it over any
 /// transport (RFC 3261 §13.3.1.4).
@@ -61,19 +70,92 @@ impl Unacknowledged {
     }
 }
 
-/// A re-INVITE or UPDATE that waits for its owner's word.
-struct Change {
+/// A request of the peer that changes the session and waits for its owner's word.
+pub(super) struct Change {
     request: Request,
     tx: ServerHandle,
     deadline: Instant,
 }
 
+impl Change {
+    pub fn new(request: Request, tx: ServerHandle) -> Self {
+        Self {
+            request,
+            tx,
+            deadline: Instant::now() + OWNER_THINKS,
+        }
+    }
+
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Refuses it; the session goes on as it was.
+    pub fn refuse(self, core: &Core, status: u16) {
+        self.tx
+            .respond(&core.answer(&self.request, &self.tx, status));
+    }
+
+    /// The answer, without what only a 2xx to an INVITE needs.
+    fn accept(&self, core: &Core, dialog: &Dialog, sdp: &str) -> Response {
+        core.answer(&self.request, &self.tx, 200)
+            .with("Contact", dialog.flow.contact())
+            .with_sdp(sdp)
+    }
+
+    /// Accepts a change that is no INVITE.
+    pub fn respond(self, core: &Core, dialog: &Dialog, sdp: &str) {
+        self.tx.respond(&self.accept(core, dialog, sdp));
+    }
+}
+
+/// A status an owner gave to refuse something.
+pub(super) fn refusal(status: u16, otherwise: u16) -> u16 {
+    if (300..700).contains(&status) {
+        status
+    } else {
+        otherwise
+    }
+}
+
+/// What was agreed when the call was answered.
+pub(super) struct Opened {
+    pub timer: Option<SessionTimer>,
+    pub terms: Terms,
+    /// What we said of our side last.
+    pub described: String,
+    /// What the peer said of its side.
+    pub remote: Option<String>,
+    /// Whether the peer takes UPDATE.
+    pub peer_updates: bool,
+    /// Responses before the answer that the peer may still confirm, and the CSeq of its INVITE.
+    pub reliable: Option<(Reliable, u32)>,
+}
+
 pub(super) struct Session {
     ends: Ends,
     dialog: Dialog,
+    opened: Opened,
     unacknowledged: Option<Unacknowledged>,
+    /// The peer's change.
     change: Option<Change>,
+    /// Ours.
+    changes: Changes,
+    refresh: Option<Instant>,
     expires: Option<Instant>,
+    /// A REFER that waits for its owner's word.
+    referral: Option<refer::Asked>,
+    subscriptions: Subscriptions,
+    /// NOTIFYs on their way, by their CSeq.
+    notices: HashMap<usize, ReferralId>,
+    asking: mpsc::Sender<(usize, ClientEvent)>,
+    answers: mpsc::Receiver<(usize, ClientEvent)>,
+    /// The ACK of our last re-INVITE, said again when its 2xx comes again.
+    acknowledgement: Option<(u32, Bytes, Flow)>,
     /// Said before the ACK came: RFC 3261 §15 forbids BYE until then.
     hang_up: Option<Reason>,
 }
@@ -85,42 +167,77 @@ struct End {
     bye: bool,
 }
 
+impl End {
+    fn expired() -> Self {
+        Self {
+            by: HungUpBy::SessionExpired,
+            reason: None,
+            bye: true,
+        }
+    }
+}
+
 impl Session {
-    pub fn new(ends: Ends, dialog: Dialog, timer: &SessionTimer) -> Self {
+    pub fn new(ends: Ends, dialog: Dialog, opened: Opened) -> Self {
+        ends.confirmed(dialog.remote_tag.as_ref());
+        // A NOTIFY for each subscription, a change, and repeated answers fit in.
+        let (asking, answers) = mpsc::channel(32);
         let mut session = Self {
             ends,
             dialog,
             unacknowledged: None,
             change: None,
+            changes: Changes::default(),
+            refresh: None,
             expires: None,
+            referral: None,
+            subscriptions: Subscriptions::default(),
+            notices: HashMap::new(),
+            asking,
+            answers,
+            acknowledgement: None,
             hang_up: None,
+            opened,
         };
-        session.refreshed(timer);
+        session.refreshed(session.opened.timer);
         session
     }
 
-    fn refreshed(&mut self, timer: &SessionTimer) {
-        self.expires = match timer {
-            SessionTimer::Every(seconds) => Some(Instant::now() + Duration::from_secs(*seconds)),
-            SessionTimer::None | SessionTimer::TooShort => None,
-        };
+    fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.ends.core)
+    }
+
+    fn refreshed(&mut self, timer: Option<SessionTimer>) {
+        let now = Instant::now();
+        self.opened.timer = timer;
+        self.refresh = timer.and_then(|t| Some(now + t.refresh_after()?));
+        self.expires = timer.map(|t| now + t.expires_after());
     }
 
     pub async fn run(mut self, unacknowledged: Option<Unacknowledged>) {
         self.unacknowledged = unacknowledged;
         let end = loop {
+            self.advance().await;
             if let Some(end) = self.step().await {
                 break end;
             }
         };
+        self.finish(end).await;
+    }
+
+    async fn finish(mut self, end: End) {
+        let core = self.core();
+        // RFC 3261 §15.1.2: a BYE ends what is still unanswered.
         if let Some(change) = self.change.take() {
-            // RFC 3261 §15.1.2: a BYE ends what is still unanswered.
-            change
-                .tx
-                .respond(&self.ends.core.answer(&change.request, &change.tx, 487));
+            change.refuse(&core, 487);
+        }
+        if let Some(refer::Asked { request, tx, .. }) = self.referral.take() {
+            tx.respond(&core.answer(&request, &tx, 487));
         }
         if end.bye {
-            let core = std::sync::Arc::clone(&self.ends.core);
+            while let Some(notice) = self.subscriptions.rest() {
+                self.notify(notice).await;
+            }
             self.dialog.bye(&core, end.reason.as_ref()).await;
         }
         self.ends
@@ -129,6 +246,19 @@ impl Session {
                 reason: end.reason,
             })
             .await;
+        let Self {
+            dialog,
+            answers,
+            changes,
+            asking,
+            ..
+        } = self;
+        drop(asking);
+        if changes.offers() {
+            core.tasks
+                .clone()
+                .spawn(async move { see_through(&core, &dialog, answers).await });
+        }
     }
 
     /// A call we placed was answered and acknowledged.
@@ -143,12 +273,16 @@ impl Session {
         let repeat = self.unacknowledged.as_ref().map_or(far, |u| u.next);
         let give_up = self.unacknowledged.as_ref().map_or(far, |u| u.give_up);
         let patience = self.change.as_ref().map_or(far, |c| c.deadline);
+        let decision = self.referral.as_ref().map_or(far, |r| r.deadline);
+        let refresh = self.refresh.unwrap_or(far);
         let expires = self.expires.unwrap_or(far);
+        let again = self.changes.deadline().unwrap_or(far);
         let draining = self.ends.core.draining.clone();
         let change = self.change.as_ref();
         tokio::select! {
             arrived = self.ends.inbox.recv() => self.arrived(arrived?).await,
-            command = self.ends.commands.recv(), if self.hang_up.is_none() => self.command(command),
+            command = self.ends.commands.recv(), if self.hang_up.is_none() => self.command(command).await,
+            Some((cseq, event)) = self.answers.recv() => self.asked(cseq, event).await,
             () = sleep_until(repeat), if self.unacknowledged.is_some() => {
                 if let Some(pending) = &mut self.unacknowledged {
                     pending.repeat();
@@ -168,23 +302,43 @@ impl Session {
                 self.answer_change(487, None);
                 None
             }
-            () = sleep_until(expires), if self.expires.is_some() => {
-                Some(End { by: HungUpBy::SessionExpired, reason: None, bye: true })
+            () = sleep_until(decision), if self.referral.is_some() => {
+                self.refuse_referral(500);
+                None
             }
+            () = sleep_until(again), if self.changes.deadline().is_some() => None,
+            () = sleep_until(refresh), if self.refresh.is_some() => {
+                self.refresh = None;
+                self.changes.refresh();
+                None
+            }
+            () = sleep_until(expires), if self.expires.is_some() => Some(End::expired()),
             () = draining.cancelled() => Some(End { by: HungUpBy::Shutdown, reason: None, bye: true }),
         }
     }
 
-    fn command(&mut self, command: Option<LegCommand>) -> Option<End> {
+    async fn command(&mut self, command: Option<LegCommand>) -> Option<End> {
         match command {
             Some(LegCommand::AnswerReinvite(sdp)) => self.answer_change(200, Some(&sdp)),
             Some(LegCommand::RejectReinvite(status)) => {
-                let status = if (300..700).contains(&status) {
-                    status
-                } else {
-                    488
-                };
-                self.answer_change(status, None);
+                self.answer_change(refusal(status, 488), None);
+            }
+            Some(LegCommand::Reinvite(sdp)) => {
+                if !self.changes.order(sdp) {
+                    self.ends
+                        .tell(LegEvent::ChangeRefused { status: 491 })
+                        .await;
+                }
+            }
+            Some(LegCommand::AcceptReferral(id)) => self.accept_referral(id).await,
+            Some(LegCommand::RefuseReferral { id, status }) => {
+                if self.referral.as_ref().is_some_and(|asked| asked.id == id) {
+                    self.refuse_referral(refusal(status, 603));
+                }
+            }
+            Some(LegCommand::ReportReferral { id, status }) => {
+                self.subscriptions.report(id, status);
+                self.notify_all().await;
             }
             Some(
                 LegCommand::HangUp(reason)
@@ -222,7 +376,7 @@ impl Session {
         let Some(tx) = tx else {
             return self.acknowledged(&request).await;
         };
-        let core = std::sync::Arc::clone(&self.ends.core);
+        let core = self.core();
         if request.sender_tag() != self.dialog.remote_tag {
             tx.respond(&core.answer(&request, &tx, 481));
             return None;
@@ -248,10 +402,17 @@ impl Session {
                 });
             }
             Method::Invite | Method::Update => self.change(request, tx).await,
+            Method::PRack => {
+                // A confirmation that our answer overtook.
+                let reliable = self.opened.reliable.as_mut();
+                let confirmed = reliable.and_then(|(all, cseq)| all.confirm(&request, *cseq));
+                let status = if confirmed.is_some() { 200 } else { 481 };
+                tx.respond(&core.answer(&request, &tx, status));
+            }
             Method::Info => info(&self.ends, &request, &tx).await,
             Method::Options => tx.respond(&core.options(&request, &tx)),
-            Method::Refer => tx.respond(&core.answer(&request, &tx, 603)),
-            _ => tx.respond(&core.answer(&request, &tx, 405).with("Allow", ALLOW)),
+            Method::Refer => self.refer(request, tx).await,
+            _ => tx.respond(&core.answer(&request, &tx, 405)),
         }
         None
     }
@@ -267,6 +428,9 @@ impl Session {
         }
         if pending.first || pending.late_offer {
             let sdp = if pending.late_offer { ack.sdp() } else { None };
+            if sdp.is_some() {
+                self.opened.remote.clone_from(&sdp);
+            }
             self.ends.tell(LegEvent::Confirmed { sdp }).await;
         }
         None
@@ -274,66 +438,337 @@ impl Session {
 
     /// The peer changes or refreshes the session.
     async fn change(&mut self, request: Request, tx: ServerHandle) {
-        let core = std::sync::Arc::clone(&self.ends.core);
-        let min = core.config.limits.min_session;
-        let timer = SessionTimer::of(&request, min);
-        if matches!(timer, SessionTimer::TooShort) {
+        let core = self.core();
+        let Ok(timer) = SessionTimer::answering(&request, self.opened.terms) else {
             return tx.respond(
                 &core
                     .answer(&request, &tx, 422)
-                    .with("Min-SE", min.as_secs().to_string()),
+                    .with("Min-SE", self.opened.terms.min.to_string()),
             );
-        }
-        let unconfirmed = request.method == Method::Invite && self.unacknowledged.is_some();
-        if self.change.is_some() || unconfirmed {
-            // RFC 3261 §14.2: one change at a time.
-            return tx.respond(&core.answer(&request, &tx, 500).with("Retry-After", "3"));
-        }
+        };
         let offer = request.sdp();
+        let invite = request.method == Method::Invite;
+        // RFC 3261 §14.2, RFC 3311 §5.2: our own offer is open.
+        if self.changes.offers() && (invite || offer.is_some()) {
+            return tx.respond(&core.answer(&request, &tx, 491));
+        }
+        let unconfirmed = invite && self.unacknowledged.is_some();
+        if (self.change.is_some() && (invite || offer.is_some())) || unconfirmed {
+            // The same clauses: one change of the peer's at a time.
+            return tx.respond(&busy_with_another(&core, &request, &tx));
+        }
         if let Some(Err(error)) = offer.as_deref().map(sdp::check) {
             return tx.respond(&core.answer(&request, &tx, error.status()));
         }
         if let Some(contact) = request.contact() {
             self.dialog.remote_target = contact.uri;
         }
-        self.refreshed(&timer);
-        if request.method == Method::Update && offer.is_none() {
+        if request.headers.get("Allow").is_some() {
+            self.opened.peer_updates = request.headers.allows(Method::Update);
+        }
+        self.refreshed(timer);
+        if !invite && offer.is_none() {
             let contact = self.dialog.flow.contact();
             let response = core.answer(&request, &tx, 200).with("Contact", contact);
-            return tx.respond(&timer.headers(response));
+            return tx.respond(&grant(timer, &request, response));
         }
-        if request.method == Method::Invite {
+        if invite {
             tx.respond(&core.answer(&request, &tx, 100));
         }
-        self.change = Some(Change {
-            request,
-            tx,
-            deadline: Instant::now() + REINVITE_PATIENCE,
-        });
+        self.change = Some(Change::new(request, tx));
         self.ends.tell(LegEvent::Reinvite { offer }).await;
     }
 
     fn answer_change(&mut self, status: u16, sdp: Option<&str>) {
-        let Some(Change { request, tx, .. }) = self.change.take() else {
+        let Some(change) = self.change.take() else {
             return;
         };
-        let core = &self.ends.core;
-        let mut response = core.answer(&request, &tx, status);
+        let core = self.core();
         let Some(sdp) = sdp else {
-            return tx.respond(&response);
+            return change.refuse(&core, status);
         };
-        let timer = SessionTimer::of(&request, core.config.limits.min_session);
-        response = response
-            .with("Contact", self.dialog.flow.contact())
-            .with("Allow", ALLOW)
-            .with_sdp(sdp);
-        response = timer.headers(response);
+        let response = change.accept(&core, &self.dialog, sdp);
+        let Change { request, tx, .. } = change;
+        let response = grant(self.opened.timer, &request, response);
         tx.respond(&response);
+        self.opened.described = sdp.to_owned();
+        if let Some(offer) = request.sdp() {
+            self.opened.remote = Some(offer);
+        }
         if request.method == Method::Invite {
             let late_offer = request.sdp().is_none();
-            let mut pending = Unacknowledged::new(core, &response, &tx, request.cseq(), late_offer);
+            let mut pending =
+                Unacknowledged::new(&core, &response, &tx, request.cseq(), late_offer);
             pending.first = false;
             self.unacknowledged = Some(pending);
+        }
+    }
+
+    /// Asks for the next change of ours, unless one of the peer's is under way.
+    async fn advance(&mut self) {
+        if self.change.is_some() || self.unacknowledged.is_some() || self.hang_up.is_some() {
+            return;
+        }
+        let Some(wanted) = self.changes.next(Instant::now()) else {
+            return;
+        };
+        let (method, body) = match &wanted {
+            Wanted::Offer(sdp) => (Method::Invite, sdp.clone()),
+            Wanted::Refresh if self.opened.peer_updates => (Method::Update, String::new()),
+            // RFC 4028 §7.4: a description that did not change keeps its version.
+            Wanted::Refresh => (Method::Invite, self.opened.described.clone()),
+        };
+        let (timer, terms) = (self.opened.timer, self.opened.terms);
+        let cseq = self
+            .ask(method, |request| {
+                if let Some(timer) = timer {
+                    timer.renew(terms, &mut request.headers);
+                }
+                if !body.is_empty() {
+                    request.headers.push("Content-Type", "application/sdp");
+                    request.body = body.into_bytes();
+                }
+            })
+            .await;
+        self.changes.asked(wanted, method, cseq);
+    }
+
+    /// Sends a request inside the dialog; what comes of it arrives in [`Self::asked`] under its CSeq.
+    async fn ask(&mut self, method: Method, complete: impl FnOnce(&mut Request)) -> u32 {
+        let core = self.core();
+        let flow = self.dialog.way(&core).await;
+        let (mut request, branch) = self.dialog.request(&core, method, &flow);
+        complete(&mut request);
+        let cseq = request.cseq();
+        let outgoing = Outgoing {
+            request,
+            branch,
+            flow,
+            index: cseq as usize,
+            events: self.asking.clone(),
+        };
+        if !core.transactions.send(outgoing) {
+            // As if nothing had come back; our own overload is not the peer's end.
+            let busy = Response {
+                status: 503,
+                headers: crate::wire::Headers::default(),
+                body: Vec::new(),
+            };
+            let event = ClientEvent::Response(Box::new(busy.with("Retry-After", "2")));
+            let _ = self.asking.try_send((cseq as usize, event));
+        }
+        cseq
+    }
+
+    /// Something came back for a request of ours.
+    async fn asked(&mut self, cseq: usize, event: ClientEvent) -> Option<End> {
+        if let Some(id) = self.notices.get(&cseq).copied() {
+            let known = match event {
+                ClientEvent::Response(response) if response.status < 200 => return None,
+                ClientEvent::Response(response) => response.status != 481,
+                ClientEvent::TimedOut | ClientEvent::Unreachable => false,
+            };
+            self.notices.remove(&cseq);
+            self.subscriptions.answered(id, known);
+            self.notify_all().await;
+            return None;
+        }
+        let cseq = u32::try_from(cseq).unwrap_or_default();
+        let Some(method) = self.changes.method_of(cseq) else {
+            if let (ClientEvent::Response(response), Some((of, ack, flow))) =
+                (event, &self.acknowledgement)
+                && *of == cseq
+                && (200..300).contains(&response.status)
+            {
+                flow.send(ack.clone());
+            }
+            return None;
+        };
+        match event {
+            ClientEvent::Response(response) if response.status < 200 => None,
+            ClientEvent::Response(response) if response.status < 300 => {
+                self.change_accepted(method, cseq, &response).await;
+                None
+            }
+            ClientEvent::Response(response) => self.change_refused(method, &response).await,
+            // RFC 3261 §12.2.1.2: a peer that is silent is gone.
+            ClientEvent::TimedOut | ClientEvent::Unreachable => Some(End::expired()),
+        }
+    }
+
+    async fn change_accepted(&mut self, method: Method, cseq: u32, response: &Response) {
+        let core = self.core();
+        if let Some(contact) = response.contact() {
+            self.dialog.remote_target = contact.uri;
+        }
+        if method == Method::Invite {
+            let flow = self.dialog.way(&core).await;
+            let ack = Bytes::from(self.dialog.ack(&core, cseq, &flow).to_bytes());
+            flow.send(ack.clone());
+            self.acknowledgement = Some((cseq, ack, flow));
+        }
+        self.refreshed(SessionTimer::answered(response, self.opened.terms));
+        let answer = response.sdp();
+        let event = match (self.changes.settled(), answer) {
+            (Some(Wanted::Offer(sdp)), Some(answer)) => {
+                self.opened.described = sdp;
+                self.opened.remote = Some(answer.clone());
+                LegEvent::Changed { sdp: answer }
+            }
+            (Some(Wanted::Offer(_)), None) => LegEvent::ChangeRefused { status: 488 },
+            (_, Some(answer)) if is_other(self.opened.remote.as_deref(), &answer) => {
+                self.opened.remote = Some(answer.clone());
+                LegEvent::Changed { sdp: answer }
+            }
+            _ => return,
+        };
+        self.ends.tell(event).await;
+    }
+
+    async fn change_refused(&mut self, method: Method, response: &Response) -> Option<End> {
+        let now = Instant::now();
+        let wait = match response.status {
+            408 | 481 => return Some(End::expired()),
+            491 => {
+                let t1 = self.ends.core.transactions.timers.t1;
+                Some(glare_wait(self.dialog.ours, rand::random(), t1))
+            }
+            500 | 503 => response
+                .headers
+                .get("Retry-After")
+                .and_then(|value| value.split([';', '(']).next()?.trim().parse().ok())
+                .filter(|seconds| *seconds <= LONGEST_WAIT)
+                .map(Duration::from_secs),
+            422 if self.opened.terms.raise(response) => Some(Duration::ZERO),
+            405 | 501 if method == Method::Update => {
+                self.opened.peer_updates = false;
+                Some(Duration::ZERO)
+            }
+            _ => None,
+        };
+        let given_up = match wait {
+            Some(wait) => self.changes.again(now + wait),
+            None => self.changes.settled(),
+        };
+        match given_up {
+            Some(Wanted::Offer(_)) => {
+                let status = response.status;
+                self.ends.tell(LegEvent::ChangeRefused { status }).await;
+            }
+            // Whoever refuses is there: the session is not dead, and we ask again at half time.
+            Some(Wanted::Refresh) => self.refreshed(self.opened.timer),
+            None => {}
+        }
+        None
+    }
+
+    /// The peer refers its other party to somebody.
+    async fn refer(&mut self, request: Request, tx: ServerHandle) {
+        let core = self.core();
+        if self.referral.is_some() {
+            return tx.respond(&core.answer(&request, &tx, 491));
+        }
+        if self.subscriptions.is_full() {
+            return tx.respond(&core.answer(&request, &tx, 503).with("Retry-After", "5"));
+        }
+        match refer::read(&request) {
+            Ok(referral) => {
+                self.referral = Some(refer::Asked {
+                    id: referral.id,
+                    request,
+                    tx,
+                    deadline: Instant::now() + OWNER_THINKS,
+                });
+                self.ends.tell(LegEvent::Referred(referral)).await;
+            }
+            Err(status) => tx.respond(&core.answer(&request, &tx, status)),
+        }
+    }
+
+    fn refuse_referral(&mut self, status: u16) {
+        if let Some(refer::Asked { request, tx, .. }) = self.referral.take() {
+            tx.respond(&self.ends.core.answer(&request, &tx, status));
+        }
+    }
+
+    async fn accept_referral(&mut self, id: ReferralId) {
+        let Some(asked) = self.referral.take_if(|asked| asked.id == id) else {
+            return;
+        };
+        let core = self.core();
+        let contact = self.dialog.flow.contact();
+        let response = core
+            .answer(&asked.request, &asked.tx, 202)
+            .with("Contact", contact);
+        if asked.is_silent() {
+            return asked.tx.respond(&response.with("Refer-Sub", "false"));
+        }
+        asked.tx.respond(&response);
+        self.subscriptions.open(id);
+        self.notify_all().await;
+    }
+
+    async fn notify_all(&mut self) {
+        while let Some(notice) = self.subscriptions.next() {
+            self.notify(notice).await;
+        }
+    }
+
+    async fn notify(&mut self, notice: Notice) {
+        let id = notice.id;
+        let cseq = self
+            .ask(Method::Notify, |request| {
+                request.headers.push("Event", notice.event);
+                request.headers.push("Subscription-State", notice.state);
+                request
+                    .headers
+                    .push("Content-Type", "message/sipfrag;version=2.0");
+                request.body = notice.body.into_bytes();
+            })
+            .await;
+        self.notices.insert(cseq as usize, id);
+    }
+}
+
+/// 500 with a time to return, at random as RFC 3261 §14.2 has it.
+pub(super) fn busy_with_another(core: &Core, request: &Request, tx: &ServerHandle) -> Response {
+    let seconds = rand::random::<u8>() % 11;
+    core.answer(request, tx, 500)
+        .with("Retry-After", seconds.to_string())
+}
+
+fn grant(timer: Option<SessionTimer>, request: &Request, response: Response) -> Response {
+    match timer {
+        Some(timer) => timer.grant(request, response),
+        None => response,
+    }
+}
+
+/// Whether a description differs from the one before: the version in its `o=` line says so (RFC 3264 §8).
+fn is_other(before: Option<&str>, now: &str) -> bool {
+    let origin = |text: &str| {
+        text.lines()
+            .find(|l| l.starts_with("o="))
+            .map(str::to_owned)
+    };
+    before.and_then(origin) != origin(now)
+}
+
+/// An INVITE of ours was unanswered when the call ended: a 2xx to it still gets its ACK.
+async fn see_through(
+    core: &Core,
+    dialog: &Dialog,
+    mut answers: mpsc::Receiver<(usize, ClientEvent)>,
+) {
+    while let Some((cseq, event)) = answers.recv().await {
+        if let ClientEvent::Response(response) = event
+            && (200..300).contains(&response.status)
+            && crate::wire::cseq(&response.headers).is_some_and(|(_, method)| method == "INVITE")
+        {
+            let cseq = u32::try_from(cseq).unwrap_or_default();
+            let flow = dialog.way(core).await;
+            let ack = dialog.ack(core, cseq, &flow);
+            flow.send(Bytes::from(ack.to_bytes()));
         }
     }
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::established::{self, Unacknowledged};
-use super::{Dialog, Ends, InDialog, SessionTimer};
+use tokio::time::{Instant, sleep_until};
+
+use super::established::{self, Change, Opened, Unacknowledged, busy_with_another, refusal};
+use super::reliable::{Confirms, Reliable};
+use super::timer::{SessionTimer, Terms};
+use super::{Dialog, Ends, InDialog, replaced};
 use crate::core::{Core, count};
 use crate::guard::Offence;
-use crate::leg::{HungUpBy, IncomingCall, LegCommand, LegEvent, Party};
+use crate::leg::{DialogId, HungUpBy, IncomingCall, LegCommand, LegEvent, Party, Replaces};
 use crate::net::Flow;
 use crate::registrar::{Challenge, Verdict};
 use crate::transaction::ServerHandle;
-use crate::wire::{
-    ALLOW, Method, NameAddr, Request, Response, SUPPORTED, SipUri, split_list, unescape,
-};
+use crate::wire::{Method, NameAddr, Request, Response, SipUri, split_list, unescape};
 use crate::{Reason, SipEvent, sdp};
 
 /// An INVITE outside any dialog.
@@ -61,20 +63,27 @@ fn begin(
     flow: &Flow,
     from_device: Option<String>,
 ) {
-    let min = core.config.limits.min_session;
-    let timer = SessionTimer::of(&request, min);
-    if matches!(timer, SessionTimer::TooShort) {
+    let terms = Terms::of(&core.config.limits);
+    let Ok(timer) = SessionTimer::answering(&request, terms) else {
         let response = core
             .answer(&request, &tx, 422)
-            .with("Min-SE", min.as_secs().to_string());
+            .with("Min-SE", terms.min.to_string());
         return tx.respond(&response);
-    }
+    };
+    let replaces = match wants_to_replace(core, &request) {
+        Ok(replaces) => replaces,
+        Err(status) => return tx.respond(&core.answer(&request, &tx, status)),
+    };
     let offer = request.sdp();
     if let Some(Err(error)) = offer.as_deref().map(sdp::check) {
         return tx.respond(&core.answer(&request, &tx, error.status()));
     }
-    let key = (request.call_id().to_owned(), tx.to_tag().to_owned());
-    let (leg, ends) = Ends::open(core, key);
+    let id = DialogId {
+        call_id: request.call_id().to_owned(),
+        local_tag: tx.to_tag().to_owned(),
+    };
+    let caller_tag = Some(request.sender_tag().unwrap_or_default());
+    let (leg, ends) = Ends::open(core, id, caller_tag);
     let trunk = match &from_device {
         Some(_) => None,
         None => core.trunks.of_source(flow.origin.ip()),
@@ -96,6 +105,7 @@ fn begin(
         sip_call_id: request.call_id().to_owned(),
         offer,
         from_device: from_device.clone(),
+        replaces,
     };
     tx.respond(&core.answer(&request, &tx, 100));
     if !core.publish(SipEvent::Incoming(Box::new(call))) {
@@ -105,14 +115,39 @@ fn begin(
     }
     let dialog = Dialog::of_request(&request, tx.to_tag(), flow, from_device.is_some());
     let incoming = Incoming {
+        confirms: Confirms::of(&request),
+        reliable: Reliable::new(core.transactions.timers, rand::random()),
+        agreement: if request.sdp().is_some() {
+            Agreement::Offered
+        } else {
+            Agreement::None
+        },
+        remote: request.sdp(),
         ends,
         request,
         tx,
         dialog,
         timer,
+        terms,
         last: None,
+        answer: None,
+        described: String::new(),
+        change: None,
     };
     core.tasks.spawn(incoming.run());
+}
+
+/// The leg this call is to take the place of, if it says so (RFC 3891 §3).
+fn wants_to_replace(core: &Core, request: &Request) -> Result<Option<DialogId>, u16> {
+    let mut all = request.headers.all("Replaces");
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let replaces = Replaces::parse(value).ok_or(400_u16)?;
+            replaced(core, &replaces).map(Some)
+        }
+        (Some(_), Some(_)) => Err(400),
+    }
 }
 
 /// The first party a header names.
@@ -133,9 +168,36 @@ struct Incoming {
     request: Request,
     tx: ServerHandle,
     dialog: Dialog,
-    timer: SessionTimer,
+    timer: Option<SessionTimer>,
+    terms: Terms,
+    confirms: Confirms,
+    reliable: Reliable,
+    agreement: Agreement,
+    /// What the caller said of its side.
+    remote: Option<String>,
     /// The provisional response to be repeated (RFC 3261 §13.3.1.1).
     last: Option<Response>,
+    /// An answer that waits for a confirmation (RFC 3262 §3).
+    answer: Option<String>,
+    /// What we said of our side last.
+    described: String,
+    /// A change of the session that the caller wants already now (RFC 3311 §5.2).
+    change: Option<Change>,
+}
+
+/// How far offer and answer have come before the call is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agreement {
+    /// The caller leaves the offer to us.
+    None,
+    /// He offered; nothing he must have seen answers it.
+    Offered,
+    /// Our answer is in a response that he confirms, but has not yet.
+    Answering,
+    /// Our offer is in such a response.
+    Offering,
+    /// Both are known to both.
+    Complete,
 }
 
 enum Next {
@@ -150,6 +212,9 @@ impl Incoming {
         refresh.tick().await;
         let (draining, stop) = (self.ends.core.draining.clone(), self.ends.core.stop.clone());
         loop {
+            let far = Instant::now() + Duration::from_secs(86_400);
+            let (repeat, give_up) = self.reliable.deadlines().unwrap_or((far, far));
+            let patience = self.change.as_ref().map_or(far, Change::deadline);
             let next = tokio::select! {
                 reason = self.tx.cancelled() => {
                     self.refuse(487, None);
@@ -159,9 +224,25 @@ impl Incoming {
                 command = self.ends.commands.recv() => self.command(command).await,
                 Some(arrived) = self.ends.inbox.recv() => self.early_request(arrived).await,
                 _ = refresh.tick() => {
-                    if let Some(last) = &self.last {
-                        self.tx.respond(last);
+                    if let Some(last) = self.last.clone().filter(|_| self.reliable.deadlines().is_none()) {
+                        self.say(last);
                     }
+                    Next::Stay
+                }
+                () = sleep_until(give_up) => {
+                    // RFC 3262 §3: a caller that confirms nothing has no use for an answer.
+                    self.refuse(504, None);
+                    self.ends.tell(LegEvent::HungUp { by: HungUpBy::MissingAck, reason: None }).await;
+                    Next::Over
+                }
+                () = sleep_until(repeat) => {
+                    if let Some(response) = self.reliable.repeat(Instant::now()) {
+                        self.tx.respond(response);
+                    }
+                    Next::Stay
+                }
+                () = sleep_until(patience) => {
+                    self.answer_change(Err(500));
                     Next::Stay
                 }
                 () = async { tokio::select! { () = draining.cancelled() => {}, () = stop.cancelled() => {} } } => {
@@ -172,7 +253,11 @@ impl Incoming {
             };
             match next {
                 Next::Stay => {}
-                Next::Over => return,
+                Next::Over => {
+                    self.answer_change(Err(487));
+                    return;
+                }
+                Next::Answered(sdp) if self.reliable.holds_answer() => self.answer = Some(sdp),
                 Next::Answered(sdp) => return self.answered(&sdp).await,
             }
         }
@@ -184,11 +269,7 @@ impl Incoming {
             Some(LegCommand::Progress(sdp)) => self.provisional(183, Some(&sdp)),
             Some(LegCommand::Answer(sdp)) => return Next::Answered(sdp),
             Some(LegCommand::Reject { status, reason }) => {
-                let status = if (300..700).contains(&status) {
-                    status
-                } else {
-                    500
-                };
+                let status = refusal(status, 500);
                 self.refuse(status, reason.as_ref());
                 self.ends.tell(LegEvent::Failed { status, reason }).await;
                 return Next::Over;
@@ -204,7 +285,21 @@ impl Incoming {
                     .await;
                 return Next::Over;
             }
-            Some(LegCommand::AnswerReinvite(_) | LegCommand::RejectReinvite(_)) => {}
+            Some(LegCommand::AnswerReinvite(sdp)) => self.answer_change(Ok(&sdp)),
+            Some(LegCommand::RejectReinvite(status)) => {
+                self.answer_change(Err(refusal(status, 488)));
+            }
+            // RFC 3261 §14.1: not before the call is answered.
+            Some(LegCommand::Reinvite(_)) => {
+                self.ends
+                    .tell(LegEvent::ChangeRefused { status: 491 })
+                    .await;
+            }
+            Some(
+                LegCommand::AcceptReferral(_)
+                | LegCommand::RefuseReferral { .. }
+                | LegCommand::ReportReferral { .. },
+            ) => {}
             // Nobody owns the leg any more.
             None => {
                 self.refuse(480, None);
@@ -215,17 +310,123 @@ impl Incoming {
     }
 
     fn provisional(&mut self, status: u16, sdp: Option<&str>) {
+        if self.answer.is_some() {
+            return;
+        }
+        let reliably = match self.confirms {
+            Confirms::Always => true,
+            // Audio must not hang on a response that may be lost; ringing may.
+            Confirms::Can => sdp.is_some(),
+            Confirms::Never => false,
+        };
+        let sdp = match (self.agreement, sdp) {
+            // RFC 3261 §13.2.1: an offer of ours needs a response that the caller confirms.
+            (Agreement::None, Some(_)) if !reliably => None,
+            // What was said once is not said in other words.
+            (Agreement::Answering | Agreement::Offering | Agreement::Complete, _) => None,
+            (_, sdp) => sdp,
+        };
         let core = &self.ends.core;
         let contact = self.dialog.flow.contact();
         let mut response = core
             .answer(&self.request, &self.tx, status)
             .with("Contact", contact);
-        response = response.with("Allow", ALLOW);
         if let Some(sdp) = sdp {
             response = response.with_sdp(sdp);
+            self.described = sdp.to_owned();
         }
+        if !reliably {
+            return self.say(response);
+        }
+        if sdp.is_some() {
+            self.agreement = match self.agreement {
+                Agreement::None => Agreement::Offering,
+                _ => Agreement::Answering,
+            };
+        }
+        if let Some(response) = self.reliable.send(response, Instant::now()) {
+            self.say(response);
+        }
+    }
+
+    fn say(&mut self, response: Response) {
         self.tx.respond(&response);
         self.last = Some(response);
+    }
+
+    /// The caller confirms a response (RFC 3262 §3).
+    async fn confirmed(&mut self, request: Request, tx: ServerHandle) -> Next {
+        let core = Arc::clone(&self.ends.core);
+        let Some(confirmed) = self.reliable.confirm(&request, self.request.cseq()) else {
+            tx.respond(&core.answer(&request, &tx, 481));
+            return Next::Stay;
+        };
+        match (self.agreement, request.sdp()) {
+            (Agreement::Offering, Some(sdp)) if confirmed.described => {
+                self.agreement = Agreement::Complete;
+                self.remote = Some(sdp.clone());
+                tx.respond(&core.answer(&request, &tx, 200));
+                self.ends.tell(LegEvent::Early { sdp }).await;
+            }
+            (Agreement::Offering, None) if confirmed.described => {
+                // Our offer has to be answered here (RFC 3262 §5); without, there is no session.
+                tx.respond(&core.answer(&request, &tx, 400));
+                self.refuse(488, None);
+                self.ends
+                    .tell(LegEvent::Failed {
+                        status: 488,
+                        reason: None,
+                    })
+                    .await;
+                return Next::Over;
+            }
+            (agreement, sdp) => {
+                if confirmed.described {
+                    self.agreement = Agreement::Complete;
+                }
+                let complete = confirmed.described || agreement == Agreement::Complete;
+                match sdp {
+                    Some(offer) if complete => self.change(request, tx, offer).await,
+                    _ => tx.respond(&core.answer(&request, &tx, 200)),
+                }
+            }
+        }
+        if let Some(next) = self.reliable.next(Instant::now()) {
+            self.say(next);
+        }
+        match self.answer.take() {
+            Some(sdp) => Next::Answered(sdp),
+            None => Next::Stay,
+        }
+    }
+
+    /// The caller changes the session before it is answered.
+    async fn change(&mut self, request: Request, tx: ServerHandle, offer: String) {
+        let core = Arc::clone(&self.ends.core);
+        if self.change.is_some() {
+            return tx.respond(&busy_with_another(&core, &request, &tx));
+        }
+        if let Err(error) = sdp::check(&offer) {
+            return tx.respond(&core.answer(&request, &tx, error.status()));
+        }
+        self.remote = Some(offer.clone());
+        self.change = Some(Change::new(request, tx));
+        let offer = Some(offer);
+        self.ends.tell(LegEvent::Reinvite { offer }).await;
+    }
+
+    fn answer_change(&mut self, answer: Result<&str, u16>) {
+        let Some(change) = self.change.take() else {
+            return;
+        };
+        let core = &self.ends.core;
+        match answer {
+            Ok(sdp) => {
+                self.described = sdp.to_owned();
+                change.respond(core, &self.dialog, sdp);
+            }
+            Err(status) => change.refuse(core, status),
+        }
     }
 
     fn refuse(&self, status: u16, reason: Option<&Reason>) {
@@ -273,30 +474,47 @@ impl Incoming {
             }
             Method::Options => tx.respond(&core.options(&request, &tx)),
             Method::Info => established::info(&self.ends, &request, &tx).await,
+            Method::PRack => return self.confirmed(request, tx).await,
             Method::Update if request.body.is_empty() => {
-                tx.respond(&core.answer(&request, &tx, 200));
+                let contact = self.dialog.flow.contact();
+                tx.respond(&core.answer(&request, &tx, 200).with("Contact", contact));
+            }
+            Method::Update if self.agreement == Agreement::Complete => match request.sdp() {
+                Some(offer) => self.change(request, tx, offer).await,
+                None => tx.respond(&core.answer(&request, &tx, 415)),
+            },
+            // RFC 3311 §5.2: our own offer is open.
+            Method::Update if self.agreement == Agreement::Offering => {
+                tx.respond(&core.answer(&request, &tx, 491));
             }
             // RFC 3261 §14.2 and RFC 3311 §5.2: the first offer is still open.
             Method::Invite | Method::Update => {
-                tx.respond(&core.answer(&request, &tx, 500).with("Retry-After", "3"));
+                tx.respond(&busy_with_another(&core, &request, &tx));
             }
+            // There is no other party yet to refer.
             Method::Refer => tx.respond(&core.answer(&request, &tx, 603)),
-            _ => tx.respond(&core.answer(&request, &tx, 405).with("Allow", ALLOW)),
+            _ => tx.respond(&core.answer(&request, &tx, 405)),
         }
         Next::Stay
     }
 
-    async fn answered(self, sdp: &str) {
+    async fn answered(mut self, sdp: &str) {
+        // A change that was not decided is void: the answer to the call says what holds.
+        self.answer_change(Err(500));
         let core = &self.ends.core;
-        let response = core
+        let mut response = core
             .answer(&self.request, &self.tx, 200)
-            .with("Contact", self.dialog.flow.contact())
-            .with("Allow", ALLOW)
-            .with("Supported", SUPPORTED)
-            .with_sdp(sdp);
-        let response = self.timer.headers(response);
+            .with("Contact", self.dialog.flow.contact());
+        // RFC 3261 §13.2.1: what both have confirmed is not said again.
+        if self.agreement != Agreement::Complete {
+            response = response.with_sdp(sdp);
+            self.described = sdp.to_owned();
+        }
+        if let Some(timer) = self.timer {
+            response = timer.grant(&self.request, response);
+        }
         self.tx.respond(&response);
-        let late_offer = self.request.sdp().is_none();
+        let late_offer = self.agreement == Agreement::None;
         let pending = Unacknowledged::new(
             &self.ends.core,
             &response,
@@ -304,7 +522,15 @@ impl Incoming {
             self.request.cseq(),
             late_offer,
         );
-        let session = established::Session::new(self.ends, self.dialog, &self.timer);
+        let opened = Opened {
+            timer: self.timer,
+            terms: self.terms,
+            described: self.described,
+            remote: self.remote,
+            peer_updates: self.request.headers.allows(Method::Update),
+            reliable: Some((self.reliable, self.request.cseq())),
+        };
+        let session = established::Session::new(self.ends, self.dialog, opened);
         session.run(Some(pending)).await;
     }
 }

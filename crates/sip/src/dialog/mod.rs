@@ -1,8 +1,12 @@
 //! INVITE dialogs (RFC 3261 §12-§15): who sends what next, and to whom.
 
+mod change;
 mod established;
 mod incoming;
 mod outgoing;
+mod refer;
+mod reliable;
+mod timer;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
@@ -12,16 +16,46 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::core::Core;
-use crate::leg::{LegCommand, LegEvent, LegHandle};
+use crate::leg::{DialogId, LegCommand, LegEvent, LegHandle, Replaces};
 use crate::net::Flow;
 use crate::transaction::{ClientEvent, Outgoing, ServerHandle};
-use crate::wire::{Headers, Method, NameAddr, Request, Response, SipUri, split_list};
+use crate::wire::{
+    ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, SipUri, split_list,
+};
 use crate::{Leg, Transport, ident};
 pub(crate) use incoming::invited;
 pub(crate) use outgoing::{dial, usable_contact};
 
-/// Call-ID and our own tag; the peer's tag is checked by the dialog itself.
-pub(crate) type DialogKey = (String, String);
+/// A dialog as the table of all knows it. The peer's tag is checked by the dialog itself.
+pub(crate) struct Listed {
+    inbox: mpsc::Sender<InDialog>,
+    /// The peers' tags: of an unanswered call of ours there may be several.
+    remote_tags: Vec<String>,
+    confirmed: bool,
+    /// Whether its INVITE was ours.
+    ours: bool,
+}
+
+/// Early dialogs of one call that the table knows; a peer that answers under ever new tags gets no more.
+const EARLY_DIALOGS: usize = 16;
+
+/// The leg a Replaces header means, or the status that says why there is none (RFC 3891 §3).
+pub(crate) fn replaced(core: &Core, replaces: &Replaces) -> Result<DialogId, u16> {
+    let id = DialogId {
+        call_id: replaces.call_id.clone(),
+        local_tag: replaces.to_tag.clone(),
+    };
+    let dialogs = core.dialogs.lock().unwrap_or_else(PoisonError::into_inner);
+    let listed = dialogs.get(&id).ok_or(481_u16)?;
+    if !listed.remote_tags.contains(&replaces.from_tag) {
+        return Err(481);
+    }
+    match (listed.confirmed, listed.ours) {
+        (true, _) if replaces.early_only => Err(486),
+        (false, false) => Err(481),
+        _ => Ok(id),
+    }
+}
 
 /// A request inside a dialog. An ACK has no transaction.
 pub(crate) struct InDialog {
@@ -36,13 +70,13 @@ const OWNER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes a request to its dialog; there being none is 481.
 pub(crate) fn deliver(core: &Arc<Core>, request: Request, tx: Option<ServerHandle>, flow: &Flow) {
-    let key = (
-        request.call_id().to_owned(),
-        request.to_tag().unwrap_or_default(),
-    );
+    let id = DialogId {
+        call_id: request.call_id().to_owned(),
+        local_tag: request.to_tag().unwrap_or_default(),
+    };
     let inbox = {
         let dialogs = core.dialogs.lock().unwrap_or_else(PoisonError::into_inner);
-        dialogs.get(&key).cloned()
+        dialogs.get(&id).map(|listed| listed.inbox.clone())
     };
     let _ = flow;
     let refused = match inbox {
@@ -72,30 +106,36 @@ pub(crate) fn deliver(core: &Arc<Core>, request: Request, tx: Option<ServerHandl
 /// A leg's ends inside the stack, and its place in the dialog table.
 pub(crate) struct Ends {
     pub core: Arc<Core>,
-    pub key: DialogKey,
+    pub id: DialogId,
     pub commands: mpsc::Receiver<LegCommand>,
     events: mpsc::Sender<LegEvent>,
     pub inbox: mpsc::Receiver<InDialog>,
 }
 
 impl Ends {
-    /// A leg and its inner ends.
-    pub fn open(core: &Arc<Core>, key: DialogKey) -> (Leg, Self) {
+    /// A leg and its inner ends. `caller` is the peer's tag when the INVITE is its.
+    pub fn open(core: &Arc<Core>, id: DialogId, caller: Option<String>) -> (Leg, Self) {
         let (command_sender, commands) = mpsc::channel(16);
         let (events, event_receiver) = mpsc::channel(core.config.limits.leg_events.max(4));
         let (requests, inbox) = mpsc::channel(INBOX);
+        let listed = Listed {
+            inbox: requests,
+            confirmed: false,
+            ours: caller.is_none(),
+            remote_tags: caller.into_iter().collect(),
+        };
         core.dialogs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.clone(), requests);
+            .insert(id.clone(), listed);
         core.tally.legs.fetch_add(1, Ordering::Relaxed);
         let handle = LegHandle {
-            sip_call_id: key.0.clone(),
+            dialog: id.clone(),
             commands: command_sender,
         };
         let ends = Self {
             core: Arc::clone(core),
-            key,
+            id,
             commands,
             events,
             inbox,
@@ -107,6 +147,34 @@ impl Ends {
             },
             ends,
         )
+    }
+
+    /// An early dialog of a call of ours.
+    pub fn early(&self, remote_tag: &str) {
+        self.list(|listed| {
+            let known = listed.remote_tags.iter().any(|tag| tag == remote_tag);
+            if !known && listed.remote_tags.len() < EARLY_DIALOGS {
+                listed.remote_tags.push(remote_tag.to_owned());
+            }
+        });
+    }
+
+    /// The dialog that the answer made.
+    pub fn confirmed(&self, remote_tag: Option<&String>) {
+        self.list(|listed| {
+            listed.remote_tags = remote_tag.cloned().into_iter().collect();
+            listed.confirmed = true;
+        });
+    }
+
+    fn list(&self, change: impl FnOnce(&mut Listed)) {
+        let dialogs = self.core.dialogs.lock();
+        if let Some(listed) = dialogs
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(&self.id)
+        {
+            change(listed);
+        }
     }
 
     /// Tells the owner. One that does not listen misses it; one that hangs
@@ -122,7 +190,7 @@ impl Drop for Ends {
             .dialogs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+            .remove(&self.id);
         self.core.tally.legs.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -140,6 +208,8 @@ pub(crate) struct Dialog {
     pub remote_target: String,
     pub route_set: Vec<String>,
     pub flow: Flow,
+    /// Whether the Call-ID is ours, which decides who waits longer after a glare.
+    pub ours: bool,
     /// Whether requests keep to the flow (a registered device behind NAT) or
     /// follow the route set and the remote target.
     pub sticky: bool,
@@ -159,11 +229,12 @@ impl Dialog {
             remote_target: request.contact().map(|c| c.uri).unwrap_or_default(),
             route_set: routes(&request.headers),
             flow: flow.clone(),
+            ours: false,
             sticky,
         }
     }
 
-    /// From a 2xx to an INVITE of ours (§12.1.2).
+    /// From a response to an INVITE of ours: a 2xx, or a provisional one for an early dialog (§12.1.2).
     pub fn of_response(invite: &Request, response: &Response, flow: &Flow) -> Self {
         let mut route_set = routes(&response.headers);
         route_set.reverse();
@@ -179,15 +250,14 @@ impl Dialog {
                 .map_or_else(|| invite.uri.clone(), |c| c.uri),
             route_set,
             flow: flow.clone(),
+            ours: true,
             sticky: true,
         }
     }
 
     /// A request inside the dialog, with the branch it carries.
     pub fn request(&mut self, core: &Core, method: Method, flow: &Flow) -> (Request, String) {
-        if method != Method::Ack {
-            self.local_cseq += 1;
-        }
+        self.local_cseq += 1;
         self.request_numbered(core, method, self.local_cseq, flow)
     }
 
@@ -210,6 +280,13 @@ impl Dialog {
         headers.push("To", &self.remote);
         headers.push("Call-ID", &self.call_id);
         headers.push("CSeq", format!("{cseq} {method}"));
+        if matches!(method, Method::Invite | Method::Update | Method::Notify) {
+            headers.push("Contact", flow.contact());
+        }
+        if method != Method::Ack {
+            headers.push("Allow", ALLOW);
+            headers.push("Supported", SUPPORTED);
+        }
         headers.push("User-Agent", core.config.user_agent.clone());
         let request = Request {
             headers,
@@ -231,6 +308,11 @@ impl Dialog {
             }
             None => (self.remote_target.clone(), self.route_set.clone()),
         }
+    }
+
+    /// The ACK of a 2xx to an INVITE of ours (§13.2.2.4).
+    pub fn ack(&self, core: &Core, cseq: u32, flow: &Flow) -> Request {
+        self.request_numbered(core, Method::Ack, cseq, flow).0
     }
 
     /// Where requests of ours go (§12.2.1.1): the first route, else the remote
@@ -297,46 +379,6 @@ fn is_private(ip: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => {
             v6.is_loopback() || v6.is_unspecified() || (v6.segments()[0] & 0xfe00) == 0xfc00
-        }
-    }
-}
-
-/// What Session-Expires of a request asks for (RFC 4028).
-pub(crate) enum SessionTimer {
-    None,
-    /// Refresh expected from the peer within this many seconds.
-    Every(u64),
-    TooShort,
-}
-
-impl SessionTimer {
-    pub fn of(request: &Request, min: Duration) -> Self {
-        let Some(value) = request.headers.get("Session-Expires") else {
-            return Self::None;
-        };
-        let seconds = value.split(';').next().unwrap_or_default().trim();
-        match seconds.parse::<u64>() {
-            Ok(seconds) if seconds < min.as_secs() => Self::TooShort,
-            // The peer must be able to refresh, since we do not.
-            Ok(seconds)
-                if request
-                    .headers
-                    .tokens("Supported")
-                    .iter()
-                    .any(|t| t == "timer") =>
-            {
-                Self::Every(seconds.min(86_400))
-            }
-            _ => Self::None,
-        }
-    }
-
-    pub fn headers(&self, response: Response) -> Response {
-        match self {
-            Self::Every(seconds) => response
-                .with("Require", "timer")
-                .with("Session-Expires", format!("{seconds};refresher=uac")),
-            Self::None | Self::TooShort => response,
         }
     }
 }

@@ -2,18 +2,30 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Dialog, Ends, InDialog, SessionTimer, established};
+use super::established::{self, Change, Opened, busy_with_another, refusal};
+use super::timer::{SessionTimer, Terms};
+use super::{Dialog, Ends, InDialog};
 use crate::core::Core;
-use crate::leg::{Dial, DialError, DialTarget, HungUpBy, LegCommand, LegEvent, Party};
+use crate::leg::{Dial, DialError, DialTarget, DialogId, HungUpBy, LegCommand, LegEvent, Party};
 use crate::net::Flow;
 use crate::transaction::{ClientEvent, Outgoing};
-use crate::wire::{ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, escape_user};
-use crate::{Binding, Leg, Reason, ident};
+use crate::wire::{
+    ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, SipUri, escape_user, split_list,
+};
+use crate::{Binding, Leg, Reason, ident, sdp};
+
+/// Devices that one call is sent on to by 3xx responses, at most.
+const REDIRECTS: usize = 5;
+/// How often one INVITE is sent in other words (422).
+const TRIES: u32 = 3;
+/// Early dialogs kept for one call.
+const EARLY_DIALOGS: usize = 16;
 
 /// Headers the dialog writes itself, and those no caller may forge.
 const OWN_HEADERS: &[&str] = &[
@@ -71,42 +83,22 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
     if bindings.is_empty() {
         return Err(DialError::NoBinding { username });
     }
-    let (call_id, tag) = (ident::call_id(), ident::tag());
-    let (leg, ends) = Ends::open(core, (call_id.clone(), tag.clone()));
+    let id = DialogId {
+        call_id: ident::call_id(),
+        local_tag: ident::tag(),
+    };
+    let (leg, ends) = Ends::open(core, id.clone(), None);
     let (events, incoming) = mpsc::channel(64);
-    let mut forks = Forks::new(Arc::clone(core));
+    let invite = Invite {
+        dial,
+        username,
+        id,
+        events,
+    };
+    let mut forks = Forks::new(Arc::clone(core), invite);
     for binding in &bindings {
-        let Some(flow) = core.flow_of(binding).await else {
-            forks.add_unreachable();
-            continue;
-        };
-        let invite = Invite {
-            core,
-            dial: &dial,
-            username: &username,
-            call_id: &call_id,
-            tag: &tag,
-        };
-        let (request, branch) = invite.to(binding, &flow);
-        let fork = Fork::new(
-            request.clone(),
-            branch.clone(),
-            flow.clone(),
-            binding.contact.clone(),
-        );
-        let index = forks.add(fork);
-        let outgoing = Outgoing {
-            request,
-            branch,
-            flow,
-            index,
-            events: events.clone(),
-        };
-        if !core.transactions.send(outgoing) {
-            forks.forks[index].refused = Some(503);
-        }
+        forks.call(binding, 1).await;
     }
-    drop(events);
     if forks.forks.iter().all(|fork| fork.refused == Some(503)) && forks.any_sent() {
         return Err(DialError::Busy);
     }
@@ -115,23 +107,29 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
         forks,
         incoming,
         rang: false,
+        change: None,
     };
     core.tasks.spawn(calling.run());
     Ok(leg)
 }
 
 /// What the INVITEs of one call share.
-struct Invite<'a> {
-    core: &'a Core,
-    dial: &'a Dial,
-    username: &'a str,
-    call_id: &'a str,
-    tag: &'a str,
+struct Invite {
+    dial: Dial,
+    username: String,
+    id: DialogId,
+    events: mpsc::Sender<(usize, ClientEvent)>,
 }
 
-impl Invite<'_> {
-    fn to(&self, binding: &Binding, flow: &Flow) -> (Request, String) {
-        let core = self.core;
+impl Invite {
+    fn to(
+        &self,
+        core: &Core,
+        binding: &Binding,
+        flow: &Flow,
+        cseq: u32,
+        terms: Terms,
+    ) -> (Request, String) {
         let branch = ident::branch();
         let authority = flow.authority();
         let mut headers = Headers::default();
@@ -142,17 +140,22 @@ impl Invite<'_> {
         headers.push("Max-Forwards", "70");
         headers.push(
             "From",
-            format!("{};tag={}", party(&self.dial.from, &authority), self.tag),
+            format!(
+                "{};tag={}",
+                party(&self.dial.from, &authority),
+                self.id.local_tag
+            ),
         );
         headers.push(
             "To",
-            format!("<sip:{}@{authority}>", escape_user(self.username)),
+            format!("<sip:{}@{authority}>", escape_user(&self.username)),
         );
-        headers.push("Call-ID", self.call_id);
-        headers.push("CSeq", "1 INVITE");
+        headers.push("Call-ID", &self.id.call_id);
+        headers.push("CSeq", format!("{cseq} INVITE"));
         headers.push("Contact", flow.contact());
         headers.push("Allow", ALLOW);
         headers.push("Supported", SUPPORTED);
+        terms.propose(&mut headers);
         headers.push("User-Agent", core.config.user_agent.clone());
         for (name, value) in &self.dial.headers {
             headers.push(name, value.as_str());
@@ -191,7 +194,9 @@ struct Fork {
     invite: Request,
     branch: String,
     flow: Flow,
-    contact: String,
+    binding: Binding,
+    terms: Terms,
+    tries: u32,
     /// A provisional response came: CANCEL may be sent (RFC 3261 §9.1).
     proceeding: bool,
     cancelled: bool,
@@ -200,26 +205,23 @@ struct Fork {
     answered: bool,
 }
 
-impl Fork {
-    fn new(invite: Request, branch: String, flow: Flow, contact: String) -> Self {
-        Self {
-            invite,
-            branch,
-            flow,
-            contact,
-            proceeding: false,
-            cancelled: false,
-            refused: None,
-            reason: None,
-            answered: false,
-        }
-    }
+/// A dialog that a provisional response made.
+struct Early {
+    dialog: Dialog,
+    /// The last response confirmed (RFC 3262 §4).
+    rseq: Option<u32>,
+    /// A response that we confirmed answered our offer.
+    agreed: bool,
 }
 
 /// All INVITEs of a call, with or without a winner.
 struct Forks {
     core: Arc<Core>,
+    /// Gone once no further INVITE may follow.
+    invite: Option<Invite>,
     forks: Vec<Fork>,
+    early: HashMap<(usize, String), Early>,
+    redirected: usize,
     unreachable: usize,
     /// The reason given in CANCELs, once the calling is over.
     ended: Option<Reason>,
@@ -234,23 +236,171 @@ enum Outcome {
 }
 
 impl Forks {
-    fn new(core: Arc<Core>) -> Self {
+    fn new(core: Arc<Core>, invite: Invite) -> Self {
         Self {
             core,
+            invite: Some(invite),
             forks: Vec::new(),
+            early: HashMap::new(),
+            redirected: 0,
             unreachable: 0,
             ended: None,
             acknowledged: HashMap::new(),
         }
     }
 
-    fn add(&mut self, fork: Fork) -> usize {
-        self.forks.push(fork);
-        self.forks.len() - 1
+    /// Sends the INVITE to a device.
+    async fn call(&mut self, binding: &Binding, cseq: u32) {
+        let Some(flow) = self.core.flow_of(binding).await else {
+            self.unreachable += 1;
+            return;
+        };
+        let Some(invite) = &self.invite else { return };
+        let terms = Terms::of(&self.core.config.limits);
+        let (request, branch) = invite.to(&self.core, binding, &flow, cseq, terms);
+        self.forks.push(Fork {
+            invite: request,
+            branch,
+            flow,
+            binding: binding.clone(),
+            terms,
+            tries: 1,
+            proceeding: false,
+            cancelled: false,
+            refused: None,
+            reason: None,
+            answered: false,
+        });
+        self.send(self.forks.len() - 1);
     }
 
-    fn add_unreachable(&mut self) {
-        self.unreachable += 1;
+    fn send(&mut self, index: usize) {
+        let (Some(fork), Some(invite)) = (self.forks.get_mut(index), &self.invite) else {
+            return;
+        };
+        let outgoing = Outgoing {
+            request: fork.invite.clone(),
+            branch: fork.branch.clone(),
+            flow: fork.flow.clone(),
+            index,
+            events: invite.events.clone(),
+        };
+        if !self.core.transactions.send(outgoing) {
+            fork.refused = Some(503);
+        }
+    }
+
+    /// Sends a fork's INVITE once more, because its device wants a longer session interval (RFC 4028
+    /// §7.3). False when that would change nothing.
+    fn call_again(&mut self, index: usize, refusal: &Response) -> bool {
+        let (Some(fork), Some(invite)) = (self.forks.get_mut(index), &self.invite) else {
+            return false;
+        };
+        let again = self.ended.is_none()
+            && refusal.status == 422
+            && fork.tries < TRIES
+            && fork.terms.raise(refusal);
+        if again {
+            fork.tries += 1;
+            let cseq = fork.invite.cseq() + 1;
+            let again = invite.to(&self.core, &fork.binding, &fork.flow, cseq, fork.terms);
+            (fork.invite, fork.branch) = again;
+            fork.proceeding = false;
+            self.send(index);
+        }
+        again
+    }
+
+    /// Follows a 3xx (RFC 3261 §8.1.3.4) as far as our policy goes: to users of ours, and to no
+    /// more devices than a call may reach that way. Nobody's phone can send our calls elsewhere.
+    async fn follow(&mut self, index: usize, redirect: &Response) {
+        let contacts = redirect.headers.all("Contact").flat_map(split_list);
+        let users: Vec<String> = contacts
+            .filter_map(|contact| SipUri::parse(&NameAddr::parse(contact)?.uri).ok())
+            .filter(|uri| self.core.is_ours(&uri.host))
+            .map(|uri| uri.user)
+            .take(REDIRECTS)
+            .collect();
+        let cseq = self.forks.get(index).map_or(1, |fork| fork.invite.cseq()) + 1;
+        for user in users {
+            for binding in self.core.registrar.bindings(&user) {
+                let known = |fork: &Fork| fork.binding.contact == binding.contact;
+                if self.redirected < REDIRECTS && !self.forks.iter().any(known) {
+                    self.redirected += 1;
+                    self.call(&binding, cseq).await;
+                }
+            }
+        }
+    }
+
+    /// Takes note of a provisional response and confirms it if that is asked for (RFC 3262 §4).
+    /// False for one that comes again, or before one that is missing.
+    async fn provisional(&mut self, index: usize, response: &Response) -> bool {
+        let (Some(fork), Some(tag)) = (self.forks.get(index), response.to_tag()) else {
+            return true;
+        };
+        let key = (index, tag);
+        if !self.early.contains_key(&key) {
+            if self.early.len() >= EARLY_DIALOGS {
+                return true;
+            }
+            let dialog = Dialog::of_response(&fork.invite, response, &fork.flow);
+            let early = Early {
+                dialog,
+                rseq: None,
+                agreed: false,
+            };
+            self.early.insert(key.clone(), early);
+        }
+        let Some(early) = self.early.get_mut(&key) else {
+            return true;
+        };
+        let required = response
+            .headers
+            .tokens("Require")
+            .iter()
+            .any(|t| t == "100rel");
+        let rseq = response
+            .headers
+            .get("RSeq")
+            .and_then(|v| v.trim().parse().ok());
+        let Some(rseq) = rseq.filter(|_| required) else {
+            return true;
+        };
+        let in_order = early
+            .rseq
+            .is_none_or(|last| last.checked_add(1) == Some(rseq));
+        if !in_order {
+            return false;
+        }
+        early.rseq = Some(rseq);
+        early.agreed |= response.sdp().is_some();
+        if let Some(contact) = response.contact() {
+            early.dialog.remote_target = contact.uri;
+        }
+        let flow = early.dialog.way(&self.core).await;
+        let (mut request, branch) = early.dialog.request(&self.core, Method::PRack, &flow);
+        let rack = format!("{rseq} {} INVITE", fork.invite.cseq());
+        request.headers.push("RAck", rack);
+        let (events, mut outcome) = mpsc::channel(4);
+        self.core.transactions.send(Outgoing {
+            request,
+            branch,
+            flow,
+            index,
+            events,
+        });
+        self.core
+            .tasks
+            .spawn(async move { while outcome.recv().await.is_some() {} });
+        true
+    }
+
+    /// The early dialog a peer's request belongs to.
+    fn early_of(&mut self, request: &Request) -> Option<&mut Early> {
+        let tag = request.sender_tag()?;
+        let mut all = self.early.iter_mut();
+        all.find(|((_, of), _)| *of == tag).map(|(_, early)| early)
     }
 
     fn any_sent(&self) -> bool {
@@ -344,7 +494,8 @@ impl Forks {
             ..200 => {
                 fork.proceeding = true;
                 self.cancel(index);
-                if over {
+                let fresh = response.status == 100 || self.provisional(index, &response).await;
+                if over || !fresh {
                     Outcome::Nothing
                 } else {
                     Outcome::Provisional(response)
@@ -363,8 +514,16 @@ impl Forks {
                 Outcome::Nothing
             }
             status => {
-                fork.refused = Some(status);
-                fork.reason = Reason::of(&response.headers);
+                if self.call_again(index, &response) {
+                    return Outcome::Nothing;
+                }
+                if let Some(fork) = self.forks.get_mut(index) {
+                    fork.refused = Some(status);
+                    fork.reason = Reason::of(&response.headers);
+                }
+                if (300..400).contains(&status) && !over {
+                    self.follow(index, &response).await;
+                }
                 Outcome::Nothing
             }
         }
@@ -383,16 +542,18 @@ impl Forks {
     async fn acknowledge(&mut self, index: usize, response: &Response) -> Option<Dialog> {
         let fork = self.forks.get(index)?;
         let mut dialog = Dialog::of_response(&fork.invite, response, &fork.flow);
+        let key = (index, response.to_tag().unwrap_or_default());
+        if let Some(Early { dialog: early, .. }) = self.early.get(&key) {
+            dialog.local_cseq = early.local_cseq;
+            dialog.remote_cseq = early.remote_cseq;
+        }
         let flow = dialog.way(&self.core).await;
-        let (ack, _) = dialog.request(&self.core, Method::Ack, &flow);
+        let ack = dialog.ack(&self.core, fork.invite.cseq(), &flow);
         let bytes = Bytes::from(ack.to_bytes());
         flow.send(bytes.clone());
         // A device that answers under ever new tags gets no memory for it.
         if self.acknowledged.len() < 16 {
-            self.acknowledged.insert(
-                (index, response.to_tag().unwrap_or_default()),
-                (bytes, flow),
-            );
+            self.acknowledged.insert(key, (bytes, flow));
         }
         Some(dialog)
     }
@@ -409,6 +570,7 @@ impl Forks {
     /// Sees the forks through once the call itself has gone elsewhere.
     async fn drain(mut self, mut incoming: mpsc::Receiver<(usize, ClientEvent)>) {
         let stop = self.core.stop.clone();
+        self.invite = None;
         // A fork that neither answers nor refuses after its CANCEL is given up.
         let give_up = Instant::now() + self.core.transactions.timers.give_up() * 2;
         loop {
@@ -429,6 +591,8 @@ struct Calling {
     forks: Forks,
     incoming: mpsc::Receiver<(usize, ClientEvent)>,
     rang: bool,
+    /// A change of the session that the device wants before it answers (RFC 3311 §5.1).
+    change: Option<Change>,
 }
 
 impl Calling {
@@ -440,6 +604,8 @@ impl Calling {
                 self.ends.tell(LegEvent::Failed { status, reason }).await;
                 return;
             }
+            let far = Instant::now() + Duration::from_secs(86_400);
+            let patience = self.change.as_ref().map_or(far, Change::deadline);
             tokio::select! {
                 event = self.incoming.recv() => {
                     let Some((index, event)) = event else { continue };
@@ -456,9 +622,18 @@ impl Calling {
                     Some(LegCommand::HangUp(reason)) => return self.give_up(Some(reason)).await,
                     Some(LegCommand::Reject { reason, .. }) => return self.give_up(reason).await,
                     None => return self.give_up(None).await,
+                    Some(LegCommand::AnswerReinvite(sdp)) => self.answer_change(Ok(&sdp)),
+                    Some(LegCommand::RejectReinvite(status)) => {
+                        self.answer_change(Err(refusal(status, 488)));
+                    }
+                    // RFC 3261 §14.1: not before the call is answered.
+                    Some(LegCommand::Reinvite(_)) => {
+                        self.ends.tell(LegEvent::ChangeRefused { status: 491 }).await;
+                    }
                     Some(_) => {}
                 },
-                Some(arrived) = self.ends.inbox.recv() => early_request(&self.ends, &arrived).await,
+                Some(arrived) = self.ends.inbox.recv() => self.early_request(arrived).await,
+                () = sleep_until(patience) => self.answer_change(Err(500)),
                 () = draining.cancelled() => {
                     self.forks.end(Reason::normal());
                     self.ends.tell(LegEvent::HungUp { by: HungUpBy::Shutdown, reason: None }).await;
@@ -479,9 +654,12 @@ impl Calling {
     }
 
     async fn provisional(&mut self, response: &Response) {
+        if let Some(tag) = response.to_tag().filter(|_| response.status > 100) {
+            self.ends.early(&tag);
+        }
         if let Some(sdp) = response.sdp().filter(|_| response.status > 100) {
             self.ends.tell(LegEvent::Early { sdp }).await;
-        } else if response.status == 180 && !self.rang {
+        } else if matches!(response.status, 180..=182) && !self.rang {
             self.rang = true;
             self.ends.tell(LegEvent::Ringing).await;
         }
@@ -505,13 +683,21 @@ impl Calling {
         let Some(dialog) = self.forks.acknowledge(index, response).await else {
             return;
         };
+        self.answer_change(Err(500));
         self.forks.end(Reason::completed_elsewhere());
-        let contact = self
-            .forks
-            .forks
-            .get(index)
-            .map(|f| f.contact.clone())
-            .unwrap_or_default();
+        let Some(fork) = self.forks.forks.get(index) else {
+            return;
+        };
+        let contact = fork.binding.contact.clone();
+        let allowed = response.headers.get("Allow").is_some();
+        let opened = Opened {
+            timer: SessionTimer::answered(response, fork.terms),
+            terms: fork.terms,
+            described: String::from_utf8_lossy(&fork.invite.body).into_owned(),
+            remote: response.sdp(),
+            peer_updates: allowed && response.headers.allows(Method::Update),
+            reliable: None,
+        };
         let Self {
             ends,
             forks,
@@ -520,30 +706,75 @@ impl Calling {
         } = self;
         ends.core.tasks.spawn(forks.drain(incoming));
         let sdp = response.sdp().unwrap_or_default();
-        let session = established::Session::new(ends, dialog, &SessionTimer::None);
+        let session = established::Session::new(ends, dialog, opened);
         session.answered(sdp, contact).await;
     }
-}
 
-/// A request in a dialog the device has not confirmed yet.
-async fn early_request(ends: &Ends, arrived: &InDialog) {
-    let InDialog {
-        request,
-        tx: Some(tx),
-    } = arrived
-    else {
-        return;
-    };
-    let core = &ends.core;
-    match request.method {
-        Method::Options => tx.respond(&core.options(request, tx)),
-        Method::Info => established::info(ends, request, tx).await,
-        Method::Update if request.body.is_empty() => tx.respond(&core.answer(request, tx, 200)),
-        Method::Update | Method::Invite => {
-            tx.respond(&core.answer(request, tx, 500).with("Retry-After", "3"));
+    /// A request in a dialog the device has not confirmed yet.
+    async fn early_request(&mut self, arrived: InDialog) {
+        let InDialog {
+            request,
+            tx: Some(tx),
+        } = arrived
+        else {
+            return;
+        };
+        let core = Arc::clone(&self.ends.core);
+        let several = self.forks.forks.len() > 1;
+        let Some(early) = self.forks.early_of(&request) else {
+            return tx.respond(&core.answer(&request, &tx, 481));
+        };
+        if early
+            .dialog
+            .remote_cseq
+            .is_some_and(|last| request.cseq() <= last)
+        {
+            return tx.respond(&core.answer(&request, &tx, 500));
         }
-        Method::Refer => tx.respond(&core.answer(request, tx, 603)),
-        _ => tx.respond(&core.answer(request, tx, 481)),
+        early.dialog.remote_cseq = Some(request.cseq());
+        let agreed = early.agreed && !several;
+        match request.method {
+            Method::Options => tx.respond(&core.options(&request, &tx)),
+            Method::Info => established::info(&self.ends, &request, &tx).await,
+            Method::Update if request.body.is_empty() => {
+                let contact = early.dialog.flow.contact();
+                tx.respond(&core.answer(&request, &tx, 200).with("Contact", contact));
+            }
+            Method::Update if agreed && self.change.is_none() => match request.sdp() {
+                Some(offer) => {
+                    if let Err(error) = sdp::check(&offer) {
+                        return tx.respond(&core.answer(&request, &tx, error.status()));
+                    }
+                    self.change = Some(Change::new(request, tx));
+                    let offer = Some(offer);
+                    self.ends.tell(LegEvent::Reinvite { offer }).await;
+                }
+                None => tx.respond(&core.answer(&request, &tx, 415)),
+            },
+            // RFC 3311 §5.2: our offer, or the peer's before, is open.
+            Method::Update if self.change.is_none() && !agreed => {
+                tx.respond(&core.answer(&request, &tx, 491));
+            }
+            Method::Update | Method::Invite => {
+                tx.respond(&busy_with_another(&core, &request, &tx));
+            }
+            // There is no other party yet to refer.
+            Method::Refer => tx.respond(&core.answer(&request, &tx, 603)),
+            _ => tx.respond(&core.answer(&request, &tx, 481)),
+        }
+    }
+
+    fn answer_change(&mut self, answer: Result<&str, u16>) {
+        let Some(change) = self.change.take() else {
+            return;
+        };
+        let core = Arc::clone(&self.ends.core);
+        let early = self.forks.early_of(change.request());
+        match (answer, early) {
+            (Ok(sdp), Some(early)) => change.respond(&core, &early.dialog, sdp),
+            (Ok(_), None) => change.refuse(&core, 481),
+            (Err(status), _) => change.refuse(&core, status),
+        }
     }
 }
 

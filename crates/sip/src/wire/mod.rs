@@ -5,7 +5,8 @@ mod grammar;
 mod screen;
 
 pub(crate) use grammar::{
-    NameAddr, SipUri, Via, escape_user, host_port, param, split_list, token_list, unescape,
+    NameAddr, SipUri, UriProblem, Via, escape_user, host_port, param, split_list, token_list,
+    unescape,
 };
 pub(crate) use screen::{Screened, screen, too_large};
 
@@ -14,9 +15,10 @@ use rsipstack::sip::StatusCode;
 use rsipstack::sip::headers::{Header, make_header};
 
 /// Methods we serve, as listed in Allow.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, REFER";
+pub(crate) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER";
 /// Option tags we understand in Require.
-pub(crate) const SUPPORTED: &str = "timer, path";
+pub(crate) const SUPPORTED: &str = "100rel, timer, replaces, norefersub, path";
 
 /// The headers of a message in their order. Values are free of line breaks.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,14 @@ impl Headers {
     /// The tokens of a comma-separated header, over all its lines.
     pub fn tokens(&self, name: &str) -> Vec<String> {
         self.all(name).flat_map(token_list).collect()
+    }
+
+    /// Whether the sender lists a method in Allow.
+    pub fn allows(&self, method: Method) -> bool {
+        let name = method.to_string();
+        self.tokens("Allow")
+            .iter()
+            .any(|listed| listed.eq_ignore_ascii_case(&name))
     }
 
     fn write(&self, out: &mut Vec<u8>) {

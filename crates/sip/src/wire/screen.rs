@@ -480,7 +480,7 @@ fn content(headers: &Headers, method: Method, body: &[u8]) -> Result<(), Refusal
         return Ok(());
     }
     let accepted = match method {
-        Method::Invite | Method::Update => SDP,
+        Method::Invite | Method::Update | Method::PRack => SDP,
         Method::Info => DIGITS,
         // Elsewhere a body has no effect, so its type cannot matter.
         _ => return Ok(()),

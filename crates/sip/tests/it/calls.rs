@@ -177,9 +177,6 @@ async fn hold_and_resume_are_the_owners_to_answer() {
     peer.until("SIP/2.0 488").await;
     peer.send(&peer.inside("UPDATE", "h", 5, &ok, "", "")).await;
     peer.until("SIP/2.0 200").await;
-    peer.send(&peer.inside("REFER", "h", 6, &ok, "Refer-To: <sip:x@127.0.0.1>\r\n", ""))
-        .await;
-    peer.until("SIP/2.0 603").await;
     leg.handle().hang_up(Reason::normal()).await.unwrap();
     let bye = peer.until("BYE").await;
     assert_eq!(header(&bye, "Reason"), "Q.850;cause=16");

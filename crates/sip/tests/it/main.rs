@@ -5,6 +5,7 @@
 mod bans;
 mod calls;
 mod device;
+mod dialogs;
 mod edges;
 mod flows;
 mod malformed;
