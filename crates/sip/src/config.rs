@@ -21,6 +21,8 @@ pub struct SipConfig {
     pub local_networks: Vec<IpNet>,
     /// Edge proxies that are believed when they say where a request came from.
     pub trusted_proxies: Vec<IpNet>,
+    /// Name servers asked for trunks' names; none means those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// The digest realm.
     pub realm: String,
     /// Value of the User-Agent and Server headers.
@@ -101,6 +103,7 @@ impl Default for SipConfig {
             certificate: None,
             local_networks: Vec::new(),
             trusted_proxies: Vec::new(),
+            name_servers: Vec::new(),
             realm: "trunkline".into(),
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).into(),
             limits: Limits::default(),

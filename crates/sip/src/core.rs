@@ -19,15 +19,23 @@ use crate::net::{
 };
 use crate::registrar::Registrar;
 use crate::transaction::{Matched, ServerHandle, Transactions, response_flow};
-use crate::trunk::Trunks;
+use crate::trunk::{Dns, Trunks};
 use crate::wire::{
     ALLOW, Method, NameAddr, Request, Response, SUPPORTED, Screened, SipUri, Via, screen,
     split_list, too_large,
 };
 use crate::{
     Ban, Binding, DialogId, Directory, Reason, SECURITY_TARGET, SipConfig, SipEvent, Transport,
-    ident,
+    TrunkProblem, ident,
 };
+
+/// The longest request sent as a datagram where a stream can be had.
+const LARGEST_DATAGRAM: usize = 1300;
+/// How long we wait for that stream, and how long we remember that there is none.
+const STREAM_PATIENCE: Duration = Duration::from_secs(1);
+const STREAM_REFUSED: Duration = Duration::from_secs(600);
+/// Peers without one that are remembered.
+const REMEMBERED_PEERS: usize = 10_000;
 
 pub(crate) struct Core {
     pub config: SipConfig,
@@ -35,10 +43,13 @@ pub(crate) struct Core {
     pub transactions: Arc<Transactions>,
     pub registrar: Registrar,
     pub trunks: Trunks,
+    pub dns: Result<Arc<Dns>, String>,
     pub events: mpsc::Sender<SipEvent>,
     pub addresses: Vec<(Transport, SocketAddr)>,
     pub udp: Vec<Arc<Port>>,
     pub connections: Arc<Connections>,
+    /// Peers that take no streams, and until when we believe it.
+    pub datagrams_only: Mutex<HashMap<SocketAddr, Instant>>,
     pub listening: OnceLock<Listening>,
     pub tasks: TaskTracker,
     /// Ends everything at once.
@@ -108,11 +119,10 @@ impl Core {
         remote: SocketAddr,
         peer: Option<&Arc<TlsPeer>>,
     ) -> Result<Flow, ConnectError> {
-        let missing = |what: &str| ConnectError::Io(std::io::Error::other(what));
         match (transport, peer) {
             (Transport::Udp, _) => match self.port_to(remote) {
                 Some(port) => Ok(Flow::udp(port, remote)),
-                None => Err(missing("no UDP listener of ours leads there")),
+                None => Err(ConnectError::NoListener),
             },
             (Transport::Tcp, _) | (Transport::Tls, Some(_)) => {
                 let peer = peer.filter(|_| transport == Transport::Tls);
@@ -121,10 +131,10 @@ impl Core {
                     return Ok(flow);
                 }
                 let listening = self.listening.get();
-                let listening = listening.ok_or_else(|| missing("not started yet"))?;
+                let listening = listening.ok_or(ConnectError::NoListener)?;
                 connect(remote, peer.cloned(), listening).await
             }
-            _ => Err(missing("only UDP, TCP and TLS can be opened by us")),
+            _ => Err(ConnectError::NoListener),
         }
     }
 
@@ -154,6 +164,34 @@ impl Core {
         };
         let remote = SocketAddr::new(uri.host.parse().ok()?, uri.port.unwrap_or(default));
         self.flow_to(transport, remote).await
+    }
+
+    /// A stream in place of datagrams, for a request above the size those should
+    /// have; `None` where the peer takes none (RFC 3261 §18.1.1).
+    pub async fn stream_instead(&self, flow: &Flow, length: usize) -> Option<Flow> {
+        if flow.is_reliable() || length <= LARGEST_DATAGRAM {
+            return None;
+        }
+        let known = || {
+            self.datagrams_only
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let until = known().get(&flow.remote).copied();
+        if until.is_some_and(|until| until > Instant::now()) {
+            return None;
+        }
+        let opening = self.open(Transport::Tcp, flow.remote, None);
+        let opened = tokio::time::timeout(STREAM_PATIENCE, opening).await;
+        if let Ok(Ok(stream)) = opened {
+            return Some(stream);
+        }
+        let mut known = known();
+        if known.len() >= REMEMBERED_PEERS {
+            known.clear();
+        }
+        known.insert(flow.remote, Instant::now() + STREAM_REFUSED);
+        None
     }
 
     /// Tells the owner; false when it does not keep up.
@@ -244,6 +282,13 @@ impl Core {
         Some(SocketAddr::new(ip.parse().ok()?, port))
     }
 
+    /// Whom we ask for names.
+    pub fn records(&self) -> Result<&Dns, TrunkProblem> {
+        self.dns.as_deref().map_err(|detail| TrunkProblem::Local {
+            detail: format!("this system's DNS settings can't be used: {detail}"),
+        })
+    }
+
     /// Whether a proxy of ours is there.
     pub fn trusts(&self, hop: IpAddr) -> bool {
         let hop = hop.to_canonical();
@@ -253,7 +298,7 @@ impl Core {
 
     /// Whether calls from there are a carrier's.
     pub fn is_carrier(&self, source: SocketAddr) -> bool {
-        self.trunks.of_source(source.ip()).is_some() || self.directory.admits(source)
+        self.trunks.is_source(source.ip()) || self.directory.admits(source)
     }
 
     /// Whether nothing from there is listened to.
@@ -400,6 +445,6 @@ impl Sink for Entry {
     fn keeps(&self, flow: &Flow) -> bool {
         self.0
             .upgrade()
-            .is_some_and(|core| core.registrar.is_device(flow))
+            .is_some_and(|core| core.registrar.is_device(flow) || core.trunks.uses(flow))
     }
 }

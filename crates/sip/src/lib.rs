@@ -12,6 +12,7 @@
 mod config;
 mod core;
 mod dialog;
+mod digest;
 mod directory;
 mod guard;
 mod ident;

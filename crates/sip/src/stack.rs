@@ -18,7 +18,7 @@ use crate::net::{
 };
 use crate::registrar::Registrar;
 use crate::transaction::Transactions;
-use crate::trunk::{ProbeReport, Trunk, TrunkStatus, Trunks};
+use crate::trunk::{self, Dns, ProbeReport, Trunk, TrunkStatus, Trunks};
 use crate::{
     Ban, Binding, Dial, DialError, DialogId, Directory, IpNet, Leg, Listener, Replaces, SipConfig,
     SipEvent, Transport, dialog,
@@ -150,10 +150,12 @@ impl SipStack {
             transactions,
             registrar,
             trunks: Trunks::default(),
+            dns: Dns::new(&config.name_servers),
             events,
             addresses,
             udp: udp.clone(),
             connections: Arc::new(Connections::default()),
+            datagrams_only: Mutex::default(),
             listening: OnceLock::new(),
             tasks,
             refusing: stop.child_token(),
@@ -241,21 +243,21 @@ impl SipStack {
     /// changed ones anew, and those not named are unregistered and forgotten.
     /// Running calls go on.
     pub fn set_trunks(&self, trunks: Vec<Trunk>) {
-        self.inner.core.trunks.set(trunks);
+        trunk::set(&self.inner.core, trunks);
     }
 
     /// What is known about a trunk; `None` when there is none of this key.
     #[must_use]
     pub fn trunk_status(&self, key: &str) -> Option<TrunkStatus> {
-        self.inner.core.trunks.status(key)
+        let line = self.inner.core.trunks.get(key)?;
+        Some(line.status())
     }
 
     /// Tries a trunk once, whether or not it is among those set: looks it up,
     /// connects, sends OPTIONS, and registers if it is to. An own registration
     /// that stands is refreshed by this, not ended. Takes up to 5 seconds a step.
     pub async fn probe_trunk(&self, trunk: Trunk) -> ProbeReport {
-        let _ = trunk;
-        ProbeReport::default()
+        trunk::probe(&self.inner.core, trunk).await
     }
 
     /// Refuses new calls with 503 from now on. Registrations, running calls and
@@ -276,6 +278,9 @@ impl SipStack {
             }
         };
         let _ = tokio::time::timeout(limit, ended).await;
+        // Carriers are told not to send calls here any more.
+        let farewell = core.trunks.close();
+        let _ = tokio::time::timeout(limit, farewell).await;
         core.stop.cancel();
         core.tasks.close();
         // Every task ends at the stop token; a moment covers those writing.

@@ -546,6 +546,7 @@ impl Session {
             flow,
             index: cseq as usize,
             events: self.asking.clone(),
+            proof: self.dialog.proof.clone(),
         };
         if !core.transactions.send(outgoing) {
             // As if nothing had come back; our own overload is not the peer's end.
@@ -562,11 +563,16 @@ impl Session {
 
     /// Something came back for a request of ours.
     async fn asked(&mut self, cseq: usize, event: ClientEvent) -> Option<End> {
+        if matches!(event, ClientEvent::Resent { .. }) {
+            return None;
+        }
         if let Some(id) = self.notices.get(&cseq).copied() {
             let known = match event {
                 ClientEvent::Response(response) if response.status < 200 => return None,
                 ClientEvent::Response(response) => response.status != 481,
-                ClientEvent::TimedOut | ClientEvent::Unreachable => false,
+                ClientEvent::TimedOut | ClientEvent::Unreachable | ClientEvent::Resent { .. } => {
+                    false
+                }
             };
             self.notices.remove(&cseq);
             self.subscriptions.answered(id, known);
@@ -593,6 +599,7 @@ impl Session {
             ClientEvent::Response(response) => self.change_refused(method, &response).await,
             // RFC 3261 §12.2.1.2: a peer that is silent is gone.
             ClientEvent::TimedOut | ClientEvent::Unreachable => Some(End::expired()),
+            ClientEvent::Resent { .. } => None,
         }
     }
 
@@ -603,7 +610,9 @@ impl Session {
         }
         if method == Method::Invite {
             let flow = self.dialog.way(&core).await;
-            let ack = Bytes::from(self.dialog.ack(&core, cseq, &flow).to_bytes());
+            // A challenged request was answered under the number after its own.
+            let answered = crate::wire::cseq(&response.headers).map_or(cseq, |(number, _)| number);
+            let ack = Bytes::from(self.dialog.ack(&core, answered, &flow).to_bytes());
             flow.send(ack.clone());
             self.acknowledgement = Some((cseq, ack, flow));
         }

@@ -86,9 +86,12 @@ fn begin(
     let (leg, ends) = Ends::open(core, id, caller_tag);
     let trunk = match &from_device {
         Some(_) => None,
-        None => core.trunks.of_source(flow.origin.ip()),
+        None => core.trunks.calling(flow.origin.ip(), &request.uri),
     };
-    let trusted = trunk.as_ref().is_some_and(|trunk| trunk.trusts_identity);
+    let proof = trunk.as_ref().and_then(|line| line.proof.clone());
+    let trusted = trunk
+        .as_ref()
+        .is_some_and(|line| line.trunk.trusts_identity);
     let named = |header| first(&request, header);
     let call = IncomingCall {
         leg,
@@ -97,7 +100,7 @@ fn begin(
         to: named("To").unwrap_or_default(),
         asserted: trusted.then(|| named("P-Asserted-Identity")).flatten(),
         diversion: named("Diversion"),
-        trunk: trunk.map(|trunk| trunk.key),
+        trunk: trunk.map(|line| line.trunk.key.clone()),
         to_user: SipUri::parse(&request.uri)
             .map(|u| u.user)
             .unwrap_or_default(),
@@ -113,7 +116,8 @@ fn begin(
         let response = core.answer(&request, &tx, 503).with("Retry-After", "5");
         return tx.respond(&response);
     }
-    let dialog = Dialog::of_request(&request, tx.to_tag(), flow, from_device.is_some());
+    let mut dialog = Dialog::of_request(&request, tx.to_tag(), flow, from_device.is_some());
+    dialog.proof = proof;
     let incoming = Incoming {
         confirms: Confirms::of(&request),
         reliable: Reliable::new(core.transactions.timers, rand::random()),

@@ -19,6 +19,7 @@ use crate::core::Core;
 use crate::leg::{DialogId, LegCommand, LegEvent, LegHandle, Replaces};
 use crate::net::Flow;
 use crate::transaction::{ClientEvent, Outgoing, ServerHandle};
+use crate::trunk::Authenticator;
 use crate::wire::{
     ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, SipUri, split_list,
 };
@@ -208,6 +209,8 @@ pub(crate) struct Dialog {
     pub remote_target: String,
     pub route_set: Vec<String>,
     pub flow: Flow,
+    /// What answers a carrier's challenges.
+    pub proof: Option<Arc<Authenticator>>,
     /// Whether the Call-ID is ours, which decides who waits longer after a glare.
     pub ours: bool,
     /// Whether requests keep to the flow (a registered device behind NAT) or
@@ -229,6 +232,7 @@ impl Dialog {
             remote_target: request.contact().map(|c| c.uri).unwrap_or_default(),
             route_set: routes(&request.headers),
             flow: flow.clone(),
+            proof: None,
             ours: false,
             sticky,
         }
@@ -250,6 +254,7 @@ impl Dialog {
                 .map_or_else(|| invite.uri.clone(), |c| c.uri),
             route_set,
             flow: flow.clone(),
+            proof: None,
             ours: true,
             sticky: true,
         }
@@ -257,7 +262,9 @@ impl Dialog {
 
     /// A request inside the dialog, with the branch it carries.
     pub fn request(&mut self, core: &Core, method: Method, flow: &Flow) -> (Request, String) {
-        self.local_cseq += 1;
+        // Gaps are legal (§12.2.2): a challenged request comes again under the
+        // number after its own.
+        self.local_cseq += if self.proof.is_some() { 2 } else { 1 };
         self.request_numbered(core, method, self.local_cseq, flow)
     }
 
@@ -319,8 +326,12 @@ impl Dialog {
     /// target; the flow itself for devices, for names, and for private
     /// addresses that a public peer cannot mean.
     pub async fn way(&self, core: &Core) -> Flow {
-        if self.sticky || self.flow.is_reliable() {
+        if self.sticky || self.flow.is_reliable() && self.flow.is_open() {
             return self.flow.clone();
+        }
+        if let Some(peer) = self.flow.peer() {
+            let again = core.open(self.flow.transport(), self.flow.remote, Some(peer));
+            return again.await.unwrap_or_else(|_| self.flow.clone());
         }
         let next = self
             .route_set
@@ -337,7 +348,8 @@ impl Dialog {
             return self.flow.clone();
         }
         let remote = SocketAddr::new(ip, uri.port.unwrap_or(5060));
-        core.flow_to(Transport::Udp, remote)
+        let transport = uri.transport.unwrap_or(Transport::Udp);
+        core.flow_to(transport, remote)
             .await
             .unwrap_or_else(|| self.flow.clone())
     }
@@ -356,6 +368,7 @@ impl Dialog {
             flow,
             index: 0,
             events,
+            proof: self.proof.clone(),
         });
         // The leg is over whatever the peer says; the transaction repeats the
         // BYE until it is answered or time is up.

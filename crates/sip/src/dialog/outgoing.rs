@@ -1,6 +1,6 @@
 //! Calls we place: one INVITE per device, one winner.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +15,19 @@ use crate::core::Core;
 use crate::leg::{Dial, DialError, DialTarget, DialogId, HungUpBy, LegCommand, LegEvent, Party};
 use crate::net::Flow;
 use crate::transaction::{ClientEvent, Outgoing};
+use crate::trunk::{Authenticator, Line, Target};
 use crate::wire::{
     ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, SipUri, escape_user, split_list,
 };
-use crate::{Binding, Leg, Reason, ident, sdp};
+use crate::{Binding, Leg, Privacy, Reason, ReasonProtocol, TrunkProblem, ident, sdp};
 
 /// Devices that one call is sent on to by 3xx responses, at most.
 const REDIRECTS: usize = 5;
 /// How often one INVITE is sent in other words (422).
 const TRIES: u32 = 3;
+/// How many times T1 a carrier may be silent before its next address is tried,
+/// well before the transaction itself is over: the caller is waiting.
+const CARRIER_PATIENCE: u32 = 10;
 /// Early dialogs kept for one call.
 const EARLY_DIALOGS: usize = 16;
 
@@ -75,12 +79,23 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
             return Err(DialError::Header { name: name.clone() });
         }
     }
-    let (username, bindings) = match &dial.to {
-        DialTarget::Device { username } => (username.clone(), core.registrar.bindings(username)),
-        DialTarget::Binding { username, binding } => (username.clone(), vec![binding.clone()]),
-        DialTarget::Trunk { key, .. } => return Err(DialError::NoTrunk { key: key.clone() }),
+    let (called, bindings) = match &dial.to {
+        DialTarget::Device { username } => {
+            let bindings = core.registrar.bindings(username);
+            (Called::User(username.clone()), bindings)
+        }
+        DialTarget::Binding { username, binding } => {
+            (Called::User(username.clone()), vec![binding.clone()])
+        }
+        DialTarget::Trunk { key, user } => {
+            let line = core.trunks.get(key);
+            let line = line.ok_or_else(|| DialError::NoTrunk { key: key.clone() })?;
+            let user = user.clone();
+            (Called::Number { line, user }, Vec::new())
+        }
     };
-    if bindings.is_empty() {
+    if let (Called::User(username), []) = (&called, bindings.as_slice()) {
+        let username = username.clone();
         return Err(DialError::NoBinding { username });
     }
     let id = DialogId {
@@ -91,7 +106,7 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
     let (events, incoming) = mpsc::channel(64);
     let invite = Invite {
         dial,
-        username,
+        called,
         id,
         events,
     };
@@ -113,46 +128,57 @@ pub(crate) async fn dial(core: &Arc<Core>, dial: Dial) -> Result<Leg, DialError>
     Ok(leg)
 }
 
+/// Who is called.
+enum Called {
+    /// A user of ours, at his devices.
+    User(String),
+    /// A number, by a carrier.
+    Number { line: Arc<Line>, user: String },
+}
+
 /// What the INVITEs of one call share.
 struct Invite {
     dial: Dial,
-    username: String,
+    called: Called,
     id: DialogId,
     events: mpsc::Sender<(usize, ClientEvent)>,
 }
 
 impl Invite {
+    /// The INVITE for one device, or for the carrier.
     fn to(
         &self,
         core: &Core,
-        binding: &Binding,
+        binding: Option<&Binding>,
         flow: &Flow,
         cseq: u32,
         terms: Terms,
     ) -> (Request, String) {
         let branch = ident::branch();
-        let authority = flow.authority();
         let mut headers = Headers::default();
         headers.push("Via", flow.via(&branch));
-        for hop in &binding.path {
-            headers.push("Route", hop);
-        }
+        let (uri, contact) = match &self.called {
+            Called::User(username) => {
+                let authority = flow.authority();
+                for hop in binding.iter().flat_map(|binding| &binding.path) {
+                    headers.push("Route", hop);
+                }
+                let from = party(&self.dial.from, &authority);
+                headers.push("From", format!("{from};tag={}", self.id.local_tag));
+                let to = format!("sip:{}@{authority}", escape_user(username));
+                headers.push("To", format!("<{to}>"));
+                let uri = binding.map(|binding| binding.contact.clone());
+                (uri.unwrap_or(to), flow.contact_uri(None))
+            }
+            Called::Number { line, user } => {
+                headers.append(self.to_carrier(line, user));
+                (line.uri(Some(user)), flow.contact_uri(line.contact_user()))
+            }
+        };
         headers.push("Max-Forwards", "70");
-        headers.push(
-            "From",
-            format!(
-                "{};tag={}",
-                party(&self.dial.from, &authority),
-                self.id.local_tag
-            ),
-        );
-        headers.push(
-            "To",
-            format!("<sip:{}@{authority}>", escape_user(&self.username)),
-        );
         headers.push("Call-ID", &self.id.call_id);
         headers.push("CSeq", format!("{cseq} INVITE"));
-        headers.push("Contact", flow.contact());
+        headers.push("Contact", format!("<{contact}>"));
         headers.push("Allow", ALLOW);
         headers.push("Supported", SUPPORTED);
         terms.propose(&mut headers);
@@ -161,10 +187,36 @@ impl Invite {
             headers.push(name, value.as_str());
         }
         headers.push("Content-Type", "application/sdp");
-        let mut request = Request::new(Method::Invite, binding.contact.clone());
+        let mut request = Request::new(Method::Invite, uri);
         request.headers = headers;
         request.body = self.dial.offer.clone().into_bytes();
         (request, branch)
+    }
+
+    /// The headers that say who calls whom, as carriers want them (RFC 3323, RFC 3325).
+    fn to_carrier(&self, line: &Line, user: &str) -> Headers {
+        let mut headers = Headers::default();
+        if let Some(route) = line.route() {
+            headers.push("Route", route);
+        }
+        let identity = &self.dial.identity;
+        let from = match identity.privacy {
+            Privacy::None => party(&self.dial.from, &line.domain()),
+            Privacy::Id => "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned(),
+        };
+        headers.push("From", format!("{from};tag={}", self.id.local_tag));
+        headers.push("To", format!("<{}>", line.uri(Some(user))));
+        if let Some(asserted) = &identity.asserted {
+            let asserted = Party {
+                user: asserted.clone(),
+                display: None,
+            };
+            headers.push("P-Asserted-Identity", party(&asserted, &line.domain()));
+        }
+        if identity.privacy == Privacy::Id {
+            headers.push("Privacy", "id");
+        }
+        headers
     }
 }
 
@@ -194,7 +246,8 @@ struct Fork {
     invite: Request,
     branch: String,
     flow: Flow,
-    binding: Binding,
+    /// The device; `None` for a carrier.
+    binding: Option<Binding>,
     terms: Terms,
     tries: u32,
     /// A provisional response came: CANCEL may be sent (RFC 3261 §9.1).
@@ -203,6 +256,22 @@ struct Fork {
     refused: Option<u16>,
     reason: Option<Reason>,
     answered: bool,
+    /// Another address of the carrier is tried instead: what still comes from
+    /// here is not wanted.
+    superseded: bool,
+    /// Until when a carrier may be silent.
+    patience: Option<Instant>,
+}
+
+impl Fork {
+    /// The dialog a response makes. A device is reached the way it registered,
+    /// a carrier the way it says.
+    fn dialog(&self, response: &Response, proof: Option<Arc<Authenticator>>) -> Dialog {
+        let mut dialog = Dialog::of_response(&self.invite, response, &self.flow);
+        dialog.sticky = self.binding.is_some();
+        dialog.proof = proof;
+        dialog
+    }
 }
 
 /// A dialog that a provisional response made.
@@ -223,10 +292,24 @@ struct Forks {
     early: HashMap<(usize, String), Early>,
     redirected: usize,
     unreachable: usize,
+    carrier: Option<Carrier>,
+    /// What answers the carrier's challenges.
+    proof: Option<Arc<Authenticator>>,
     /// The reason given in CANCELs, once the calling is over.
     ended: Option<Reason>,
     /// To tags acknowledged, and the ACK to repeat for each.
     acknowledged: HashMap<(usize, String), (Bytes, Flow)>,
+}
+
+/// The addresses of a carrier still to be tried (RFC 3263 §4.3).
+#[derive(Default)]
+struct Carrier {
+    /// `None` until they have been looked up.
+    targets: Option<VecDeque<Target>>,
+    /// The next one is due.
+    due: bool,
+    /// Why the last one could not be tried.
+    problem: Option<TrunkProblem>,
 }
 
 enum Outcome {
@@ -237,8 +320,17 @@ enum Outcome {
 
 impl Forks {
     fn new(core: Arc<Core>, invite: Invite) -> Self {
+        let line = match &invite.called {
+            Called::User(_) => None,
+            Called::Number { line, .. } => Some(line),
+        };
         Self {
             core,
+            proof: line.and_then(|line| line.proof.clone()),
+            carrier: line.map(|_| Carrier {
+                due: true,
+                ..Carrier::default()
+            }),
             invite: Some(invite),
             forks: Vec::new(),
             early: HashMap::new(),
@@ -255,14 +347,25 @@ impl Forks {
             self.unreachable += 1;
             return;
         };
+        self.call_by(Some(binding), flow, cseq).await;
+    }
+
+    /// Sends the INVITE over a flow.
+    async fn call_by(&mut self, binding: Option<&Binding>, mut flow: Flow, cseq: u32) {
         let Some(invite) = &self.invite else { return };
         let terms = Terms::of(&self.core.config.limits);
-        let (request, branch) = invite.to(&self.core, binding, &flow, cseq, terms);
+        let (mut request, mut branch) = invite.to(&self.core, binding, &flow, cseq, terms);
+        let length = request.to_bytes().len();
+        if let Some(stream) = self.core.stream_instead(&flow, length).await {
+            flow = stream;
+            (request, branch) = invite.to(&self.core, binding, &flow, cseq, terms);
+        }
+        let patience = self.core.transactions.timers.t1 * CARRIER_PATIENCE;
         self.forks.push(Fork {
             invite: request,
             branch,
             flow,
-            binding: binding.clone(),
+            binding: binding.cloned(),
             terms,
             tries: 1,
             proceeding: false,
@@ -270,11 +373,95 @@ impl Forks {
             refused: None,
             reason: None,
             answered: false,
+            superseded: false,
+            patience: binding.is_none().then(|| Instant::now() + patience),
         });
         self.send(self.forks.len() - 1);
     }
 
+    /// Whether the carrier's next address is to be tried.
+    fn is_due(&self) -> bool {
+        self.ended.is_none() && self.carrier.as_ref().is_some_and(|carrier| carrier.due)
+    }
+
+    /// Sends the INVITE to the carrier's next address, if there is one. May be
+    /// dropped at any time and begun again.
+    async fn call_next(&mut self) {
+        let (Some(carrier), Some(invite)) = (&mut self.carrier, &self.invite) else {
+            return;
+        };
+        let Called::Number { line, .. } = &invite.called else {
+            return;
+        };
+        if carrier.targets.is_none() {
+            match line.targets(&self.core).await {
+                Ok(targets) => carrier.targets = Some(targets.into()),
+                Err(problem) => {
+                    (carrier.problem, carrier.due) = (Some(problem), false);
+                    return;
+                }
+            }
+        }
+        while let Some(target) = carrier.targets.as_mut().and_then(VecDeque::pop_front) {
+            match line.open(&self.core, target).await {
+                Ok(flow) => {
+                    carrier.due = false;
+                    for fork in &mut self.forks {
+                        fork.superseded = true;
+                    }
+                    let last = self.forks.last().map_or(0, |fork| fork.invite.cseq() + 1);
+                    return self.call_by(None, flow, last + 1).await;
+                }
+                Err(problem) => carrier.problem = Some(problem),
+            }
+        }
+        carrier.due = false;
+    }
+
+    /// Goes on to the carrier's next address after this one failed.
+    fn give_next_a_chance(&mut self) {
+        if let Some(carrier) = &mut self.carrier {
+            carrier.due = carrier
+                .targets
+                .as_ref()
+                .is_some_and(|left| !left.is_empty());
+        }
+    }
+
+    /// Until when the carrier may be silent.
+    fn patience(&self) -> Option<Instant> {
+        let open = self.forks.iter().filter(|fork| fork.refused.is_none());
+        open.filter_map(|fork| fork.patience).min()
+    }
+
+    /// The carrier was silent for too long.
+    fn lose_patience(&mut self) {
+        let now = Instant::now();
+        for fork in &mut self.forks {
+            if fork.patience.take_if(|until| *until <= now).is_some() {
+                fork.refused = Some(408);
+                fork.superseded = true;
+            }
+        }
+        self.give_next_a_chance();
+    }
+
+    /// The carrier said something: it is there.
+    fn heard(&mut self, index: usize) {
+        let Some(fork) = self.forks.get_mut(index) else {
+            return;
+        };
+        let first = fork.patience.take().is_some();
+        if let Some(Called::Number { line, .. }) = self.invite.as_ref().map(|i| &i.called)
+            && first
+            && line.trunk.registration.is_none()
+        {
+            line.found(&fork.flow);
+        }
+    }
+
     fn send(&mut self, index: usize) {
+        let proof = self.proof.clone();
         let (Some(fork), Some(invite)) = (self.forks.get_mut(index), &self.invite) else {
             return;
         };
@@ -284,6 +471,7 @@ impl Forks {
             flow: fork.flow.clone(),
             index,
             events: invite.events.clone(),
+            proof,
         };
         if !self.core.transactions.send(outgoing) {
             fork.refused = Some(503);
@@ -303,7 +491,8 @@ impl Forks {
         if again {
             fork.tries += 1;
             let cseq = fork.invite.cseq() + 1;
-            let again = invite.to(&self.core, &fork.binding, &fork.flow, cseq, fork.terms);
+            let binding = fork.binding.as_ref();
+            let again = invite.to(&self.core, binding, &fork.flow, cseq, fork.terms);
             (fork.invite, fork.branch) = again;
             fork.proceeding = false;
             self.send(index);
@@ -324,7 +513,7 @@ impl Forks {
         let cseq = self.forks.get(index).map_or(1, |fork| fork.invite.cseq()) + 1;
         for user in users {
             for binding in self.core.registrar.bindings(&user) {
-                let known = |fork: &Fork| fork.binding.contact == binding.contact;
+                let known = |fork: &Fork| fork.invite.uri == binding.contact;
                 if self.redirected < REDIRECTS && !self.forks.iter().any(known) {
                     self.redirected += 1;
                     self.call(&binding, cseq).await;
@@ -336,6 +525,7 @@ impl Forks {
     /// Takes note of a provisional response and confirms it if that is asked for (RFC 3262 §4).
     /// False for one that comes again, or before one that is missing.
     async fn provisional(&mut self, index: usize, response: &Response) -> bool {
+        let proof = self.proof.clone();
         let (Some(fork), Some(tag)) = (self.forks.get(index), response.to_tag()) else {
             return true;
         };
@@ -344,7 +534,7 @@ impl Forks {
             if self.early.len() >= EARLY_DIALOGS {
                 return true;
             }
-            let dialog = Dialog::of_response(&fork.invite, response, &fork.flow);
+            let dialog = fork.dialog(response, proof);
             let early = Early {
                 dialog,
                 rseq: None,
@@ -382,6 +572,7 @@ impl Forks {
         let (mut request, branch) = early.dialog.request(&self.core, Method::PRack, &flow);
         let rack = format!("{rseq} {} INVITE", fork.invite.cseq());
         request.headers.push("RAck", rack);
+        let proof = early.dialog.proof.clone();
         let (events, mut outcome) = mpsc::channel(4);
         self.core.transactions.send(Outgoing {
             request,
@@ -389,6 +580,7 @@ impl Forks {
             flow,
             index,
             events,
+            proof,
         });
         self.core
             .tasks
@@ -422,11 +614,22 @@ impl Forks {
             408 | 503 => (3, status),
             _ => (2, status),
         };
-        self.forks
+        let refused = self
+            .forks
             .iter()
             .filter_map(|fork| fork.refused.map(|status| (status, fork.reason.clone())))
-            .min_by_key(|(status, _)| rank(*status))
-            .unwrap_or((480, None))
+            .min_by_key(|(status, _)| rank(*status));
+        let problem = self.carrier.as_ref().and_then(|c| c.problem.as_ref());
+        match (refused, problem) {
+            (Some(refused), _) => refused,
+            (None, Some(why)) => (503, Some(because(503, why))),
+            (None, None) => (480, None),
+        }
+    }
+
+    /// Whether an answer may still come from where nobody waits for it.
+    fn any_superseded(&self) -> bool {
+        self.forks.iter().any(|fork| fork.superseded)
     }
 
     /// Ends every fork still open.
@@ -438,11 +641,16 @@ impl Forks {
     }
 
     fn cancel(&mut self, index: usize) {
-        let Some(reason) = &self.ended else { return };
         let Some(fork) = self.forks.get_mut(index) else {
             return;
         };
-        if fork.cancelled || !fork.proceeding || fork.answered || fork.refused.is_some() {
+        let reason = match &self.ended {
+            _ if fork.superseded => Reason::normal(),
+            Some(reason) => reason.clone(),
+            None => return,
+        };
+        let refused = fork.refused.is_some() && !fork.superseded;
+        if fork.cancelled || !fork.proceeding || fork.answered || refused {
             return;
         }
         fork.cancelled = true;
@@ -466,6 +674,7 @@ impl Forks {
             flow,
             index,
             events,
+            proof: None,
         });
         self.core
             .tasks
@@ -479,16 +688,31 @@ impl Forks {
         let Some(fork) = self.forks.get_mut(index) else {
             return Outcome::Nothing;
         };
+        let over = over || fork.superseded;
         let response = match event {
             ClientEvent::Response(response) => response,
+            ClientEvent::Resent { request, branch } => {
+                (fork.invite, fork.branch) = (*request, branch);
+                fork.proceeding = false;
+                return Outcome::Nothing;
+            }
+            ClientEvent::TimedOut | ClientEvent::Unreachable if fork.superseded => {
+                return Outcome::Nothing;
+            }
             ClientEvent::TimedOut => {
                 fork.refused = Some(408);
+                self.give_next_a_chance();
                 return Outcome::Nothing;
             }
             ClientEvent::Unreachable => {
                 fork.refused = Some(503);
+                self.give_next_a_chance();
                 return Outcome::Nothing;
             }
+        };
+        self.heard(index);
+        let Some(fork) = self.forks.get_mut(index) else {
+            return Outcome::Nothing;
         };
         match response.status {
             ..200 => {
@@ -517,11 +741,19 @@ impl Forks {
                 if self.call_again(index, &response) {
                     return Outcome::Nothing;
                 }
-                if let Some(fork) = self.forks.get_mut(index) {
-                    fork.refused = Some(status);
-                    fork.reason = Reason::of(&response.headers);
+                let proof = self.proof.clone();
+                let Some(fork) = self.forks.get_mut(index) else {
+                    return Outcome::Nothing;
+                };
+                fork.refused = Some(status);
+                fork.reason = Reason::of(&response.headers);
+                if let (401 | 407, None) = (status, &fork.binding) {
+                    let why = proof.map_or(TrunkProblem::NoCredential, |p| p.explain(&response));
+                    fork.reason = Some(because(status, &why));
                 }
-                if (300..400).contains(&status) && !over {
+                if status == 503 && !fork.superseded {
+                    self.give_next_a_chance();
+                } else if (300..400).contains(&status) && !over && fork.binding.is_some() {
                     self.follow(index, &response).await;
                 }
                 Outcome::Nothing
@@ -540,15 +772,22 @@ impl Forks {
 
     /// Acknowledges a 2xx; the dialog it makes.
     async fn acknowledge(&mut self, index: usize, response: &Response) -> Option<Dialog> {
+        let proof = self.proof.clone();
         let fork = self.forks.get(index)?;
-        let mut dialog = Dialog::of_response(&fork.invite, response, &fork.flow);
+        let mut dialog = fork.dialog(response, proof);
         let key = (index, response.to_tag().unwrap_or_default());
         if let Some(Early { dialog: early, .. }) = self.early.get(&key) {
             dialog.local_cseq = early.local_cseq;
             dialog.remote_cseq = early.remote_cseq;
         }
         let flow = dialog.way(&self.core).await;
-        let ack = dialog.ack(&self.core, fork.invite.cseq(), &flow);
+        let mut ack = dialog.ack(&self.core, fork.invite.cseq(), &flow);
+        // RFC 3261 §13.2.2.4: with the proof its INVITE carried.
+        for name in ["Authorization", "Proxy-Authorization"] {
+            for value in fork.invite.headers.all(name) {
+                ack.headers.push(name, value);
+            }
+        }
         let bytes = Bytes::from(ack.to_bytes());
         flow.send(bytes.clone());
         // A device that answers under ever new tags gets no memory for it.
@@ -599,13 +838,37 @@ impl Calling {
     async fn run(mut self) {
         let draining = self.ends.core.draining.clone();
         loop {
+            if self.forks.is_due() {
+                tokio::select! {
+                    () = self.forks.call_next() => continue,
+                    command = self.ends.commands.recv() => match command {
+                        Some(LegCommand::HangUp(reason)) => return self.give_up(Some(reason)).await,
+                        Some(LegCommand::Reject { reason, .. }) => return self.give_up(reason).await,
+                        None => return self.give_up(None).await,
+                        Some(_) => continue,
+                    },
+                    () = draining.cancelled() => return self.shut_down().await,
+                }
+            }
             if self.forks.is_over() {
                 let (status, reason) = self.forks.refusal();
                 self.ends.tell(LegEvent::Failed { status, reason }).await;
+                if self.forks.any_superseded() {
+                    self.forks.end(Reason::normal());
+                    let Self {
+                        ends,
+                        forks,
+                        incoming,
+                        ..
+                    } = self;
+                    drop(ends);
+                    forks.drain(incoming).await;
+                }
                 return;
             }
             let far = Instant::now() + Duration::from_secs(86_400);
             let patience = self.change.as_ref().map_or(far, Change::deadline);
+            let silent = self.forks.patience().unwrap_or(far);
             tokio::select! {
                 event = self.incoming.recv() => {
                     let Some((index, event)) = event else { continue };
@@ -634,13 +897,17 @@ impl Calling {
                 },
                 Some(arrived) = self.ends.inbox.recv() => self.early_request(arrived).await,
                 () = sleep_until(patience) => self.answer_change(Err(500)),
-                () = draining.cancelled() => {
-                    self.forks.end(Reason::normal());
-                    self.ends.tell(LegEvent::HungUp { by: HungUpBy::Shutdown, reason: None }).await;
-                    return self.forks.drain(self.incoming).await;
-                }
+                () = sleep_until(silent) => self.forks.lose_patience(),
+                () = draining.cancelled() => return self.shut_down().await,
             }
         }
+    }
+
+    async fn shut_down(mut self) {
+        self.forks.end(Reason::normal());
+        let (by, reason) = (HungUpBy::Shutdown, None);
+        self.ends.tell(LegEvent::HungUp { by, reason }).await;
+        self.forks.drain(self.incoming).await;
     }
 
     /// A 6xx speaks for all devices of the user (RFC 3261 §16.7 step 5).
@@ -688,7 +955,7 @@ impl Calling {
         let Some(fork) = self.forks.forks.get(index) else {
             return;
         };
-        let contact = fork.binding.contact.clone();
+        let contact = fork.invite.uri.clone();
         let allowed = response.headers.get("Allow").is_some();
         let opened = Opened {
             timer: SessionTimer::answered(response, fork.terms),
@@ -775,6 +1042,15 @@ impl Calling {
             (Ok(_), None) => change.refuse(&core, 481),
             (Err(status), _) => change.refuse(&core, status),
         }
+    }
+}
+
+/// Our own words for a refusal.
+fn because(status: u16, why: &TrunkProblem) -> Reason {
+    Reason {
+        protocol: ReasonProtocol::Sip,
+        cause: status,
+        text: Some(why.to_string()),
     }
 }
 

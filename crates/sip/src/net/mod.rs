@@ -129,6 +129,14 @@ impl Flow {
         }
     }
 
+    /// Once a connection is gone; never without one.
+    pub async fn closed(&self) {
+        match &self.via {
+            Medium::Udp(_) => std::future::pending().await,
+            Medium::Stream(stream) => stream.queue.closed().await,
+        }
+    }
+
     /// False once a connection is gone.
     pub fn is_open(&self) -> bool {
         match &self.via {

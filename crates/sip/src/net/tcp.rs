@@ -137,6 +137,9 @@ async fn open(
 pub(crate) enum ConnectError {
     #[error("too many connections are open")]
     Busy,
+    /// None of our listeners can send there, or the transport can't be opened by us.
+    #[error("no listener of ours leads there")]
+    NoListener,
     #[error("no answer within {} s", CONNECT_TIMEOUT.as_secs())]
     TimedOut,
     #[error(transparent)]

@@ -115,7 +115,6 @@ pub(crate) struct TlsPeer {
 }
 
 impl TlsPeer {
-    #[expect(dead_code, reason = "trunks come next")]
     /// A peer of this name, vouched for by the authorities in a file or, without
     /// one, by the system's.
     ///

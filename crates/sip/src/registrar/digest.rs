@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use md5::Md5;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::DeviceCredential;
+use crate::digest::{Algorithm, parameters};
 use crate::wire::{Request, SipUri};
 
 /// User agents that stop at any challenge but MD5 instead of passing it over.
@@ -26,28 +26,6 @@ pub(super) fn md5_only(request: &Request) -> bool {
 
 /// Nonces whose counts are remembered at once.
 const REMEMBERED: usize = 200_000;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    Md5,
-    Sha256,
-}
-
-impl Algorithm {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Md5 => "MD5",
-            Self::Sha256 => "SHA-256",
-        }
-    }
-
-    fn hash(self, text: &str) -> String {
-        match self {
-            Self::Md5 => hex::encode(Md5::digest(text.as_bytes())),
-            Self::Sha256 => hex::encode(Sha256::digest(text.as_bytes())),
-        }
-    }
-}
 
 /// What a peer presents.
 pub(super) struct Credentials {
@@ -69,17 +47,8 @@ impl Credentials {
         if !scheme.eq_ignore_ascii_case("Digest") {
             return None;
         }
-        // The parameters are separated by commas, not semicolons.
-        let params: HashMap<String, String> = crate::wire::split_list(rest)
-            .filter_map(|part| part.split_once('='))
-            .map(|(key, value)| (key.trim().to_ascii_lowercase(), unquoted(value)))
-            .collect();
-        let algorithm = match params.get("algorithm") {
-            None => Algorithm::Md5,
-            Some(name) if name.eq_ignore_ascii_case("MD5") => Algorithm::Md5,
-            Some(name) if name.eq_ignore_ascii_case("SHA-256") => Algorithm::Sha256,
-            Some(_) => return None,
-        };
+        let params = parameters(rest);
+        let algorithm = Algorithm::of(&params)?;
         let counted = match params.get("qop") {
             None => None,
             Some(qop) if qop.eq_ignore_ascii_case("auth") => {
@@ -126,14 +95,6 @@ impl Credentials {
             _ => false,
         };
         proven & same & !self.realm.is_empty()
-    }
-}
-
-fn unquoted(value: &str) -> String {
-    let value = value.trim();
-    match value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
-        Some(inner) => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
-        None => value.to_owned(),
     }
 }
 

@@ -1,22 +1,30 @@
 //! Carriers: how we reach them, prove ourselves to them and know them again.
 
-use std::collections::BTreeMap;
+mod agent;
+mod line;
+mod probe;
+mod proof;
+mod resolve;
+
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::Transport;
 use crate::wire::{host_port, phrase};
+pub(crate) use line::{Line, Trunks, set};
+pub(crate) use probe::probe;
+pub(crate) use proof::Authenticator;
+pub(crate) use resolve::{Dns, Target};
 
 /// A carrier as the stack needs to know it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trunk {
     /// What its owner calls it; in every event, log line and incoming call.
     pub key: String,
@@ -127,6 +135,13 @@ pub struct TrunkCredential {
     pub password: SecretString,
 }
 
+impl PartialEq for TrunkCredential {
+    fn eq(&self, other: &Self) -> bool {
+        self.username == other.username
+            && self.password.expose_secret() == other.password.expose_secret()
+    }
+}
+
 impl fmt::Debug for TrunkCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TrunkCredential({}, ..)", self.username)
@@ -175,7 +190,6 @@ impl TrunkStatus {
         !matches!(self, Self::Failing { .. })
     }
 
-    #[expect(dead_code, reason = "told with the registration client")]
     /// Whether two differ in more than figures that move by themselves.
     pub(crate) fn is_news(&self, before: &Self) -> bool {
         match (self, before) {
@@ -329,44 +343,4 @@ pub struct Identity {
     /// The user of P-Asserted-Identity, as the carrier wants it written.
     pub asserted: Option<String>,
     pub privacy: Privacy,
-}
-
-/// The trunks of a stack.
-#[derive(Default)]
-pub(crate) struct Trunks {
-    table: Mutex<BTreeMap<String, Entry>>,
-}
-
-struct Entry {
-    trunk: Trunk,
-    status: TrunkStatus,
-}
-
-impl Trunks {
-    pub fn set(&self, trunks: Vec<Trunk>) {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        *table = trunks
-            .into_iter()
-            .map(|trunk| {
-                let status = TrunkStatus::Unknown;
-                (trunk.key.clone(), Entry { trunk, status })
-            })
-            .collect();
-    }
-
-    pub fn status(&self, key: &str) -> Option<TrunkStatus> {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.get(key).map(|entry| entry.status.clone())
-    }
-
-    /// The trunk a request comes from, told by its source.
-    pub fn of_source(&self, source: IpAddr) -> Option<Trunk> {
-        let source = source.to_canonical();
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = table.values().find(|entry| {
-            let mut nets = entry.trunk.sources.iter();
-            nets.any(|net| net.contains(&source))
-        });
-        found.map(|entry| entry.trunk.clone())
-    }
 }

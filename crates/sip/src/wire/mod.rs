@@ -29,6 +29,24 @@ impl Headers {
         self.0.push(make_header(name, value.into()));
     }
 
+    /// Puts the headers of another behind its own.
+    pub fn append(&mut self, mut more: Self) {
+        self.0.append(&mut more.0);
+    }
+
+    /// Takes all values of a header away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|h| !h.name().eq_ignore_ascii_case(name));
+    }
+
+    /// Puts another value in place of a header's first one.
+    pub fn set_first(&mut self, name: &str, value: impl Into<String>) {
+        let mut all = self.0.iter_mut();
+        if let Some(first) = all.find(|h| h.name().eq_ignore_ascii_case(name)) {
+            *first = make_header(name, value.into());
+        }
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()

@@ -12,4 +12,5 @@ mod malformed;
 mod peers;
 mod registration;
 mod secure;
+mod trunks;
 mod ua;

@@ -21,7 +21,7 @@ use crate::peers::baresip;
 use crate::ua::{DEADLINE, SDP, Server, header, proof, respond};
 
 /// Makes a certificate of this name in the folder.
-async fn certificate(folder: &Path, name: &str) -> Certificate {
+pub async fn certificate(folder: &Path, name: &str) -> Certificate {
     let files = Certificate {
         chain: folder.join("cert.pem"),
         key: folder.join("key.pem"),
