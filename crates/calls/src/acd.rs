@@ -115,10 +115,14 @@ pub enum Fact {
         /// How many are registered now.
         registered: u32,
     },
-    /// He is in a call that did not come through a queue. Counted: each needs its `AgentFree`.
-    AgentBusy(AgentId),
-    /// Such a call of his is over.
-    AgentFree(AgentId),
+    /// He is in a call that did not come through a queue, until [`Fact::ConversationEnded`] or
+    /// [`Fact::CallGone`]. Phones that ring for him are silenced.
+    AgentBusy {
+        /// Who.
+        agent: AgentId,
+        /// In which call.
+        call: CallId,
+    },
     /// A caller waits.
     CallerJoined {
         /// Who.
@@ -146,7 +150,7 @@ pub enum Fact {
         /// Why.
         reason: OfferEnd,
     },
-    /// The conversation that followed an offer is over.
+    /// The conversation that followed an offer, or that he had past the queues, is over.
     ConversationEnded {
         /// With whom.
         call: CallId,

@@ -12,17 +12,22 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
-    AgentId, CallFact, CallId, ContactId, DigitVia, GroupId, HangupCause, LegId, NumberId,
-    OfferEnd, PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, TrunkId,
+    AgentId, CallFact, CallId, ContactId, DigitVia, Direction, GroupId, HangupCause, LegId,
+    NumberId, OfferEnd, PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy,
+    TrunkId,
 };
 
 use crate::{
     acd::{Offer, OfferId},
     flow::Prompt,
+    routing::TrunkFailure,
 };
 
 mod ending;
 mod machine;
+mod outgoing;
+#[cfg(test)]
+mod outgoing_tests;
 mod queue;
 mod steps;
 #[cfg(test)]
@@ -30,21 +35,28 @@ mod tests;
 
 pub use ending::MIN_MESSAGE_MS;
 pub use machine::Call;
+pub use outgoing::{
+    Begun, CLICK_TO_CALL_RING_SECONDS, Callee, CallingAgent, OutgoingCall, RING_SECONDS, TrunkDial,
+};
 
 /// A prompt being played, numbered within the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlaybackId(pub u32);
 
-/// A call that has just come in from outside.
+/// A call that has just come to be: from outside, or from an agent.
 #[derive(Clone, Debug)]
 pub struct NewCall {
     /// Given by the ledger.
     pub id: CallId,
     /// Stable public identity.
     pub uuid: String,
-    /// The caller; `None` when hidden.
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The agent who placed it; `None` when it came from outside.
+    pub agent: Option<CallingAgent>,
+    /// The outside party; `None` when hidden, or when there is none.
     pub external: Option<PhoneNumber>,
-    /// Our number that was dialled.
+    /// Our number that was dialled or is shown.
     pub internal: Option<PhoneNumber>,
     /// Its row.
     pub number: Option<NumberId>,
@@ -58,6 +70,35 @@ pub struct NewCall {
     pub groups: Arc<BTreeMap<GroupId, GroupInfo>>,
     /// Whether conversations are recorded. Messages always are.
     pub record_conversation: bool,
+}
+
+/// Who calls, as a phone that we ring shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallerId {
+    /// A public number.
+    Number(PhoneNumber),
+    /// A colleague.
+    Colleague {
+        /// His short number.
+        extension: String,
+        /// His name.
+        name: String,
+    },
+    /// Digits that are no public number.
+    Digits(String),
+    /// He doesn't say.
+    Hidden,
+}
+
+impl CallerId {
+    /// A number, or the digits where there is none, or nobody.
+    pub(crate) fn of(number: Option<PhoneNumber>, digits: &str) -> Self {
+        match number {
+            Some(number) => Self::Number(number),
+            None if digits.is_empty() => Self::Hidden,
+            None => Self::Digits(digits.to_owned()),
+        }
+    }
 }
 
 /// What a call's facts say about a group.
@@ -114,6 +155,18 @@ pub enum Input {
     LegRinging {
         /// Whose.
         leg: LegId,
+    },
+    /// A phone or carrier that we called lets itself be heard before it answers.
+    LegEarly {
+        /// Whose.
+        leg: LegId,
+    },
+    /// A carrier did not connect the call.
+    TrunkFailed {
+        /// The leg it was asked for.
+        leg: LegId,
+        /// How it failed.
+        failure: TrunkFailure,
     },
     /// A phone was picked up.
     LegAnswered {
@@ -223,8 +276,31 @@ pub enum Output {
         leg: LegId,
         /// Whose devices.
         agent: AgentId,
-        /// The number his phone shows; `None` when hidden.
-        caller_id: Option<PhoneNumber>,
+        /// What his phone shows.
+        caller_id: CallerId,
+    },
+    /// Ask a carrier to connect the call.
+    DialTrunk {
+        /// The new leg.
+        leg: LegId,
+        /// Which, and how.
+        dial: TrunkDial,
+    },
+    /// Tell a caller who is not answered yet that it rings (180).
+    Ring {
+        /// The caller's leg.
+        leg: LegId,
+    },
+    /// Let a caller who is not answered yet hear what is bridged to him (183 with SDP).
+    Progress {
+        /// The caller's leg.
+        leg: LegId,
+    },
+    /// Tell the ACD: an agent is in a call that came past the queues
+    /// ([`crate::acd::Fact::AgentBusy`]). [`Output::StartWrapUp`] ends it.
+    AgentBusy {
+        /// Who.
+        agent: AgentId,
     },
     /// End a leg in whatever state: refuse, cancel or BYE.
     HangUp {

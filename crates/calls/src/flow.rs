@@ -157,7 +157,7 @@ pub enum Prompt {
     },
     /// A sound by its name in the library.
     Sound {
-        /// Its name. `beep` and `music` always exist.
+        /// Its name. `beep`, `music` and `ringback` always exist.
         name: String,
     },
 }
@@ -177,6 +177,14 @@ impl Prompt {
     pub fn music() -> Self {
         Self::Sound {
             name: "music".to_owned(),
+        }
+    }
+
+    /// What a caller hears while the other phone rings.
+    #[must_use]
+    pub fn ringback() -> Self {
+        Self::Sound {
+            name: "ringback".to_owned(),
         }
     }
 

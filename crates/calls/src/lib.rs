@@ -16,6 +16,8 @@
 pub mod acd;
 pub mod call;
 pub mod flow;
+pub mod fraud;
 pub mod record;
+pub mod routing;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

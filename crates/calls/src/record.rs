@@ -1,9 +1,9 @@
 //! What a call's facts add up to.
 
 use model::{
-    AgentId, CallEvent, CallFact, CallRecord, CallStep, GroupId, HangupCause, LegId, OfferResult,
-    OfferStep, QueueStep, RecordingKind, RecordingRef, RecordingState, RingStrategy, StepKind,
-    Timestamp,
+    AgentId, CallEvent, CallFact, CallPrice, CallRecord, CallStep, Direction, GroupId, HangupCause,
+    LegId, OfferResult, OfferStep, QueueStep, RecordingKind, RecordingRef, RecordingState,
+    RingStrategy, StepKind, Timestamp, TrunkAttempt,
 };
 
 mod lost;
@@ -92,6 +92,10 @@ struct Fold {
     bridge: Option<(LegId, LegId)>,
     last_leg_end: Option<Timestamp>,
     wrap_ups: Vec<(AgentId, Timestamp)>,
+    /// The leg and price of the carrier that was asked last.
+    carrier: Option<(LegId, Option<CallPrice>)>,
+    /// The callee of an agent's call, and since when his phone rings.
+    dialled: Option<(LegId, Option<Timestamp>)>,
 }
 
 impl Fold {
@@ -124,6 +128,11 @@ impl Fold {
             ended_at: None,
             cause: None,
             agent: None,
+            dialled: None,
+            callee: None,
+            refused: None,
+            attempts: Vec::new(),
+            cost_micros: 0,
             total_ms: 0,
             talking_ms: 0,
             waiting_ms: 0,
@@ -143,6 +152,8 @@ impl Fold {
             bridge: None,
             last_leg_end: None,
             wrap_ups: Vec::new(),
+            carrier: None,
+            dialled: None,
         })
     }
 
@@ -153,6 +164,20 @@ impl Fold {
             | CallFact::FlowStarted { .. }
             | CallFact::CallerConnected
             | CallFact::DigitPressed { .. } => {}
+            CallFact::AgentCalls { agent, dialled, .. } => {
+                self.record.agent = Some(*agent);
+                self.record.dialled = Some(dialled.clone());
+            }
+            CallFact::CallRefused { reason } => self.record.refused = Some(reason.clone()),
+            CallFact::TrunkDialed { .. } | CallFact::TrunkFailed { .. } => self.trunk(event),
+            CallFact::AgentDialed { leg, agent, .. } => {
+                // The first leg is the phone of the agent himself.
+                if *leg != LegId::FIRST {
+                    self.record.callee = Some(*agent);
+                    self.dialled = Some((*leg, None));
+                }
+            }
+            CallFact::CalleeAnswered { .. } => self.callee_rang_until(at),
             CallFact::StepEntered { kind, name, .. } => self.step_entered(*kind, name, at),
             CallFact::MenuLeft { key, .. } => self.menu_left(*key, at),
             CallFact::QueueJoined {
@@ -197,7 +222,11 @@ impl Fold {
             }
             CallFact::LegRinging { leg } => self.leg_ringing(*leg, at),
             CallFact::OfferAnswered { leg, agent } => {
-                self.record.agent = Some(*agent);
+                match self.record.direction {
+                    // The one who placed the call stays its agent.
+                    Direction::Internal => self.record.callee = Some(*agent),
+                    Direction::Incoming | Direction::Outgoing => self.record.agent = Some(*agent),
+                }
                 // Some phones answer without saying first that they ring.
                 self.leg_ringing_since_offer(*leg);
                 self.ring_over(*leg, OfferResult::Answered, at);
@@ -321,7 +350,50 @@ impl Fold {
         None
     }
 
+    fn trunk(&mut self, event: &CallEvent) {
+        match &event.fact {
+            CallFact::TrunkDialed {
+                leg,
+                trunk,
+                trunk_name,
+                why,
+                price,
+            } => {
+                self.carrier = Some((*leg, *price));
+                self.dialled = Some((*leg, None));
+                self.record.trunk = Some(*trunk);
+                self.record.attempts.push(TrunkAttempt {
+                    trunk: *trunk,
+                    name: trunk_name.clone(),
+                    at: event.at,
+                    why: why.clone(),
+                    status: None,
+                    failed: None,
+                });
+            }
+            CallFact::TrunkFailed { status, reason, .. } => {
+                if let Some(attempt) = self.record.attempts.last_mut() {
+                    attempt.status = *status;
+                    attempt.failed = Some(reason.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The callee of an agent's call picked up, or never will.
+    fn callee_rang_until(&mut self, at: Timestamp) {
+        if let Some((_, Some(since))) = self.dialled.take() {
+            self.record.ringing_ms += ms(since, at);
+        }
+    }
+
     fn leg_ringing(&mut self, leg: LegId, at: Timestamp) {
+        if let Some((dialled, since)) = &mut self.dialled
+            && *dialled == leg
+        {
+            since.get_or_insert(at);
+        }
         if let Some((ring, ringing)) = self.ring(leg)
             && ring.rang_at.is_none()
             && ring.step.result.is_none()
@@ -368,6 +440,9 @@ impl Fold {
 
     fn leg_ended(&mut self, leg: LegId, at: Timestamp) {
         self.last_leg_end = Some(at);
+        if self.dialled.is_some_and(|(dialled, _)| dialled == leg) {
+            self.callee_rang_until(at);
+        }
         if let Some((a, b)) = self.bridge.filter(|(a, b)| *a == leg || *b == leg) {
             self.bridge = None;
             self.talking.end(at);
@@ -456,9 +531,17 @@ impl Fold {
     fn finish(mut self, last: Timestamp) -> CallRecord {
         let end = self.record.ended_at.unwrap_or(last);
         self.close_step(end);
+        self.callee_rang_until(end);
+        let waited_until = self.record.answered_at.unwrap_or(end);
         let mut record = self.record;
+        if record.direction != Direction::Incoming && self.places.is_empty() {
+            record.waiting_ms = ms(record.started_at, waited_until);
+        }
         record.total_ms = ms(record.started_at, end);
         record.talking_ms = self.talking.until(end);
+        if let (Some((_, Some(price))), true) = (self.carrier, record.answered_at.is_some()) {
+            record.cost_micros = price.of(record.talking_ms);
+        }
         record.wrap_up_ms += self
             .wrap_ups
             .iter()

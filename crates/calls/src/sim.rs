@@ -11,8 +11,8 @@ use std::{
 
 use jiff::SignedDuration;
 use model::{
-    AgentId, Availability, CallEvent, CallFact, CallId, CallRecord, DigitVia, GroupId, HangupCause,
-    LegId, PhoneNumber, QueueOutcome, RecordingId, RingStrategy, TenantId, Timestamp,
+    AgentId, Availability, CallEvent, CallFact, CallId, CallRecord, DigitVia, Direction, GroupId,
+    HangupCause, LegId, PhoneNumber, QueueOutcome, RecordingId, RingStrategy, TenantId, Timestamp,
 };
 
 use crate::{
@@ -188,6 +188,8 @@ impl World {
         let new = NewCall {
             id,
             uuid: format!("call-{id}"),
+            direction: Direction::Incoming,
+            agent: None,
             external: PhoneNumber::parse("+421900000001").ok(),
             internal: PhoneNumber::parse("+421200000001").ok(),
             number: None,
@@ -504,8 +506,16 @@ impl World {
                     wrap_up_seconds: seconds,
                 });
             }
+            Output::AgentBusy { agent } => {
+                self.to_acd
+                    .push_back(acd::Fact::AgentBusy { agent, call: id });
+            }
             Output::Finished => self.to_acd.push_back(acd::Fact::CallGone(id)),
-            Output::Unbridge { .. } | Output::DiscardRecording { .. } => {}
+            Output::DialTrunk { .. }
+            | Output::Ring { .. }
+            | Output::Progress { .. }
+            | Output::Unbridge { .. }
+            | Output::DiscardRecording { .. } => {}
         }
     }
 

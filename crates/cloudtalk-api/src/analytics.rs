@@ -11,7 +11,7 @@ use store::StoreError;
 
 use crate::{
     CloudTalk,
-    call_json::{Surroundings, direction, recording_error, seconds, talking_seconds},
+    call_json::{Surroundings, attempts, direction, recording_error, seconds, talking_seconds},
     countries, dates,
     reply::json,
 };
@@ -167,6 +167,9 @@ impl Detail<'_> {
             "recorded": around.is_recorded(call),
             "recording_error": recording_error(call),
             "hangup_cause": call.cause,
+            "dialled": call.dialled,
+            "refused": call.refused,
+            "trunk_attempts": attempts(call),
             // Nothing closes yet: there are no business hours.
             "out_of_office": false,
         })

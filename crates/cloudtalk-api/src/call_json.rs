@@ -125,6 +125,11 @@ pub(crate) fn talking_seconds(call: &CallRecord) -> u64 {
     }
 }
 
+/// What the carriers charge, with six decimals. Trunks without a price list cost nothing here.
+fn price(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
 pub(crate) fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::Incoming => "incoming",
@@ -152,8 +157,10 @@ pub(crate) fn item(context: &Context, call: &CallRecord, around: &Surroundings) 
     let ratings: Vec<Value> =
         ratings.map(|rating| json!({"id": rating.id.to_string(), "type": rating.kind, "rating": rating.rating})).collect();
     item.insert("Ratings".into(), ratings.into());
-    // Calls over an operator's own trunk cost nothing here.
-    item.insert("BillingCall".into(), json!({"price": "0.000000"}));
+    item.insert(
+        "BillingCall".into(),
+        json!({"price": price(call.cost_micros)}),
+    );
     let notes: Vec<Value> = labels
         .notes
         .iter()
@@ -208,6 +215,16 @@ fn cdr(context: &Context, call: &CallRecord, around: &Surroundings) -> Value {
         if let Some(cause) = call.cause {
             fields.insert("hangup_cause".into(), json!(cause));
         }
+        // Ours too: what an agent dialled, why it was refused, and which carriers were asked.
+        if let Some(dialled) = &call.dialled {
+            fields.insert("dialled".into(), dialled.as_str().into());
+        }
+        if let Some(reason) = &call.refused {
+            fields.insert("refused".into(), reason.as_str().into());
+        }
+        if !call.attempts.is_empty() {
+            fields.insert("trunk_attempts".into(), attempts(call));
+        }
         if let Some(reason) = recording_error(call) {
             fields.insert("recording_error".into(), reason.into());
         }
@@ -217,6 +234,19 @@ fn cdr(context: &Context, call: &CallRecord, around: &Surroundings) -> Value {
         }
     }
     cdr
+}
+
+/// The carriers that were asked to connect a call, and what came of it.
+pub(crate) fn attempts(call: &CallRecord) -> Value {
+    let attempts = call.attempts.iter().map(|attempt| {
+        json!({
+            "trunk": attempt.name,
+            "why": attempt.why,
+            "status": attempt.status,
+            "failed": attempt.failed,
+        })
+    });
+    attempts.collect()
 }
 
 fn call_number(number: &Number) -> Value {

@@ -18,6 +18,12 @@ pub(crate) enum CoreError {
     BadRequest,
     #[error("no seat is left")]
     NoSeat,
+    #[error("the agent is not online")]
+    AgentNotOnline,
+    #[error("the agent is in a call")]
+    AgentCalling,
+    #[error("the call may not be placed: {0}")]
+    CallRefused(String),
     #[error("not found")]
     NotFound,
     #[error("no such route")]
@@ -46,6 +52,9 @@ impl CoreError {
             Self::UnauthorizedAction => (StatusCode::UNAUTHORIZED, "Unauthorized action"),
             Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad request"),
             Self::NoSeat => (StatusCode::FORBIDDEN, "Max. number of agents reached."),
+            Self::AgentNotOnline => (StatusCode::FORBIDDEN, "Agent is not online."),
+            Self::AgentCalling => (StatusCode::CONFLICT, "Agent is already calling."),
+            Self::CallRefused(reason) => (StatusCode::FORBIDDEN, reason.as_str()),
             Self::NotFound | Self::NoRoute { .. } => (StatusCode::NOT_FOUND, "Not found."),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
             Self::Invalid(_) | Self::Malformed => {
@@ -61,7 +70,7 @@ impl CoreError {
             tracing::error!(error = &self as &dyn std::error::Error, "request failed");
         }
         let envelope = json!({"status": status.as_u16(), "message": message});
-        let body = match self {
+        let body = match &self {
             Self::Invalid(problems) => {
                 json!({"responseData": {"status": status.as_u16(), "message": message, "data": problems.fields}})
             }

@@ -28,5 +28,6 @@ mod wav;
 pub use countries::country_id;
 pub use dispatch::router;
 pub use state::{
-    CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome, SmsRequest,
+    ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome,
+    SmsRequest,
 };

@@ -66,6 +66,21 @@ pub enum RecordingFile {
 #[error("{0}")]
 pub struct PhoneFailed(pub String);
 
+/// What became of a call that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClickToCall {
+    /// The agent's phone is about to ring.
+    Begun,
+    /// The company has no such agent.
+    UnknownAgent,
+    /// His switch is off, or no device of his is registered.
+    AgentNotOnline,
+    /// He is in a call.
+    AgentCalling,
+    /// It may not be placed, and why not.
+    Refused(String),
+}
+
 /// The running phone system, as far as this face needs it.
 #[async_trait::async_trait]
 pub trait PhoneHooks: Send + Sync {
@@ -74,6 +89,14 @@ pub trait PhoneHooks: Send + Sync {
 
     /// Agents, groups, memberships or numbers have changed: queues should read them again.
     fn directory_changed(&self, tenant: TenantId);
+
+    /// Rings an agent's phone, then this number.
+    async fn click_to_call(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        callee: PhoneNumber,
+    ) -> Result<ClickToCall, PhoneFailed>;
 
     /// Sends a text message.
     async fn send_sms(

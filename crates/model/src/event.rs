@@ -26,6 +26,26 @@ impl std::fmt::Display for LegId {
     }
 }
 
+/// What a trunk charges for a call, in millionths of the company's currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CallPrice {
+    pub per_minute_micros: u64,
+    /// Talk is rounded up to whole steps of this many seconds; 0 counts as 1.
+    pub step_seconds: u32,
+}
+
+impl CallPrice {
+    /// The price of so much talk.
+    #[must_use]
+    pub fn of(self, talked_ms: u64) -> u64 {
+        let step_ms = u64::from(self.step_seconds.max(1)) * 1000;
+        let steps = talked_ms.div_ceil(step_ms);
+        let billed_ms = u128::from(steps) * u128::from(step_ms);
+        let micros = billed_ms.saturating_mul(u128::from(self.per_minute_micros)) / 60_000;
+        u64::try_from(micros).unwrap_or(u64::MAX)
+    }
+}
+
 /// A fact with its place in the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallEvent {
@@ -145,8 +165,14 @@ pub enum HangupCause {
     AnsweredElsewhere,
     /// The number is not ours, or has no routing.
     NotRouted,
-    /// The caller is on the blacklist.
+    /// The caller is on the blacklist, or whom an agent wanted to call.
     Blacklisted,
+    /// A call that may not be placed: by its agent's rights, a limit, or a stop against toll fraud.
+    NotAllowed,
+    /// No trunk could take the call.
+    Congestion,
+    /// Nobody has the number, as the carrier says.
+    Unallocated,
     /// Signalling failed: the peer went away or broke the protocol.
     SignallingFailed,
     /// No audio could be set up (no codec in common, no free port).
@@ -176,6 +202,40 @@ pub enum CallFact {
         /// The server that runs the call.
         node: String,
     },
+    /// An agent placed the call, from his phone or through an interface.
+    AgentCalls {
+        agent: AgentId,
+        agent_name: String,
+        /// What he dialled.
+        dialled: String,
+    },
+    /// The call may not be placed, and why not, in words for people.
+    CallRefused { reason: String },
+    /// A carrier is asked to connect the call, and why this one.
+    TrunkDialed {
+        leg: LegId,
+        trunk: TrunkId,
+        trunk_name: String,
+        why: String,
+        /// What a minute costs there; absent when nobody has said.
+        price: Option<CallPrice>,
+    },
+    /// It could not or would not.
+    TrunkFailed {
+        leg: LegId,
+        trunk: TrunkId,
+        /// The SIP status of its refusal, when it gave one.
+        status: Option<u16>,
+        reason: String,
+    },
+    /// An agent's phone is rung past the queues: a colleague calls him, or he asked for a call.
+    AgentDialed {
+        leg: LegId,
+        agent: AgentId,
+        agent_name: String,
+    },
+    /// The called party picked up.
+    CalleeAnswered { leg: LegId },
     /// A call flow took over.
     FlowStarted { flow: FlowId },
     /// We answered the caller, so that he hears the flow.
@@ -261,4 +321,30 @@ pub enum CallFact {
     WrapUpStarted { agent: AgentId, seconds: u32 },
     /// He is done with it.
     WrapUpEnded { agent: AgentId },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn talk_is_charged_in_whole_steps() {
+        let by_minute = CallPrice {
+            per_minute_micros: 20_000,
+            step_seconds: 60,
+        };
+        assert_eq!(by_minute.of(0), 0);
+        assert_eq!(by_minute.of(1), 20_000);
+        assert_eq!(by_minute.of(60_001), 40_000);
+        let by_second = CallPrice {
+            step_seconds: 1,
+            ..by_minute
+        };
+        assert_eq!(by_second.of(1_500), 666);
+        let dear = CallPrice {
+            per_minute_micros: u64::MAX,
+            step_seconds: 0,
+        };
+        assert_eq!(dear.of(u64::MAX), u64::MAX);
+    }
 }

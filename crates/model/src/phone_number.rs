@@ -1,6 +1,6 @@
 //! E.164 numbers, parsed once at the door.
 
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
 use serde::{Deserialize, Serialize};
 
 /// A public telephone number in E.164 form, such as `+421200000001`.
@@ -52,6 +52,58 @@ impl PhoneNumber {
                 .format(&parsed, PhoneNumberFormat::E164)
                 .into_owned(),
         ))
+    }
+
+    /// Reads what somebody dialled in a country: in international form (`+…`, or with that country's
+    /// own prefix for calls abroad, such as 00 or 011), or the national way (with or without the
+    /// trunk prefix 0).
+    ///
+    /// # Errors
+    /// When it can't be a number that way.
+    pub fn dialled(input: &str, country: &str) -> Result<Self, PhoneNumberError> {
+        let fail = || PhoneNumberError {
+            input: input.chars().take(40).collect(),
+        };
+        let text = input.trim();
+        let allowed =
+            |c: char| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '.' | '(' | ')');
+        if text.len() > 40 || !text.chars().all(allowed) {
+            return Err(fail());
+        }
+        let region: Region = country.parse().map_err(|_| fail())?;
+        let parsed = PHONE_NUMBER_UTIL
+            .parse(text, Some(region))
+            .map_err(|_| fail())?;
+        if !PHONE_NUMBER_UTIL.is_possible_number(&parsed) {
+            return Err(fail());
+        }
+        Self::parse(&PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164))
+    }
+
+    /// The country it belongs to, ISO 3166 alpha-2; `None` where numbers belong to no country.
+    #[must_use]
+    pub fn country(&self) -> Option<String> {
+        let number = PHONE_NUMBER_UTIL.parse(&self.0, None).ok()?;
+        let code = number.country_code;
+        let region = PHONE_NUMBER_UTIL
+            .get_region_for_number(&number)
+            // Possible numbers that nobody assigned belong where their calling code leads.
+            .or_else(|| PHONE_NUMBER_UTIL.get_region_for_country_code(code))?;
+        Some(region.to_string())
+    }
+
+    /// As it is dialled within its own country, digits only and with the trunk prefix where the
+    /// country has one: `0200000001`.
+    #[must_use]
+    pub fn national(&self) -> String {
+        match PHONE_NUMBER_UTIL.parse(&self.0, None) {
+            Ok(number) => PHONE_NUMBER_UTIL
+                .format(&number, PhoneNumberFormat::National)
+                .chars()
+                .filter(char::is_ascii_digit)
+                .collect(),
+            Err(_) => self.digits().to_owned(),
+        }
     }
 
     /// The number with its leading `+`.
@@ -130,6 +182,42 @@ mod tests {
                 "{text:?} was taken for a number"
             );
         }
+    }
+
+    #[test]
+    fn what_is_dialled_is_read_as_the_country_does() {
+        for (country, dialled, number) in [
+            ("SK", "0905 000 001", "+421905000001"),
+            ("SK", "905000001", "+421905000001"),
+            ("SK", "00442079460000", "+442079460000"),
+            ("US", "011442079460000", "+442079460000"),
+            ("US", "(202) 555-0143", "+12025550143"),
+            ("US", "12025550143", "+12025550143"),
+            ("GB", "020 7946 0000", "+442079460000"),
+            ("AU", "0011 1 202 555 0143", "+12025550143"),
+            ("SK", "+12025550143", "+12025550143"),
+        ] {
+            let read = PhoneNumber::dialled(dialled, country).expect(dialled);
+            assert_eq!(read.as_str(), number, "{dialled} in {country}");
+        }
+        for dialled in [
+            "",
+            "sales",
+            "12",
+            "*43",
+            "0905000001;ext=2",
+            "+999123456789",
+        ] {
+            assert!(PhoneNumber::dialled(dialled, "SK").is_err(), "{dialled:?}");
+        }
+    }
+
+    #[test]
+    fn the_national_form_is_what_is_dialled_at_home() {
+        let number = |text| PhoneNumber::parse(text).expect("valid");
+        assert_eq!(number("+421905000001").national(), "0905000001");
+        assert_eq!(number("+12025550143").national(), "2025550143");
+        assert_eq!(number("+442079460000").national(), "02079460000");
     }
 
     #[test]

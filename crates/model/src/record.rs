@@ -29,8 +29,23 @@ pub struct CallRecord {
     /// `None` while the call runs.
     pub ended_at: Option<Timestamp>,
     pub cause: Option<HangupCause>,
-    /// The agent who talked last.
+    /// The agent who talked last, or who placed the call.
     pub agent: Option<AgentId>,
+    /// What the agent dialled, when he placed the call.
+    #[serde(default)]
+    pub dialled: Option<String>,
+    /// The colleague whom an internal call was for.
+    #[serde(default)]
+    pub callee: Option<AgentId>,
+    /// Why the call was not placed.
+    #[serde(default)]
+    pub refused: Option<String>,
+    /// The carriers that were asked to connect the call, in order.
+    #[serde(default)]
+    pub attempts: Vec<TrunkAttempt>,
+    /// What the carriers charge, in millionths of the company's currency.
+    #[serde(default)]
+    pub cost_micros: u64,
     /// Start to end, waiting included.
     pub total_ms: u64,
     /// Both connected.
@@ -53,6 +68,20 @@ impl CallRecord {
     pub fn is_answered(&self) -> bool {
         self.answered_at.is_some()
     }
+}
+
+/// One carrier's chance to connect a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrunkAttempt {
+    pub trunk: TrunkId,
+    pub name: String,
+    pub at: Timestamp,
+    /// Why this carrier.
+    pub why: String,
+    /// The SIP status of its refusal, when it refused with one.
+    pub status: Option<u16>,
+    /// Why it did not connect the call; absent while it tries, and when it did.
+    pub failed: Option<String>,
 }
 
 /// What is known of a call's recording.

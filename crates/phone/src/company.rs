@@ -2,27 +2,62 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
-use calls::{acd, call::GroupInfo};
-use model::{AgentId, GroupId, TenantId};
-use store::{Db, StoreError};
+use calls::{
+    acd,
+    call::GroupInfo,
+    fraud::{Guard, Past, Scope, Stop},
+    routing::{DialPlan, Extension},
+};
+use jiff::tz::TimeZone;
+use model::{AgentId, GroupId, PhoneNumber, TenantId};
+use store::{
+    Db, StoreError,
+    directory::{NumberFilter, Page},
+};
 
-use crate::desk::Desk;
+use crate::{clock, desk::Desk, outgoing::OutgoingSettings, trunks::midnight};
 
 /// A company as its calls see it. Calls in progress keep the one they began with.
 pub(crate) struct Company {
     pub(crate) tenant: TenantId,
     pub(crate) desk: Desk,
     pub(crate) groups: Arc<BTreeMap<GroupId, GroupInfo>>,
+    /// What its phones can dial.
+    pub(crate) dial_plan: DialPlan,
+    pub(crate) outgoing: OutgoingSettings,
+    pub(crate) zone: TimeZone,
+    /// The watch over its outgoing calls, the same for as long as the server runs.
+    pub(crate) guard: Arc<Mutex<Guard>>,
     usernames: HashMap<AgentId, String>,
+    names: HashMap<AgentId, String>,
+    memberships: Vec<(GroupId, AgentId)>,
 }
 
 impl Company {
     /// The name under which an agent's devices register.
     pub(crate) fn username(&self, agent: AgentId) -> Option<String> {
         self.usernames.get(&agent).cloned()
+    }
+
+    /// An agent's name, for facts.
+    pub(crate) fn agent_name(&self, agent: AgentId) -> String {
+        self.names.get(&agent).cloned().unwrap_or_default()
+    }
+
+    /// The groups an agent is in.
+    pub(crate) fn groups_of(&self, agent: AgentId) -> Vec<GroupId> {
+        let mine = self.memberships.iter().filter(|(_, who)| *who == agent);
+        mine.map(|(group, _)| *group).collect()
+    }
+
+    /// Whether a number is of the company's own country.
+    pub(crate) fn is_home(&self, number: &PhoneNumber) -> bool {
+        number
+            .country()
+            .is_some_and(|country| country == self.dial_plan.country)
     }
 
     /// Reads a company and tells its desk what is new, changed and gone: agents, then their devices, then groups,
@@ -37,9 +72,20 @@ impl Company {
         let agents = db.agents_of(tenant).await?;
         let groups = db.groups_of(tenant).await?;
         let mut members: HashMap<GroupId, Vec<AgentId>> = HashMap::new();
-        for (group, agent) in db.memberships(tenant).await? {
-            members.entry(group).or_default().push(agent);
+        let memberships = db.memberships(tenant).await?;
+        for (group, agent) in &memberships {
+            members.entry(*group).or_default().push(*agent);
         }
+        let (dial_plan, zone) = dial_plan(db, tenant, &agents, &groups).await?;
+        let outgoing = outgoing_settings(db, tenant).await?;
+        let guard = match before {
+            Some(before) => {
+                crate::outgoing::lock(&before.guard)
+                    .set_rules(outgoing.fraud.clone(), zone.clone());
+                Arc::clone(&before.guard)
+            }
+            None => Arc::new(Mutex::new(watch(db, tenant, &outgoing, &zone).await?)),
+        };
         for agent in &agents {
             let settings = acd::Agent {
                 id: agent.id,
@@ -78,6 +124,10 @@ impl Company {
                 )
             })
             .collect();
+        let names = agents
+            .iter()
+            .map(|agent| (agent.id, agent.full_name()))
+            .collect();
         let usernames: HashMap<_, _> = agents
             .into_iter()
             .map(|agent| (agent.id, agent.sip_username))
@@ -102,7 +152,88 @@ impl Company {
             tenant,
             desk,
             groups: Arc::new(infos),
+            dial_plan,
+            outgoing,
+            zone,
+            guard,
             usernames,
+            names,
+            memberships,
         })
     }
+}
+
+async fn dial_plan(
+    db: &Db,
+    tenant: TenantId,
+    agents: &[store::directory::Agent],
+    groups: &[store::directory::Group],
+) -> Result<(DialPlan, TimeZone), StoreError> {
+    let company = db.tenant(tenant).await?;
+    let zone = company
+        .as_ref()
+        .and_then(|company| TimeZone::get(&company.time_zone).ok())
+        .unwrap_or(TimeZone::UTC);
+    let of_groups = groups.iter().filter_map(|group| {
+        let extension = group.extension?;
+        Some((extension, Extension::Group(group.id)))
+    });
+    let of_agents = agents
+        .iter()
+        .map(|agent| (agent.extension, Extension::Agent(agent.id)));
+    let numbers = db
+        .numbers(tenant, &NumberFilter::default(), Page::ALL)
+        .await?;
+    let numbers = numbers
+        .rows
+        .into_iter()
+        .filter_map(|number| Some((PhoneNumber::parse(&number.e164).ok()?, number.id)));
+    let plan = DialPlan {
+        country: company.map_or_else(String::new, |company| company.country_code),
+        extensions: of_groups.chain(of_agents).collect(),
+        numbers: numbers.collect(),
+    };
+    Ok((plan, zone))
+}
+
+async fn outgoing_settings(db: &Db, tenant: TenantId) -> Result<OutgoingSettings, StoreError> {
+    let Some(stored) = db.outgoing_settings(tenant).await? else {
+        return Ok(OutgoingSettings::default());
+    };
+    Ok(serde_json::from_value(stored).unwrap_or_else(|error| {
+        tracing::error!(%error, tenant.id = tenant.0, "the settings of outgoing calls can't be read; the defaults hold");
+        OutgoingSettings::default()
+    }))
+}
+
+/// The watch over outgoing calls, as if it had run since midnight.
+async fn watch(
+    db: &Db,
+    tenant: TenantId,
+    outgoing: &OutgoingSettings,
+    zone: &TimeZone,
+) -> Result<Guard, StoreError> {
+    let now = clock::now();
+    let calls = db
+        .outgoing_calls_since(tenant, midnight(zone, now))
+        .await?
+        .into_iter()
+        .map(|call| Past {
+            agent: call.agent,
+            started_at: call.started_at,
+            talked_ms: call.talking_ms,
+            cost_micros: call.cost_micros,
+        });
+    let stops = db
+        .outgoing_stops(tenant)
+        .await?
+        .into_iter()
+        .map(|stop| Stop {
+            scope: stop.agent.map_or(Scope::Company, Scope::Agent),
+            reason: stop.reason,
+            at: stop.at,
+        });
+    let mut guard = Guard::new(outgoing.fraud.clone(), zone.clone());
+    guard.remember(now, &calls.collect::<Vec<_>>(), stops.collect());
+    Ok(guard)
 }

@@ -12,15 +12,16 @@ use std::{
 
 use calls::{
     acd::{Fact, Offer, OfferId},
-    call::{Call, Input, Output, PlaybackId},
+    call::{Call, CallerId, Input, Output, PlaybackId, TrunkDial},
     flow::Prompt,
+    routing::TrunkFailure,
 };
 use media::{CallMedia, MediaEvent, RecordingSpec, Sound};
 use model::{
-    AgentId, CallFact, CallId, DigitVia, HangupCause, LegId, PhoneNumber, RecordingId,
-    RecordingKind, TenantId, Timestamp,
+    AgentId, CallFact, CallId, DigitVia, HangupCause, LegId, RecordingId, RecordingKind, TenantId,
+    Timestamp,
 };
-use sip::{Dial, DialTarget, Identity, Leg, LegEvent, Party};
+use sip::{Dial, DialTarget, Identity, Leg, LegEvent, Party, ReasonProtocol, sdp};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::{StreamExt, StreamMap, wrappers::ReceiverStream};
 use tracing::Instrument;
@@ -29,8 +30,10 @@ use crate::{
     clock,
     company::Company,
     desk::Desk,
-    line::{self, Line, Stage},
+    line::{self, Line, Stage, Terms},
+    outgoing::Watched,
     phone::Shared,
+    trunks,
 };
 
 /// What a caller is told whom we can't serve at this moment (RFC 3261 §21.5.4).
@@ -47,8 +50,15 @@ pub(crate) struct Start {
     pub(crate) call: CallId,
     pub(crate) machine: Call,
     pub(crate) outputs: Vec<Output>,
-    pub(crate) leg: Leg,
+    /// The leg that opened the call, when it called us.
+    pub(crate) leg: Option<Leg>,
     pub(crate) offer: Option<String>,
+    /// What we are ready for on that leg.
+    pub(crate) terms: Terms,
+    /// Held while it runs, for an outgoing call that is watched for toll fraud.
+    pub(crate) watched: Option<Watched>,
+    /// Carriers take it whatever their limits say.
+    pub(crate) is_emergency: bool,
 }
 
 /// Runs a call to its end.
@@ -98,6 +108,8 @@ struct Driver {
     offers: HashMap<OfferId, AgentId>,
     /// Recordings whose end has not come yet, oldest first: the recorder ends them in their order.
     recordings: VecDeque<RecordingId>,
+    watched: Option<Watched>,
+    is_emergency: bool,
     /// The time of the decision being carried out.
     decided_at: Timestamp,
     finished: bool,
@@ -106,7 +118,6 @@ struct Driver {
 impl Driver {
     async fn new(shared: &Arc<Shared>, start: Start) -> (Self, Vec<Output>) {
         let (media, media_events) = shared.media.open_call();
-        let (handle, events) = start.leg.split();
         let mut driver = Self {
             shared: Arc::clone(shared),
             tenant: start.company.tenant,
@@ -123,13 +134,23 @@ impl Driver {
             playing: BTreeMap::new(),
             offers: HashMap::new(),
             recordings: VecDeque::new(),
+            watched: start.watched,
+            is_emergency: start.is_emergency,
             decided_at: clock::now(),
             finished: false,
         };
-        driver
-            .leg_events
+        if let Some(leg) = start.leg {
+            driver.take_caller(leg, start.offer, start.terms).await;
+        }
+        (driver, start.outputs)
+    }
+
+    /// The leg whose INVITE opened the call.
+    async fn take_caller(&mut self, leg: Leg, offer: Option<String>, terms: Terms) {
+        let (handle, events) = leg.split();
+        self.leg_events
             .insert(LegId::FIRST, ReceiverStream::new(events));
-        let (rtp, stage) = match driver.media.add_leg(LegId::FIRST).await {
+        let (rtp, stage) = match self.media.add_leg(LegId::FIRST).await {
             Ok(rtp) => (rtp, Stage::Early),
             Err(error) => {
                 tracing::error!(
@@ -137,18 +158,19 @@ impl Driver {
                     "a caller is refused: there is no audio for him"
                 );
                 let _ = handle.reject(UNAVAILABLE, None).await;
-                driver.echoes.push_back(Input::LegFailed {
+                self.echoes.push_back(Input::LegFailed {
                     leg: LegId::FIRST,
                     cause: HangupCause::MediaFailed,
                 });
                 (SocketAddr::from(([0, 0, 0, 0], 0)), Stage::Over)
             }
         };
-        let mut line = Line::new(handle, rtp, session_id(start.call, LegId::FIRST));
-        line.offer = start.offer;
+        let session = session_id(self.call, LegId::FIRST);
+        let mut line = Line::new(handle, line::ours(rtp, session, terms));
+        line.called_us = true;
+        line.offer = offer;
         line.stage = stage;
-        driver.lines.insert(LegId::FIRST, line);
-        (driver, start.outputs)
+        self.lines.insert(LegId::FIRST, line);
     }
 
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Input>, outputs: Vec<Output>) {
@@ -156,6 +178,7 @@ impl Driver {
             return;
         }
         while !self.finished {
+            self.free_slots();
             if let Some(input) = self.echoes.pop_front() {
                 self.take(input).await;
                 continue;
@@ -173,6 +196,7 @@ impl Driver {
                 }
             }
         }
+        self.free_slots();
         self.store_the_rest().await;
         self.desk().tell(Fact::CallGone(self.call)).await;
     }
@@ -204,6 +228,21 @@ impl Driver {
         }
     }
 
+    /// Gives back the places on trunks of legs that are over, and tells the watch what they used.
+    fn free_slots(&mut self) {
+        let now = clock::now();
+        for line in self.lines.values_mut() {
+            if line.stage != Stage::Over {
+                continue;
+            }
+            if let (Some(slot), Some(watched)) = (line.slot.take(), &mut self.watched) {
+                let (talked_ms, cost_micros) = slot.used(now);
+                watched.talked_ms += talked_ms;
+                watched.cost_micros += cost_micros;
+            }
+        }
+    }
+
     fn desk(&self) -> &Desk {
         &self.company.desk
     }
@@ -223,12 +262,27 @@ impl Driver {
         };
         let input = match event {
             LegEvent::Ringing => Input::LegRinging { leg },
-            LegEvent::Early { sdp } => {
+            // What a colleague's phone would let us hear is its own ringing.
+            LegEvent::Early { sdp } if line.slot.is_none() => {
                 line.early = Some(sdp);
                 Input::LegRinging { leg }
             }
+            LegEvent::Early { sdp } => {
+                let agreed = line.agree(&sdp);
+                line.early = Some(sdp);
+                match agreed {
+                    Ok(remote) => {
+                        self.media.connect(leg, remote);
+                        Input::LegEarly { leg }
+                    }
+                    Err(_) => Input::LegRinging { leg },
+                }
+            }
             LegEvent::Answered { sdp, .. } => {
                 line.stage = Stage::Up;
+                if let Some(slot) = &mut line.slot {
+                    slot.answered(clock::now());
+                }
                 // RFC 3261 §13.2.1: an answer given early need not be repeated in the 200.
                 let answer = if sdp.is_empty() {
                     line.early.take().unwrap_or_default()
@@ -265,6 +319,15 @@ impl Driver {
                     }
                 }
                 Input::Connected { leg }
+            }
+            LegEvent::Failed { status, reason } if line.slot.is_some() => {
+                line.stage = Stage::Over;
+                self.media.remove_leg(leg);
+                let q850 = reason
+                    .filter(|reason| reason.protocol == ReasonProtocol::Q850)
+                    .map(|reason| reason.cause);
+                let failure = TrunkFailure::Refused { status, q850 };
+                Input::TrunkFailed { leg, failure }
             }
             LegEvent::Failed { status, .. } => {
                 line.stage = Stage::Over;
@@ -475,6 +538,21 @@ impl Driver {
                 agent,
                 caller_id,
             } => self.dial(leg, agent, caller_id).await,
+            Output::DialTrunk { leg, dial } => self.dial_trunk(leg, dial).await,
+            Output::Ring { leg } => {
+                if let Some(line) = self
+                    .lines
+                    .get(&leg)
+                    .filter(|line| line.stage == Stage::Early)
+                {
+                    let _ = line.handle.ring().await;
+                }
+            }
+            Output::Progress { leg } => self.progress(leg).await,
+            Output::AgentBusy { agent } => {
+                let call = self.call;
+                self.desk().tell(Fact::AgentBusy { agent, call }).await;
+            }
             Output::HangUp { leg, cause } => self.hang_up(leg, cause).await,
             Output::Bridge { a, b } => {
                 // Nobody waits for keys now, and voices are not to be taken for any.
@@ -568,7 +646,89 @@ impl Driver {
         });
     }
 
-    async fn dial(&mut self, leg: LegId, agent: AgentId, caller_id: Option<PhoneNumber>) {
+    /// Lets a caller who is not answered yet hear us.
+    async fn progress(&mut self, leg: LegId) {
+        let Some(line) = self.lines.get_mut(&leg) else {
+            return;
+        };
+        // Without an offer of his there is nothing to answer yet; he hears his own phone ring.
+        if line.stage != Stage::Early || line.offer.is_none() {
+            return;
+        }
+        match line.answer() {
+            Ok((sdp, remote)) => {
+                if let Some(remote) = remote {
+                    self.media.connect(leg, remote);
+                }
+                let _ = line.handle.progress(sdp).await;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a caller's offer can't be answered early");
+            }
+        }
+    }
+
+    /// Asks a carrier. Whatever keeps us from it is told as the carrier's failure.
+    async fn dial_trunk(&mut self, leg: LegId, dial: TrunkDial) {
+        let failed = |failure| Input::TrunkFailed { leg, failure };
+        let now = clock::now();
+        let slot = self
+            .shared
+            .trunks
+            .take(dial.trunk, dial.price, self.is_emergency, now);
+        let slot = match slot {
+            Ok(slot) => slot,
+            Err(why) => {
+                return self.echoes.push_back(failed(TrunkFailure::Limited(why)));
+            }
+        };
+        let Some((settings, _)) = self.shared.trunks.settings(dial.trunk) else {
+            let why = "it was removed".to_owned();
+            return self
+                .echoes
+                .push_back(failed(TrunkFailure::Unreachable(why)));
+        };
+        let rtp = match self.media.add_leg(leg).await {
+            Ok(rtp) => rtp,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "no audio for a carrier's leg"
+                );
+                return self.echoes.push_back(failed(TrunkFailure::NoAudio));
+            }
+        };
+        let session = session_id(self.call, leg);
+        let ours = line::ours(rtp, session, Terms::of_trunk(&settings));
+        let (from, identity) = trunks::identity(&settings, dial.caller_id.as_deref());
+        let placing = Dial {
+            to: DialTarget::Trunk {
+                key: dial.name,
+                user: dial.user,
+            },
+            from,
+            identity,
+            offer: sdp::offer(&ours),
+            headers: Vec::new(),
+        };
+        match self.shared.sip.dial(placing).await {
+            Ok(placed) => {
+                let (handle, events) = placed.split();
+                let mut line = Line::new(handle, ours);
+                line.slot = Some(slot);
+                self.lines.insert(leg, line);
+                self.leg_events.insert(leg, ReceiverStream::new(events));
+            }
+            Err(error) => {
+                tracing::warn!(%error, trunk.id = dial.trunk.0, "a carrier could not be asked");
+                self.media.remove_leg(leg);
+                let failure = TrunkFailure::Unreachable(error.to_string());
+                self.echoes.push_back(failed(failure));
+            }
+        }
+    }
+
+    async fn dial(&mut self, leg: LegId, agent: AgentId, caller_id: CallerId) {
         let failed = |cause| Input::LegFailed { leg, cause };
         let Some(username) = self.company.username(agent) else {
             return self.echoes.push_back(failed(HangupCause::SignallingFailed));
@@ -584,17 +744,18 @@ impl Driver {
             }
         };
         let session = session_id(self.call, leg);
+        let ours = line::ours(rtp, session, Terms::default());
         let dial = Dial {
             to: DialTarget::Device { username },
             from: caller(caller_id),
             identity: Identity::default(),
-            offer: line::offer(rtp, session),
+            offer: sdp::offer(&ours),
             headers: vec![("X-Trunkline-Call".to_owned(), self.call.to_string())],
         };
         match self.shared.sip.dial(dial).await {
             Ok(placed) => {
                 let (handle, events) = placed.split();
-                let mut line = Line::new(handle, rtp, session);
+                let mut line = Line::new(handle, ours);
                 line.agent = Some(agent);
                 self.lines.insert(leg, line);
                 self.leg_events.insert(leg, ReceiverStream::new(events));
@@ -615,7 +776,7 @@ impl Driver {
         };
         let gone = match line.stage {
             Stage::Over => return,
-            Stage::Early if line.agent.is_none() => {
+            Stage::Early if line.called_us => {
                 line.handle
                     .reject(line::refusal(cause), Some(line::reason(cause)))
                     .await
@@ -681,15 +842,14 @@ fn session_id(call: CallId, leg: LegId) -> u64 {
 }
 
 /// Who calls, as the agent's phone shows it.
-fn caller(caller_id: Option<PhoneNumber>) -> Party {
+fn caller(caller_id: CallerId) -> Party {
+    let party = |user: String, display: Option<String>| Party { user, display };
     match caller_id {
-        Some(number) => Party {
-            user: number.as_str().to_owned(),
-            display: None,
-        },
-        None => Party {
-            user: "anonymous".to_owned(),
-            display: Some("Anonymous".to_owned()),
-        },
+        CallerId::Number(number) => party(number.as_str().to_owned(), None),
+        CallerId::Colleague { extension, name } => {
+            party(extension, (!name.is_empty()).then_some(name))
+        }
+        CallerId::Digits(digits) => party(digits, None),
+        CallerId::Hidden => party("anonymous".to_owned(), Some("Anonymous".to_owned())),
     }
 }

@@ -10,12 +10,14 @@ mod devices;
 mod driver;
 mod line;
 pub mod messaging;
+pub mod outgoing;
 mod phone;
 mod prompts;
 mod reception;
 pub mod recordings;
 pub mod recovery;
 mod switchboard;
+pub mod trunks;
 
 pub use devices::{Devices, Network};
 pub use phone::{Folders, Parts, Phone};

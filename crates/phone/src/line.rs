@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
+use calls::routing::{Codec, SrtpPolicy, TrunkSettings};
 use media::RemoteMedia;
 use model::{AgentId, HangupCause};
 use sip::{LegHandle, Reason, ReasonProtocol, sdp};
+
+use crate::trunks::Slot;
 
 /// How far a leg's signalling has come, as the driver must know to end it rightly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +25,12 @@ pub(crate) enum Stage {
 pub(crate) struct Line {
     pub(crate) handle: LegHandle,
     pub(crate) stage: Stage,
-    /// Whose phone; the caller's leg has none.
+    /// Whose phone; a leg to the outside has none.
     pub(crate) agent: Option<AgentId>,
+    /// Whether the peer called us.
+    pub(crate) called_us: bool,
+    /// The place on the carrier's trunk that a leg of ours takes.
+    pub(crate) slot: Option<Slot>,
     /// What the peer offered when it called us.
     pub(crate) offer: Option<String>,
     /// The answer a phone gave before it was picked up.
@@ -31,16 +38,61 @@ pub(crate) struct Line {
     ours: sdp::Ours,
 }
 
+/// What we are ready for on a leg, as its other end allows.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    codecs: Vec<sdp::Codec>,
+    security: sdp::Security,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            codecs: vec![
+                sdp::Codec::Pcmu,
+                sdp::Codec::Pcma,
+                sdp::Codec::G722,
+                sdp::Codec::Opus,
+            ],
+            security: sdp::Security::Off,
+        }
+    }
+}
+
+impl Terms {
+    /// What an operator says of a carrier.
+    pub(crate) fn of_trunk(settings: &TrunkSettings) -> Self {
+        let mut terms = Self::default();
+        if !settings.codecs.is_empty() {
+            let codec = |codec: &Codec| match codec {
+                Codec::Pcmu => sdp::Codec::Pcmu,
+                Codec::Pcma => sdp::Codec::Pcma,
+                Codec::G722 => sdp::Codec::G722,
+                Codec::Opus => sdp::Codec::Opus,
+            };
+            terms.codecs = settings.codecs.iter().map(codec).collect();
+        }
+        terms.security = match settings.srtp {
+            SrtpPolicy::Off => sdp::Security::Off,
+            SrtpPolicy::Optional => sdp::Security::Sdes(sdp::Sdes::with_fresh_keys(false)),
+            SrtpPolicy::Required => sdp::Security::Sdes(sdp::Sdes::with_fresh_keys(true)),
+        };
+        terms
+    }
+}
+
 impl Line {
     /// A leg that receives its audio at an address of ours.
-    pub(crate) fn new(handle: LegHandle, rtp: SocketAddr, session_id: u64) -> Self {
+    pub(crate) fn new(handle: LegHandle, ours: sdp::Ours) -> Self {
         Self {
             handle,
             stage: Stage::Early,
             agent: None,
+            called_us: false,
+            slot: None,
             offer: None,
             early: None,
-            ours: ours(rtp, session_id),
+            ours,
         }
     }
 
@@ -77,25 +129,16 @@ impl Line {
     }
 }
 
-/// The offer to a phone that we are about to ring.
-pub(crate) fn offer(rtp: SocketAddr, session_id: u64) -> String {
-    sdp::offer(&ours(rtp, session_id))
-}
-
-fn ours(rtp: SocketAddr, session_id: u64) -> sdp::Ours {
+/// Our side of a leg's session.
+pub(crate) fn ours(rtp: SocketAddr, session_id: u64, terms: Terms) -> sdp::Ours {
     sdp::Ours {
         rtp,
-        codecs: vec![
-            sdp::Codec::Pcmu,
-            sdp::Codec::Pcma,
-            sdp::Codec::G722,
-            sdp::Codec::Opus,
-        ],
+        codecs: terms.codecs,
         order: sdp::Order::Peers,
         telephone_event: true,
         ptime_ms: 20,
         direction: sdp::Direction::SendRecv,
-        security: sdp::Security::Off,
+        security: terms.security,
         ice: None,
         origin: sdp::Origin {
             session_id,
@@ -170,7 +213,10 @@ pub(crate) fn cause_of_status(status: u16) -> HangupCause {
 /// What an unanswered caller is told when the call ends for this reason.
 pub(crate) fn refusal(cause: HangupCause) -> u16 {
     match cause {
-        HangupCause::NotRouted => 404,
+        HangupCause::NotRouted | HangupCause::Unallocated => 404,
+        HangupCause::NotAllowed => 403,
+        // RFC 3261 §16.7: a 503 of somebody further on is no reason to leave us.
+        HangupCause::Congestion => 500,
         HangupCause::Blacklisted | HangupCause::Rejected => 603,
         HangupCause::Busy => 486,
         HangupCause::NoAnswer => 480,
@@ -192,7 +238,9 @@ pub(crate) fn reason(cause: HangupCause) -> Reason {
         HangupCause::Busy => q850(17, "User busy"),
         HangupCause::NoAnswer => q850(19, "No answer"),
         HangupCause::Rejected | HangupCause::Blacklisted => q850(21, "Call rejected"),
-        HangupCause::NotRouted => q850(1, "Unallocated number"),
+        HangupCause::NotRouted | HangupCause::Unallocated => q850(1, "Unallocated number"),
+        HangupCause::NotAllowed => q850(21, "Call rejected"),
+        HangupCause::Congestion => q850(34, "No circuit available"),
         HangupCause::OperatorEnded | HangupCause::NodeLost => q850(41, "Temporary failure"),
         HangupCause::SignallingFailed | HangupCause::MediaFailed => q850(127, "Interworking"),
         _ => Reason::normal(),

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use calls::{acd::Fact, call::Input};
+use calls::{acd::Fact, call::Input, fraud::Scope};
 use media::MediaEngine;
-use model::{AgentId, AgentState, Availability, HangupCause, TenantId};
+use model::{AgentId, AgentState, Availability, CallId, HangupCause, TenantId};
 use sip::{SipEvent, SipStack};
 use store::{Db, StoreError, ledger::Ledger};
 use tokio::sync::{Mutex, mpsc};
@@ -19,11 +19,14 @@ use crate::{
     clock,
     company::Company,
     desk::{AgentStates, Desk},
+    outgoing::{self, NotPlaced, OutgoingSettings, StopView},
     prompts::Prompts,
     reception,
     recordings::Recordings,
     switchboard::Switchboard,
+    trunks::Trunks,
 };
+use vault::KeyRing;
 
 /// What the phone system is built from.
 pub struct Parts {
@@ -38,6 +41,8 @@ pub struct Parts {
     pub node: String,
     /// Decides what groups that ring by chance do.
     pub seed: u64,
+    /// Seals the passwords of trunks.
+    pub keys: Arc<KeyRing>,
 }
 
 /// The phone system. Cheap to clone.
@@ -58,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) prompts: Prompts,
     pub(crate) recordings: Recordings,
     pub(crate) switchboard: Switchboard,
+    pub(crate) trunks: Arc<Trunks>,
     pub(crate) node: String,
     companies: RwLock<HashMap<TenantId, Arc<Company>>>,
     /// Held while a company is loaded, so that no two desks open for one.
@@ -75,6 +81,15 @@ impl Shared {
             Some(company) => Ok(company),
             None => self.load(tenant, false).await,
         }
+    }
+
+    /// Whether an agent talks, or is about to.
+    pub(crate) fn agent_in_call(&self, agent: AgentId) -> bool {
+        let states = self.states.read().expect("no holder panics");
+        matches!(
+            states.get(&agent),
+            Some(AgentState::OnCall | AgentState::Ringing)
+        )
     }
 
     fn known(&self, tenant: TenantId) -> Option<Arc<Company>> {
@@ -154,8 +169,10 @@ impl Phone {
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let stop = CancellationToken::new();
         let desks = TaskTracker::new();
+        let trunks = Trunks::open(parts.db.clone(), parts.keys, parts.sip.clone()).await?;
         let shared = Arc::new(Shared {
             db: parts.db,
+            trunks,
             ledger: parts.ledger,
             sip: parts.sip,
             media: parts.media,
@@ -201,7 +218,7 @@ impl Phone {
                     self.shared.devices_changed(&username, bindings).await;
                 }
                 Some(SipEvent::TrunkChanged { key, status }) => {
-                    tracing::info!(trunk.key = %key, ?status, "trunk changed");
+                    self.shared.trunks.changed(&key, &status).await;
                 }
                 None => return,
             }
@@ -267,6 +284,125 @@ impl Phone {
                 .await;
         }
         Ok(known)
+    }
+
+    /// The carriers of this installation.
+    #[must_use]
+    pub fn trunks(&self) -> &Arc<Trunks> {
+        &self.shared.trunks
+    }
+
+    /// What a company set for its outgoing calls.
+    ///
+    /// # Errors
+    /// When the company can't be read.
+    pub async fn outgoing_settings(
+        &self,
+        tenant: TenantId,
+    ) -> Result<OutgoingSettings, StoreError> {
+        Ok(self.shared.company(tenant).await?.outgoing.clone())
+    }
+
+    /// Sets it, for calls that begin from now on.
+    ///
+    /// # Errors
+    /// When it can't be stored; then what was set holds.
+    pub async fn set_outgoing_settings(
+        &self,
+        tenant: TenantId,
+        settings: &OutgoingSettings,
+    ) -> Result<(), StoreError> {
+        let value = serde_json::to_value(settings).unwrap_or_default();
+        self.shared
+            .db
+            .save_outgoing_settings(tenant, &value)
+            .await?;
+        self.directory_changed(tenant).await
+    }
+
+    /// Whose outgoing calls are stopped, in one company or in all.
+    ///
+    /// # Errors
+    /// When a company can't be read.
+    pub async fn stops(&self, tenant: Option<TenantId>) -> Result<Vec<StopView>, StoreError> {
+        let tenants = match tenant {
+            Some(tenant) => vec![tenant],
+            None => {
+                let all = self.shared.db.tenants().await?;
+                all.into_iter().map(|tenant| tenant.id).collect()
+            }
+        };
+        let mut stops = Vec::new();
+        for tenant in tenants {
+            let company = self.shared.company(tenant).await?;
+            let held = outgoing::lock(&company.guard).stops();
+            stops.extend(held.into_iter().map(|stop| {
+                let agent = match stop.scope {
+                    Scope::Agent(agent) => Some(agent),
+                    Scope::Company => None,
+                };
+                StopView {
+                    tenant,
+                    agent,
+                    agent_name: agent.map(|agent| company.agent_name(agent)),
+                    reason: stop.reason,
+                    at: stop.at,
+                }
+            }));
+        }
+        Ok(stops)
+    }
+
+    /// Lets an agent, or a whole company, call out again; `false` when nobody had stopped it.
+    ///
+    /// # Errors
+    /// When it can't be stored; then the stop holds.
+    pub async fn release(
+        &self,
+        tenant: TenantId,
+        agent: Option<AgentId>,
+        by: &str,
+    ) -> Result<bool, StoreError> {
+        let company = self.shared.company(tenant).await?;
+        self.shared
+            .db
+            .release_outgoing_stops(tenant, agent, by, clock::now())
+            .await?;
+        let scope = agent.map_or(Scope::Company, Scope::Agent);
+        let released = outgoing::lock(&company.guard).release(scope);
+        if released {
+            tracing::warn!(tenant.id = tenant.0, agent.id = ?agent.map(|agent| agent.0), by, "outgoing calls are released");
+        }
+        Ok(released)
+    }
+
+    /// Rings an agent's phone, then whom he wants to talk to. Gives back once his phone is about to ring.
+    ///
+    /// # Errors
+    /// Why the call was not begun.
+    pub async fn click_to_call(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        number: &str,
+    ) -> Result<CallId, NotPlaced> {
+        let failed = |error: StoreError| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a call could not be prepared"
+            );
+            NotPlaced::Failed
+        };
+        let known = self.shared.db.agent(tenant, agent).await.map_err(failed)?;
+        let agent = known
+            .filter(|agent| agent.deleted_at.is_none())
+            .ok_or(NotPlaced::UnknownAgent)?;
+        let company = self.shared.company(tenant).await.map_err(failed)?;
+        let shared = Arc::clone(&self.shared);
+        let (call, run) =
+            outgoing::click_to_call(shared, company, agent, number.to_owned()).await?;
+        self.calls.spawn(run);
+        Ok(call)
     }
 
     /// The recordings of this server.

@@ -11,6 +11,7 @@ pub struct Prompts {
     speech: Arc<Speech>,
     music: Arc<Sound>,
     beep: Arc<Sound>,
+    ringback: Arc<Sound>,
 }
 
 impl Prompts {
@@ -21,6 +22,7 @@ impl Prompts {
             speech: Arc::new(Speech::new(cache)),
             music: Arc::new(music::on_hold()),
             beep: Arc::new(tone::beep()),
+            ringback: Arc::new(tone::ringback()),
         }
     }
 
@@ -30,6 +32,7 @@ impl Prompts {
         match prompt {
             Prompt::Sound { name } if name == "music" => Some(Arc::clone(&self.music)),
             Prompt::Sound { name } if name == "beep" => Some(Arc::clone(&self.beep)),
+            Prompt::Sound { name } if name == "ringback" => Some(Arc::clone(&self.ringback)),
             Prompt::Sound { name } => {
                 tracing::warn!(sound = %name, "there is no sound of this name; the call goes on without it");
                 None

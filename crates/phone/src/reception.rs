@@ -7,10 +7,18 @@ use calls::{
     flow::{Flow, Prompt, Queue, Step, Voicemail},
 };
 use model::{CallFact, Direction, FlowId, GroupId, HangupCause, LegId, PhoneNumber};
-use sip::IncomingCall;
+use sip::{IncomingCall, Reason, ReasonProtocol};
 use store::directory::{Number, Route};
 
-use crate::{clock, company::Company, driver, line, phone::Shared};
+use crate::{
+    clock,
+    company::Company,
+    driver,
+    line::{self, Terms},
+    outgoing,
+    phone::Shared,
+    trunks::Inbound,
+};
 
 /// Takes in one call.
 pub(crate) async fn receive(shared: Arc<Shared>, incoming: IncomingCall) {
@@ -19,15 +27,16 @@ pub(crate) async fn receive(shared: Arc<Shared>, incoming: IncomingCall) {
         refuse(&incoming, 603).await;
         return;
     }
-    if incoming.from_device.is_some() {
-        // Phones can take calls only; placing them needs outbound trunks.
-        tracing::info!(to = %incoming.to_user, "a registered phone tried to call out");
-        refuse(&incoming, 403).await;
-        return;
+    if let Some(username) = incoming.from_device.clone() {
+        return outgoing::from_phone(shared, &username, incoming).await;
     }
-    let number = match PhoneNumber::parse(&incoming.to_user) {
-        Ok(number) => shared.db.number_by_e164(&number).await,
-        Err(_) => Ok(None),
+    let trunk = incoming
+        .trunk
+        .as_deref()
+        .and_then(|name| shared.trunks.inbound(name));
+    let number = match dialled(&incoming, trunk.as_ref()) {
+        Some(number) => shared.db.number_by_e164(&number).await,
+        None => Ok(None),
     };
     let number = match number {
         Ok(Some(number)) => number,
@@ -40,26 +49,91 @@ pub(crate) async fn receive(shared: Arc<Shared>, incoming: IncomingCall) {
             return refuse(&incoming, 503).await;
         }
     };
+    if let Some(trunk) = &trunk
+        && !may_bring(trunk, &number)
+    {
+        tracing::warn!(
+            trunk.id = trunk.id.0,
+            number.id = number.id.0,
+            "a trunk brought a call to a number that is not its own"
+        );
+        return refuse(&incoming, 404).await;
+    }
     match shared.company(number.tenant).await {
-        Ok(company) => admit(shared, company, number, incoming).await,
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a company could not be loaded"
-            );
-            refuse(&incoming, 503).await;
-        }
+        Ok(company) => admit(shared, company, number, trunk, incoming).await,
+        Err(error) => failed(&incoming, &error).await,
     }
 }
 
-async fn refuse(incoming: &IncomingCall, status: u16) {
+/// The number that was called. Carriers that know us by a registration put it into To, and into the
+/// Request-URI the user we registered.
+fn dialled(incoming: &IncomingCall, trunk: Option<&Inbound>) -> Option<PhoneNumber> {
+    let read = |text: &str| match trunk {
+        Some(trunk) => trunk.read(text),
+        None => PhoneNumber::parse(text).ok(),
+    };
+    read(&incoming.to_user).or_else(|| trunk.and_then(|trunk| trunk.read(&incoming.to.user)))
+}
+
+/// A company's trunk brings calls to its own numbers, and to those that are not tied to another one.
+fn may_bring(trunk: &Inbound, number: &Number) -> bool {
+    trunk.tenant.is_none_or(|owner| owner == number.tenant)
+        && number.trunk.is_none_or(|own| own == trunk.id)
+}
+
+pub(crate) async fn refuse(incoming: &IncomingCall, status: u16) {
     // A caller that is gone needs no answer.
     let _ = incoming.leg.handle().reject(status, None).await;
 }
 
-async fn admit(shared: Arc<Shared>, company: Arc<Company>, number: Number, incoming: IncomingCall) {
-    let external = PhoneNumber::parse(&incoming.from.user).ok();
-    let new = describe(&shared, &company, &number, external).await;
+/// Refuses with words that a phone may show.
+pub(crate) async fn refuse_because(incoming: &IncomingCall, cause: HangupCause, why: &str) {
+    let reason = Reason {
+        protocol: ReasonProtocol::Q850,
+        cause: line::reason(cause).cause,
+        text: Some(why.chars().take(200).collect()),
+    };
+    let _ = incoming
+        .leg
+        .handle()
+        .reject(line::refusal(cause), Some(reason))
+        .await;
+}
+
+pub(crate) async fn failed(incoming: &IncomingCall, error: &store::StoreError) {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "a call could not be taken in"
+    );
+    refuse(incoming, 503).await;
+}
+
+/// What callers of a number that leads nowhere hear.
+pub(crate) fn not_in_service() -> Prompt {
+    Prompt::speech(
+        "The number you have dialled is not in service. Goodbye.",
+        "en",
+    )
+}
+
+async fn admit(
+    shared: Arc<Shared>,
+    company: Arc<Company>,
+    number: Number,
+    trunk: Option<Inbound>,
+    incoming: IncomingCall,
+) {
+    let from = incoming.asserted.as_ref().unwrap_or(&incoming.from);
+    let external = match &trunk {
+        Some(trunk) => trunk.read(&from.user),
+        None => PhoneNumber::parse(&from.user).ok(),
+    };
+    let mut new = describe(&shared, &company, &number, external).await;
+    let mut terms = Terms::default();
+    if let Some(trunk) = &trunk {
+        new.trunk = Some(trunk.id);
+        terms = Terms::of_trunk(&trunk.settings);
+    }
     if is_blacklisted(&shared, &new, &number).await {
         return turn_away(&shared, &company, new, &incoming).await;
     }
@@ -67,14 +141,7 @@ async fn admit(shared: Arc<Shared>, company: Arc<Company>, number: Number, incom
     let call = new.id;
     let (machine, outputs) = match route(&shared, &number).await {
         Some(flow) => Call::incoming(new, Arc::new(flow), now),
-        None => Call::not_routed(
-            new,
-            Prompt::speech(
-                "The number you have dialled is not in service. Goodbye.",
-                "en",
-            ),
-            now,
-        ),
+        None => Call::not_routed(new, not_in_service(), now),
     };
     let IncomingCall { leg, offer, .. } = incoming;
     driver::run(
@@ -84,8 +151,11 @@ async fn admit(shared: Arc<Shared>, company: Arc<Company>, number: Number, incom
             call,
             machine,
             outputs,
-            leg,
+            leg: Some(leg),
             offer,
+            terms,
+            watched: None,
+            is_emergency: false,
         },
     )
     .await;
@@ -113,6 +183,8 @@ async fn describe(
     NewCall {
         id: shared.ledger.new_call_id(),
         uuid: uuid::Uuid::now_v7().to_string(),
+        direction: Direction::Incoming,
+        agent: None,
         external,
         internal: PhoneNumber::parse(&number.e164).ok(),
         number: Some(number.id),
@@ -175,7 +247,7 @@ async fn turn_away(shared: &Shared, company: &Company, new: NewCall, incoming: &
 }
 
 /// What the caller gets; `None` means that the number leads nowhere.
-async fn route(shared: &Shared, number: &Number) -> Option<Flow> {
+pub(crate) async fn route(shared: &Shared, number: &Number) -> Option<Flow> {
     match number.route? {
         Route::Flow(id) => stored_flow(shared, number, id).await,
         Route::Group(group) => Some(group_flow(group)),
@@ -211,7 +283,7 @@ async fn stored_flow(shared: &Shared, number: &Number, id: FlowId) -> Option<Flo
 }
 
 /// A number that leads straight to a group: its queue, then a mailbox.
-fn group_flow(group: GroupId) -> Flow {
+pub(crate) fn group_flow(group: GroupId) -> Flow {
     let queue = Step::Queue(Queue {
         name: String::new(),
         group,

@@ -21,16 +21,21 @@ use tokio::{
     sync::{Semaphore, mpsc},
 };
 
+mod trunks;
+
+pub use trunks::Carriers;
+
 /// The socket's name in the data folder.
 const SOCKET: &str = "control.sock";
-/// Longest line taken.
-const LINE: u64 = 64 * 1024;
+/// Longest line taken: a carrier's price list fits.
+const LINE: u64 = 8 * 1024 * 1024;
 /// Operators served at once.
 const CONNECTIONS: usize = 16;
 
 /// What the commands work on.
 pub struct Control {
     pub sip: SipStack,
+    pub carriers: Carriers,
     /// Takes the limit of a drain; the one who reads it drains and ends the server.
     pub drain: mpsc::Sender<Duration>,
     /// The limit when the command names none.
@@ -125,7 +130,10 @@ impl Control {
                     .map_err(|_| "the server is draining already".to_owned())?;
                 Ok(json!({ "within_seconds": within.as_secs() }))
             }
-            Some(other) => Err(format!("no such command: {other}")),
+            Some(other) => match self.carriers.answer(other, &request).await {
+                Some(answer) => answer,
+                None => Err(format!("no such command: {other}")),
+            },
             None => Err("command: is missing".to_owned()),
         }
     }

@@ -6,15 +6,17 @@ use accounts::{Accounts, Role};
 use async_trait::async_trait;
 use axum::Router;
 use cloudtalk_api::{
-    CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome, SmsRequest,
+    ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome,
+    SmsRequest,
 };
 use console_api::Console;
 use http::HeaderMap;
 use membrane_api::{MembraneApi, Viewers};
-use model::{AgentId, AgentState, CallId, TenantId};
+use model::{AgentId, AgentState, CallId, PhoneNumber, TenantId};
 use phone::{
     Phone,
     messaging::{LoopbackCarrier, Messaging, SendError, SendOutcome, SendSms},
+    outgoing::NotPlaced,
     recordings::Playable,
 };
 
@@ -58,6 +60,28 @@ impl PhoneHooks for Hooks {
                 );
             }
         });
+    }
+
+    async fn click_to_call(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        callee: PhoneNumber,
+    ) -> Result<ClickToCall, PhoneFailed> {
+        match self
+            .phone
+            .click_to_call(tenant, agent, callee.as_str())
+            .await
+        {
+            Ok(_) => Ok(ClickToCall::Begun),
+            Err(NotPlaced::UnknownAgent) => Ok(ClickToCall::UnknownAgent),
+            Err(NotPlaced::AgentOffline) => Ok(ClickToCall::AgentNotOnline),
+            Err(NotPlaced::AgentBusy) => Ok(ClickToCall::AgentCalling),
+            Err(why @ (NotPlaced::BadNumber(_) | NotPlaced::Refused(_))) => {
+                Ok(ClickToCall::Refused(why.to_string()))
+            }
+            Err(NotPlaced::Failed) => Err(PhoneFailed(NotPlaced::Failed.to_string())),
+        }
     }
 
     async fn send_sms(

@@ -30,6 +30,10 @@ enum Command {
     Serve(commands::serve::Args),
     /// Show and lift the bans of those who guess passwords
     Bans(commands::bans::Args),
+    /// Show, add, test and remove the carriers' connections
+    Trunk(commands::trunk::Args),
+    /// Show whose outgoing calls were stopped as toll fraud, and release them
+    Fraud(commands::fraud::Args),
     /// Let running calls end, take no new ones, then end the server
     Drain(commands::drain::Args),
     /// Say what is wrong with this machine and what to do about it
@@ -45,6 +49,8 @@ fn main() -> std::process::ExitCode {
     let result = match cli.command {
         Command::Serve(args) => commands::serve::run(args),
         Command::Bans(args) => commands::bans::run(args),
+        Command::Trunk(args) => commands::trunk::run(args),
+        Command::Fraud(args) => commands::fraud::run(args),
         Command::Drain(args) => commands::drain::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Search(args) => commands::search::run(args),

@@ -118,17 +118,8 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     // From here on this run owns the data folder.
     recovery::put_in_order(&db, &ledger, &recordings).await?;
 
-    let (drain, drains) = mpsc::channel(1);
-    let control = control::listen(
-        &config.data,
-        Control {
-            sip: sip.clone(),
-            drain,
-            drain_within: config
-                .drain_seconds
-                .map_or(DRAIN_WITHIN, Duration::from_secs),
-        },
-    )?;
+    let keys = Arc::new(open_vault(&config.data)?);
+    let sip_stack = sip.clone();
     let media = MediaEngine::start(MediaConfig {
         bind: config.rtp_bind,
         advertise: config.sip_advertise,
@@ -145,8 +136,24 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         recordings,
         node: node_name(),
         seed: rand::random(),
+        keys: Arc::clone(&keys),
     })
     .await?;
+    let (drain, drains) = mpsc::channel(1);
+    let control = control::listen(
+        &config.data,
+        Control {
+            sip: sip_stack,
+            carriers: control::Carriers {
+                db: db.clone(),
+                phone: phone.clone(),
+            },
+            drain,
+            drain_within: config
+                .drain_seconds
+                .map_or(DRAIN_WITHIN, Duration::from_secs),
+        },
+    )?;
 
     let public_base: Url = base.parse().context("the public address is no URL")?;
     let gateway_base: Url = format!("{base}/membrane")
@@ -174,7 +181,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     );
     let gateway = Gateway::new(gateway::Parts {
         db: db.clone(),
-        keys: Arc::new(open_vault(&config.data)?),
+        keys,
         outbound: Outbound::new(outbound_policy(&config)).context("the way out can't be opened")?,
         manifests: manifests()?,
         base_url: gateway_base,

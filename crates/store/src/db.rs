@@ -70,6 +70,7 @@ impl MigratorTrait for Migrator {
         list.extend(crate::ledger::migrations());
         list.extend(crate::accounts::migrations());
         list.extend(crate::gateway::migrations());
+        list.extend(crate::trunks::migrations());
         list
     }
 }

@@ -14,6 +14,7 @@ pub mod ledger;
 #[cfg(test)]
 mod testing;
 mod time;
+pub mod trunks;
 
 pub use db::Db;
 pub use error::StoreError;

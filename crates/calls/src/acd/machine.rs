@@ -33,8 +33,8 @@ pub(super) struct AgentEntry {
     pub settings: Agent,
     pub registered: u32,
     pub activity: Activity,
-    /// Calls that came past the queues.
-    pub other_calls: u32,
+    /// His calls that came past the queues.
+    pub other_calls: BTreeSet<CallId>,
     /// Since his last call, or since he came online.
     pub idle_since: Timestamp,
     /// His device failed: no calls before this.
@@ -91,7 +91,7 @@ impl AgentEntry {
     }
 
     pub(super) fn free(&self, now: Timestamp) -> bool {
-        self.activity == Activity::Free && self.other_calls == 0 && self.not_before <= now
+        self.activity == Activity::Free && self.other_calls.is_empty() && self.not_before <= now
     }
 
     fn set_availability(&mut self, availability: Availability, now: Timestamp) {
@@ -106,7 +106,7 @@ impl AgentEntry {
     fn state(&self) -> AgentState {
         match self.activity {
             Activity::OnCall(_) => AgentState::OnCall,
-            _ if self.other_calls > 0 => AgentState::OnCall,
+            _ if !self.other_calls.is_empty() => AgentState::OnCall,
             Activity::Ringing(_) => AgentState::Ringing,
             Activity::WrapUp { .. } => AgentState::WrapUp,
             Activity::Free
@@ -225,15 +225,9 @@ impl Acd {
                     entry.registered = registered;
                 }
             }
-            Fact::AgentBusy(agent) => {
+            Fact::AgentBusy { agent, call } => {
                 if let Some(entry) = self.agents.get_mut(&agent) {
-                    entry.other_calls += 1;
-                }
-            }
-            Fact::AgentFree(agent) => {
-                if let Some(entry) = self.agents.get_mut(&agent) {
-                    entry.other_calls = entry.other_calls.saturating_sub(1);
-                    entry.idle_since = now;
+                    entry.other_calls.insert(call);
                 }
             }
             Fact::CallerJoined { call, group, since } => {
@@ -272,7 +266,7 @@ impl Acd {
                 settings,
                 registered: 0,
                 activity: Activity::Free,
-                other_calls: 0,
+                other_calls: BTreeSet::new(),
                 idle_since: now,
                 not_before: Timestamp::MIN,
                 shown,
@@ -379,8 +373,12 @@ impl Acd {
         wrap_up_seconds: u32,
         out: &mut Vec<Output>,
     ) {
+        let own = self.agents.get_mut(&agent).is_some_and(|entry| {
+            let other = entry.other_calls.remove(&call);
+            entry.activity == Activity::OnCall(call) || (other && entry.activity == Activity::Free)
+        });
         match self.agents.get_mut(&agent) {
-            Some(entry) if entry.activity == Activity::OnCall(call) => {
+            Some(entry) if own => {
                 let until = later(now, SignedDuration::from_secs(i64::from(wrap_up_seconds)));
                 entry.idle_since = now;
                 entry.activity = if wrap_up_seconds > 0 {
@@ -427,8 +425,11 @@ impl Acd {
     fn call_gone(&mut self, now: Timestamp, call: CallId) {
         self.caller_left(call);
         for entry in self.agents.values_mut() {
+            let other = entry.other_calls.remove(&call);
             if entry.activity == Activity::OnCall(call) {
                 entry.activity = Activity::Free;
+                entry.idle_since = now;
+            } else if other {
                 entry.idle_since = now;
             }
         }
@@ -453,11 +454,16 @@ impl Acd {
                         .get(&live.agent)
                         .is_some_and(|entry| entry.reachable(group))
             });
-            if overdue || !reachable {
-                let reason = if reachable {
-                    OfferEnd::NotPickedUp
-                } else {
-                    OfferEnd::Unavailable
+            // He called somebody himself while his phone rang for a queue.
+            let busy = self
+                .agents
+                .get(&live.agent)
+                .is_some_and(|entry| !entry.other_calls.is_empty());
+            if overdue || busy || !reachable {
+                let reason = match (reachable, busy) {
+                    (false, _) => OfferEnd::Unavailable,
+                    (true, true) => OfferEnd::Busy,
+                    (true, false) => OfferEnd::NotPickedUp,
                 };
                 out.push(Output::WithdrawOffer {
                     offer,

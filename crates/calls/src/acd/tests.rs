@@ -159,10 +159,23 @@ fn round_robin_remembers_who_was_last() {
 #[test]
 fn ring_all_rings_everyone_and_those_who_become_free() {
     let mut acd = sales(RingStrategy::RingAll, &[1, 2, 3]);
-    let _ = acd.handle(at(0), Fact::AgentBusy(AgentId(3)));
+    let _ = acd.handle(
+        at(0),
+        Fact::AgentBusy {
+            agent: AgentId(3),
+            call: CallId(90),
+        },
+    );
     let outputs = acd.handle(at(0), joins(1));
     assert_eq!(offers(&outputs).len(), 2);
-    let late = offer(&acd.handle(at(2), Fact::AgentFree(AgentId(3))));
+    let late = offer(&acd.handle(
+        at(2),
+        Fact::ConversationEnded {
+            agent: AgentId(3),
+            call: CallId(90),
+            wrap_up_seconds: 0,
+        },
+    ));
     assert_eq!(
         late.why,
         "became free in Sales while it rings for this caller"
@@ -188,7 +201,13 @@ fn chance_is_the_same_for_the_same_seed_and_reaches_everyone() {
 #[test]
 fn the_place_in_line_is_the_callers_own_time_not_the_order_of_messages() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1]);
-    let _ = acd.handle(at(0), Fact::AgentBusy(AgentId(1)));
+    let _ = acd.handle(
+        at(0),
+        Fact::AgentBusy {
+            agent: AgentId(1),
+            call: CallId(90),
+        },
+    );
     for (call, since) in [(8, at(3)), (9, at(2))] {
         let joined = Fact::CallerJoined {
             call: CallId(call),
@@ -198,7 +217,14 @@ fn the_place_in_line_is_the_callers_own_time_not_the_order_of_messages() {
         let _ = acd.handle(at(4), joined);
     }
     assert_eq!(acd.waiting(SALES), [CallId(9), CallId(8)]);
-    let outputs = acd.handle(at(5), Fact::AgentFree(AgentId(1)));
+    let outputs = acd.handle(
+        at(5),
+        Fact::ConversationEnded {
+            agent: AgentId(1),
+            call: CallId(90),
+            wrap_up_seconds: 0,
+        },
+    );
     assert_eq!(offer(&outputs).call, CallId(9));
 }
 
@@ -206,7 +232,13 @@ fn the_place_in_line_is_the_callers_own_time_not_the_order_of_messages() {
 fn longest_waiting_caller_comes_first_across_groups() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1]);
     let _ = acd.handle(at(0), group(2, RingStrategy::LongestIdle, &[1]));
-    let _ = acd.handle(at(0), Fact::AgentBusy(AgentId(1)));
+    let _ = acd.handle(
+        at(0),
+        Fact::AgentBusy {
+            agent: AgentId(1),
+            call: CallId(90),
+        },
+    );
     let _ = acd.handle(
         at(1),
         Fact::CallerJoined {
@@ -217,7 +249,15 @@ fn longest_waiting_caller_comes_first_across_groups() {
     );
     let _ = acd.handle(at(2), joins(9));
     assert_eq!(
-        offer(&acd.handle(at(5), Fact::AgentFree(AgentId(1)))).call,
+        offer(&acd.handle(
+            at(5),
+            Fact::ConversationEnded {
+                agent: AgentId(1),
+                call: CallId(90),
+                wrap_up_seconds: 0
+            }
+        ))
+        .call,
         CallId(8)
     );
     assert_eq!(acd.waiting(SALES), [CallId(9)]);
@@ -226,7 +266,13 @@ fn longest_waiting_caller_comes_first_across_groups() {
 #[test]
 fn nobody_online_lets_the_caller_go_at_once_but_busy_makes_him_wait() {
     let mut acd = sales(RingStrategy::LongestIdle, &[1]);
-    let _ = acd.handle(at(0), Fact::AgentBusy(AgentId(1)));
+    let _ = acd.handle(
+        at(0),
+        Fact::AgentBusy {
+            agent: AgentId(1),
+            call: CallId(90),
+        },
+    );
     assert_eq!(acd.handle(at(0), joins(1)), []);
     let gone = acd.handle(at(3), devices(1, 0));
     assert!(

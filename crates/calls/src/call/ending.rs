@@ -25,10 +25,11 @@ const WRAP_UP_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 const MAX_RECORDINGS: u8 = 99;
 
 impl Call {
-    /// Starts to keep the caller's audio, and the agent's where there is one.
+    /// Starts to keep the customer's audio, and the agent's where there is one.
     pub(super) fn start_recording(
         &mut self,
         kind: RecordingKind,
+        left: LegId,
         right: Option<LegId>,
         out: &mut Out,
     ) -> Option<RecordingId> {
@@ -47,7 +48,7 @@ impl Call {
         out.act(Output::StartRecording {
             recording,
             kind,
-            left: LegId::FIRST,
+            left,
             right,
         });
         Some(recording)
@@ -174,12 +175,21 @@ impl Call {
         seconds: u32,
         out: &mut Out,
     ) {
+        self.busy.retain(|busy| *busy != agent);
         if seconds > 0 {
             out.fact(CallFact::WrapUpStarted { agent, seconds });
             self.wrap_ups
                 .push((agent, after(after_seconds(now, seconds), WRAP_UP_PATIENCE)));
         }
         out.act(Output::StartWrapUp { agent, seconds });
+    }
+
+    /// An agent is in this call although no queue gave it to him, until the call ends.
+    pub(super) fn busy(&mut self, agent: AgentId, out: &mut Out) {
+        if !self.busy.contains(&agent) {
+            self.busy.push(agent);
+            out.act(Output::AgentBusy { agent });
+        }
     }
 
     pub(super) fn wrap_up_ended(&mut self, agent: AgentId, out: &mut Out) {
@@ -214,6 +224,7 @@ impl Call {
     /// closed, so that a call that has ended is whole.
     pub(super) fn end(&mut self, now: Timestamp, cause: HangupCause, out: &mut Out) {
         self.leave_queue(QueueOutcome::Canceled, OfferEnd::Canceled, cause, out);
+        self.stop_dialing(cause, out);
         if let Stage::Menu(menu) = &self.stage {
             out.fact(CallFact::MenuLeft {
                 step: menu.step.clone(),
@@ -251,6 +262,9 @@ impl Call {
                 cause,
             });
             self.conversation_over(now, &talking, out);
+        }
+        for agent in std::mem::take(&mut self.busy) {
+            self.start_wrap_up(now, agent, 0, out);
         }
         self.conclude(out);
     }

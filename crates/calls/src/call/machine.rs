@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use model::{
-    AgentId, CallFact, CallId, Direction, GroupId, HangupCause, LegId, OfferEnd, RecordingId,
-    RecordingKind, Timestamp,
+    AgentId, CallFact, CallId, GroupId, HangupCause, LegId, OfferEnd, RecordingId, RecordingKind,
+    Timestamp,
 };
 
-use super::{Input, NewCall, Output, PlaybackId};
+use super::{Callee, Input, NewCall, Output, PlaybackId, outgoing::DialingStage};
 use crate::{
     acd::OfferId,
     flow::{Flow, Prompt},
@@ -29,12 +29,16 @@ pub struct Call {
     pub(super) stage: Stage,
     /// Whether the caller's leg is not over yet.
     pub(super) caller_up: bool,
+    /// Whether the caller's leg was answered, by us or by him.
+    pub(super) answered: bool,
     pub(super) last_leg: u32,
     pub(super) last_playback: u32,
     pub(super) visits: u32,
     pub(super) digit_facts: u32,
     pub(super) recordings: Vec<OpenRecording>,
     pub(super) recordings_made: u8,
+    /// Agents who are in this call past the queues.
+    pub(super) busy: Vec<AgentId>,
     /// Agents who work after their conversation, and when that is over even if nobody says so.
     pub(super) wrap_ups: Vec<(AgentId, Timestamp)>,
 }
@@ -44,6 +48,14 @@ pub struct Call {
 pub(super) enum Stage {
     /// We answered; his ACK is on its way.
     Connecting { deadline: Timestamp, then: Opening },
+    /// The phone of an agent who asked for a call elsewhere rings.
+    RingingCaller {
+        deadline: Timestamp,
+        callee: Callee,
+        ring_seconds: u32,
+    },
+    /// The callee of an agent's call is being rung.
+    Dialing(DialingStage),
     /// On the way from one step to the next, only within one input.
     Between,
     /// He hears a prompt of the flow.
@@ -169,7 +181,19 @@ impl Out {
         self.actions.push(action);
     }
 
-    fn into_outputs(self) -> Vec<Output> {
+    /// What was decided so far.
+    pub(super) fn of(outputs: Vec<Output>) -> Self {
+        let mut out = Self::default();
+        for output in outputs {
+            match output {
+                Output::Record(fact) => out.fact(fact),
+                action => out.act(action),
+            }
+        }
+        out
+    }
+
+    pub(super) fn into_outputs(self) -> Vec<Output> {
         if self.facts.is_empty() {
             return self.actions;
         }
@@ -182,65 +206,76 @@ impl Out {
 }
 
 impl Call {
-    /// Takes a call that came in and leads it along a flow.
+    /// Takes a call that came in, or that an agent made to a number of ours, and leads it along a flow.
     #[must_use]
     pub fn incoming(new: NewCall, flow: Arc<Flow>, now: Timestamp) -> (Self, Vec<Output>) {
         let started = CallFact::FlowStarted { flow: flow.id };
-        Self::open(new, flow, Opening::Flow, Some(started), now)
+        Self::led(new, flow, Opening::Flow, Some(started), now)
     }
 
     /// Takes a call to a number of ours that leads nowhere: says so and ends with
     /// [`HangupCause::NotRouted`].
     #[must_use]
     pub fn not_routed(new: NewCall, announcement: Prompt, now: Timestamp) -> (Self, Vec<Output>) {
-        let flow = Flow {
-            id: model::FlowId(0),
-            start: String::new(),
-            steps: Default::default(),
-        };
-        Self::open(
-            new,
-            Arc::new(flow),
-            Opening::Announcement(announcement),
-            None,
-            now,
-        )
+        let opening = Opening::Announcement(announcement);
+        Self::led(new, Arc::new(nowhere()), opening, None, now)
     }
 
-    fn open(
+    fn led(
         new: NewCall,
         flow: Arc<Flow>,
         then: Opening,
         second: Option<CallFact>,
         now: Timestamp,
     ) -> (Self, Vec<Output>) {
-        let started = CallFact::Started {
+        let (mut call, mut outputs) = Self::open(new);
+        outputs.extend(second.map(Output::Record));
+        let mut out = Out::of(outputs);
+        if let Some(caller) = call.new.agent.as_ref().map(|caller| caller.agent) {
+            call.busy(caller, &mut out);
+        }
+        out.act(Output::Answer { leg: LegId::FIRST });
+        call.flow = flow;
+        call.answered = true;
+        call.stage = Stage::Connecting {
+            deadline: after(now, CONNECT_PATIENCE),
+            then,
+        };
+        (call, out.into_outputs())
+    }
+
+    /// A call with its first facts, and nothing done about it yet.
+    pub(super) fn open(new: NewCall) -> (Self, Vec<Output>) {
+        let mut outputs = vec![Output::Record(CallFact::Started {
             uuid: new.uuid.clone(),
-            direction: Direction::Incoming,
+            direction: new.direction,
             external: new.external.clone(),
             internal: new.internal.clone(),
             number: new.number,
             contact: new.contact,
             trunk: new.trunk,
             node: new.node.clone(),
-        };
-        let mut outputs = vec![Output::Record(started)];
-        outputs.extend(second.map(Output::Record));
-        outputs.push(Output::Answer { leg: LegId::FIRST });
+        })];
+        if let Some(caller) = &new.agent {
+            outputs.push(Output::Record(CallFact::AgentCalls {
+                agent: caller.agent,
+                agent_name: caller.name.clone(),
+                dialled: caller.dialled.clone(),
+            }));
+        }
         let call = Self {
             new,
-            flow,
-            stage: Stage::Connecting {
-                deadline: after(now, CONNECT_PATIENCE),
-                then,
-            },
+            flow: Arc::new(nowhere()),
+            stage: Stage::Between,
             caller_up: true,
+            answered: false,
             last_leg: LegId::FIRST.0,
             last_playback: 0,
             visits: 0,
             digit_facts: 0,
             recordings: Vec::new(),
             recordings_made: 0,
+            busy: Vec::new(),
             wrap_ups: Vec::new(),
         };
         (call, outputs)
@@ -286,8 +321,22 @@ impl Call {
             Input::QueueExhausted { group, outcome } => {
                 self.queue_exhausted(now, group, outcome, &mut out);
             }
-            Input::LegRinging { leg } => self.leg_ringing(leg, &mut out),
-            Input::LegAnswered { leg } => self.leg_answered(leg, &mut out),
+            Input::LegRinging { leg } => {
+                self.leg_ringing(leg, &mut out);
+                self.callee_ringing(leg, &mut out);
+            }
+            Input::LegEarly { leg } => {
+                self.leg_ringing(leg, &mut out);
+                self.callee_early(leg, &mut out);
+            }
+            Input::TrunkFailed { leg, failure } => {
+                self.trunk_failed(now, leg, &failure, &mut out);
+            }
+            Input::LegAnswered { leg: LegId::FIRST } => self.caller_answered(now, &mut out),
+            Input::LegAnswered { leg } => {
+                self.leg_answered(leg, &mut out);
+                self.callee_answered(leg, &mut out);
+            }
             Input::LegFailed { leg, cause } => {
                 self.leg_over(now, leg, LegOver::Failed(cause), &mut out);
             }
@@ -320,7 +369,10 @@ impl Call {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let stage = match &self.stage {
-            Stage::Connecting { deadline, .. } | Stage::Message { deadline, .. } => Some(*deadline),
+            Stage::Connecting { deadline, .. }
+            | Stage::Message { deadline, .. }
+            | Stage::RingingCaller { deadline, .. } => Some(*deadline),
+            Stage::Dialing(dialing) => Some(dialing.deadline()),
             Stage::Menu(MenuStage {
                 phase: MenuPhase::Waiting(deadline),
                 ..
@@ -357,6 +409,10 @@ impl Call {
                 self.ask_again(now, None, &mut out);
             }
             Stage::Queue(_) => self.queue_timers(now, &mut out),
+            Stage::RingingCaller { deadline, .. } if *deadline <= now => {
+                self.end(now, HangupCause::NoAnswer, &mut out);
+            }
+            Stage::Dialing(_) => self.dialing_timers(now, &mut out),
             _ => {}
         }
         self.recording_timers(now, &mut out);
@@ -393,7 +449,12 @@ impl Call {
         let for_flow = self.caller_up
             && !matches!(
                 self.stage,
-                Stage::Talking(_) | Stage::Ending { .. } | Stage::Ended | Stage::Finished
+                Stage::Talking(_)
+                    | Stage::RingingCaller { .. }
+                    | Stage::Dialing(_)
+                    | Stage::Ending { .. }
+                    | Stage::Ended
+                    | Stage::Finished
             );
         self.digit_facts += u32::from(for_flow && self.digit_facts < MAX_DIGIT_FACTS + 1);
         for_flow && self.digit_facts <= MAX_DIGIT_FACTS
@@ -431,7 +492,8 @@ impl Call {
             } if *playback == finished => {
                 let deadline = after_seconds(now, *max_seconds);
                 // A mailbox is entered at most once a call: it ends it.
-                let recording = self.start_recording(RecordingKind::Voicemail, None, out);
+                let recording =
+                    self.start_recording(RecordingKind::Voicemail, LegId::FIRST, None, out);
                 match recording {
                     Some(recording) => {
                         self.stage = Stage::Message {
@@ -460,6 +522,15 @@ impl Call {
             repeat: repeat == Repeat::Forever,
         });
         playback
+    }
+}
+
+/// A flow for calls that follow none.
+fn nowhere() -> Flow {
+    Flow {
+        id: model::FlowId(0),
+        start: String::new(),
+        steps: Default::default(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The caller in a queue, the agents' phones that ring for him, and the conversation.
 
 use model::{
-    CallFact, GroupId, HangupCause, LegId, OfferEnd, QueueOutcome, RecordingKind, Timestamp,
+    CallFact, Direction, GroupId, HangupCause, LegId, OfferEnd, QueueOutcome, RecordingKind,
+    Timestamp,
 };
 
 use super::{
@@ -15,6 +16,7 @@ impl Call {
         if self.is_finished() {
             return;
         }
+        let caller_id = self.caller_id();
         let Stage::Queue(queue) = &mut self.stage else {
             return out.act(Output::OfferEnded {
                 offer: offer.offer,
@@ -61,7 +63,7 @@ impl Call {
         out.act(Output::Dial {
             leg,
             agent,
-            caller_id: self.new.external.clone(),
+            caller_id,
         });
     }
 
@@ -109,7 +111,7 @@ impl Call {
         let losers = std::mem::take(&mut queue.ringing);
         let on_lost = queue.on_timeout.take();
         let recording = if self.new.record_conversation {
-            self.start_recording(RecordingKind::Conversation, Some(leg), out)
+            self.start_recording(RecordingKind::Conversation, LegId::FIRST, Some(leg), out)
         } else {
             None
         };
@@ -154,6 +156,7 @@ impl Call {
                 out.act(Output::OfferEnded { offer, reason });
             }
             Stage::Talking(talking) if talking.leg == leg => self.agent_over(now, over, out),
+            Stage::Dialing(_) => self.dialled_over(now, leg, over, out),
             _ => {}
         }
     }
@@ -164,6 +167,8 @@ impl Call {
         }
         self.caller_up = false;
         let cause = over.cause(match &self.stage {
+            Stage::Talking(talking) if self.placed_by(talking.agent) => HangupCause::AgentHangup,
+            Stage::RingingCaller { .. } => HangupCause::Rejected,
             Stage::Talking(_) | Stage::Message { .. } => HangupCause::CallerHangup,
             Stage::LastWords { cause, .. } => *cause,
             _ => HangupCause::CallerCanceled,
@@ -181,7 +186,12 @@ impl Call {
         let Some(mut talking) = self.take_talking() else {
             return;
         };
-        let cause = over.cause(HangupCause::AgentHangup);
+        let outside = self.placed_by(talking.agent) && self.new.direction != Direction::Internal;
+        let cause = over.cause(if outside {
+            HangupCause::CallerHangup
+        } else {
+            HangupCause::AgentHangup
+        });
         out.fact(CallFact::LegEnded {
             leg: talking.leg,
             cause,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::SignedDuration;
 use model::{
-    AgentId, CallFact, CallId, DigitVia, FlowId, GroupId, HangupCause, LegId, OfferEnd,
+    AgentId, CallFact, CallId, DigitVia, Direction, FlowId, GroupId, HangupCause, LegId, OfferEnd,
     OfferResult, QueueOutcome, RecordingId, RecordingKind, RecordingState, RingStrategy, Timestamp,
 };
 use proptest::prelude::*;
@@ -590,6 +590,8 @@ fn new_call() -> NewCall {
     NewCall {
         id: CallId(1),
         uuid: "u".to_owned(),
+        direction: Direction::Incoming,
+        agent: None,
         external: None,
         internal: None,
         number: None,

@@ -117,6 +117,12 @@ impl Open {
     fn take(&mut self, event: &CallEvent) {
         match &event.fact {
             CallFact::Started { .. } => self.legs.push(LegId::FIRST),
+            // The first leg is open from the start.
+            CallFact::TrunkDialed { leg, .. } | CallFact::AgentDialed { leg, .. } => {
+                if *leg != LegId::FIRST {
+                    self.legs.push(*leg);
+                }
+            }
             CallFact::StepEntered { step, kind, .. } => {
                 self.menu = (*kind == model::StepKind::Menu).then(|| step.clone());
             }
@@ -186,6 +192,10 @@ impl Open {
                 }
             }
             CallFact::FlowStarted { .. }
+            | CallFact::AgentCalls { .. }
+            | CallFact::CallRefused { .. }
+            | CallFact::TrunkFailed { .. }
+            | CallFact::CalleeAnswered { .. }
             | CallFact::CallerConnected
             | CallFact::DigitPressed { .. }
             | CallFact::LegRinging { .. }

@@ -1,4 +1,4 @@
-//! `calls/index`
+//! `calls/index` and `calls/create`
 
 use axum::response::Response;
 use model::{AgentId, CallId, ContactId, Direction, TagId, Timestamp};
@@ -9,10 +9,11 @@ use store::{
 
 use super::Asked;
 use crate::{
+    ClickToCall,
     call_json::{Surroundings, item},
     context::Context,
     dates::{self, Bound},
-    error::{BAD_TYPE, CoreError, Problems},
+    error::{BAD_TYPE, CoreError, Problems, REQUIRED},
     reply,
 };
 
@@ -32,6 +33,39 @@ pub(super) async fn index(asked: Asked<'_>) -> Result<Response, CoreError> {
     Ok(reply::list(listed, page, |call| {
         item(context, &call, &around)
     }))
+}
+
+/// Rings the agent's phone, then the callee's. The answer comes when the agent's phone is about to
+/// ring; there is no call id in it.
+pub(super) async fn create(asked: Asked<'_>) -> Result<Response, CoreError> {
+    let Asked {
+        context, fields, ..
+    } = asked;
+    let mut problems = Problems::default();
+    let agent = fields.integer("agent_id", &mut problems).flatten();
+    if agent.is_none() {
+        problems.add("agent_id", REQUIRED);
+    }
+    let callee = fields.phone("callee_number", &mut problems);
+    if callee.is_none() && !fields.says_something("callee_number") {
+        problems.add("callee_number", REQUIRED);
+    }
+    problems.finish()?;
+    let (Some(agent), Some(callee)) = (agent, callee) else {
+        return Err(CoreError::Malformed);
+    };
+    let begun = context
+        .state
+        .hooks
+        .click_to_call(context.tenant, AgentId(agent), callee)
+        .await?;
+    match begun {
+        ClickToCall::Begun => Ok(reply::done()),
+        ClickToCall::UnknownAgent => Err(CoreError::NotFound),
+        ClickToCall::AgentNotOnline => Err(CoreError::AgentNotOnline),
+        ClickToCall::AgentCalling => Err(CoreError::AgentCalling),
+        ClickToCall::Refused(reason) => Err(CoreError::CallRefused(reason)),
+    }
 }
 
 async fn query(context: &Context) -> Result<CallQuery, CoreError> {

@@ -89,6 +89,7 @@ operations! {
     CampaignsIndex GET "campaigns/index" => campaigns::index;
     CampaignsDelete DELETE "campaigns/delete/{}" => campaigns::delete;
     CallsIndex GET "calls/index" => calls::index;
+    CallsCreate POST "calls/create" => calls::create;
     CallsRecording GET "calls/recording/{}" => recordings::download;
     RecordingsDelete DELETE "recordings/delete/{}" => recordings::delete;
     SmsSend POST "sms/send" => messages::send;

@@ -8,11 +8,11 @@ use std::{
 use axum::{Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cloudtalk_api::{
-    CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome, SmsRequest,
-    router,
+    ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome,
+    SmsRequest, router,
 };
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use model::{AgentId, CallId, RingStrategy, TenantId};
+use model::{AgentId, CallId, PhoneNumber, RingStrategy, TenantId};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use store::{
@@ -27,6 +27,7 @@ use tower::ServiceExt;
 /// The running phone: messages are noted, recordings lie in a folder, agent 1 may be in a call.
 #[derive(Default)]
 pub struct Phone {
+    pub called: Mutex<Vec<(AgentId, PhoneNumber)>>,
     pub sms: Mutex<Vec<SmsRequest>>,
     pub busy: Mutex<Vec<AgentId>>,
     pub changes: Mutex<u32>,
@@ -41,6 +42,27 @@ impl PhoneHooks for Phone {
 
     fn directory_changed(&self, _: TenantId) {
         *self.changes.lock().expect("not poisoned") += 1;
+    }
+
+    async fn click_to_call(
+        &self,
+        _: TenantId,
+        agent: AgentId,
+        callee: PhoneNumber,
+    ) -> Result<ClickToCall, PhoneFailed> {
+        if self.busy.lock().expect("not poisoned").contains(&agent) {
+            return Ok(ClickToCall::AgentCalling);
+        }
+        self.called
+            .lock()
+            .expect("not poisoned")
+            .push((agent, callee.clone()));
+        Ok(match callee.as_str() {
+            "+421900000001" => ClickToCall::AgentNotOnline,
+            "+421900000002" => ClickToCall::UnknownAgent,
+            "+421900000003" => ClickToCall::Refused("no trunk".into()),
+            _ => ClickToCall::Begun,
+        })
     }
 
     async fn send_sms(&self, _: TenantId, message: SmsRequest) -> Result<SmsOutcome, PhoneFailed> {

@@ -421,3 +421,41 @@ async fn an_erased_recording_is_gone() {
     assert_eq!(get.is(410).data()["message"], "Recording expired.");
     app.get("/api/calls/recording/1.json").await.is(404);
 }
+
+#[tokio::test]
+async fn a_call_asked_for_is_begun_or_says_why_not() {
+    let app = App::new().await;
+    let create = async |agent: Value, callee: &str| {
+        let body = json!({"agent_id": agent, "callee_number": callee});
+        app.ask(Actor::Acme, "POST", "/api/calls/create.json", body)
+            .await
+    };
+    let begun = create(json!("1"), "+421 905 000 001").await;
+    assert_eq!(begun.is(200).data(), json!({"status": 200}));
+    let called = app.phone.called.lock().expect("not poisoned").clone();
+    assert_eq!(called.len(), 1);
+    assert_eq!((called[0].0.0, called[0].1.as_str()), (1, "+421905000001"));
+    for (callee, status, message) in [
+        ("+421900000001", 403, "Agent is not online."),
+        ("+421900000002", 404, "Not found."),
+        ("+421900000003", 403, "no trunk"),
+    ] {
+        let refused = create(json!(1), callee).await;
+        assert_eq!(refused.is(status).data()["message"], message);
+    }
+    create(json!(1), "nobody")
+        .await
+        .is(406)
+        .invalid("callee_number");
+    create(Value::Null, "+421905000001")
+        .await
+        .is(406)
+        .invalid("agent_id");
+    app.phone
+        .busy
+        .lock()
+        .expect("not poisoned")
+        .push(model::AgentId(1));
+    let busy = create(json!(1), "+421905000001").await;
+    assert_eq!(busy.is(409).data()["message"], "Agent is already calling.");
+}

@@ -4,8 +4,10 @@ pub mod bans;
 pub mod config;
 pub mod doctor;
 pub mod drain;
+pub mod fraud;
 pub mod search;
 pub mod serve;
+pub mod trunk;
 
 use std::path::PathBuf;
 

@@ -47,6 +47,7 @@ pub use groups::{Group, GroupFilter, NewGroup};
 pub use messages::{Message, MessageFilter, NewMessage};
 pub use notes::{Note, NoteFilter, NotePatch};
 pub use numbers::{NewNumber, Number, NumberFilter, NumberPatch, Route};
+pub(crate) use page::taken;
 pub use page::{Listed, Page};
 pub use tags::Tag;
 pub use words::{

@@ -69,7 +69,7 @@ where
 
 /// Names the field when the engine says that a value is taken; `fields` pairs a part of the
 /// engine's message (index or column) with our word for it.
-pub(super) fn taken(error: sea_orm::DbErr, fields: &[(&str, &'static str)]) -> StoreError {
+pub(crate) fn taken(error: sea_orm::DbErr, fields: &[(&str, &'static str)]) -> StoreError {
     if let Some(SqlErr::UniqueConstraintViolation(message)) = error.sql_err() {
         for (part, what) in fields {
             if message.contains(part) {

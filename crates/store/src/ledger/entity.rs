@@ -22,7 +22,7 @@ pub(super) mod event {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub(super) mod call {
+pub(crate) mod call {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -43,6 +43,9 @@ pub(super) mod call {
         pub ended_at: Option<i64>,
         #[sea_orm(column_type = "Text")]
         pub record: String,
+        pub trunk_id: Option<i64>,
+        pub talking_ms: i64,
+        pub cost_micros: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

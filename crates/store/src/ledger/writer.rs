@@ -216,6 +216,9 @@ impl Writer {
                     call::Column::Status,
                     call::Column::EndedAt,
                     call::Column::Record,
+                    call::Column::TrunkId,
+                    call::Column::TalkingMs,
+                    call::Column::CostMicros,
                 ])
                 .to_owned();
             call::Entity::insert_many(records)
@@ -281,5 +284,8 @@ fn call_row(record: &CallRecord) -> Result<call::ActiveModel, StoreError> {
         started_at: Set(to_ms(record.started_at)),
         ended_at: Set(record.ended_at.map(to_ms)),
         record: Set(json),
+        trunk_id: Set(record.trunk.map(|id| id.0)),
+        talking_ms: Set(i64::try_from(record.talking_ms).unwrap_or(i64::MAX)),
+        cost_micros: Set(i64::try_from(record.cost_micros).unwrap_or(i64::MAX)),
     })
 }
