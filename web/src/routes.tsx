@@ -25,10 +25,11 @@ const connectionsRoute = createRoute({
   path: "/connections",
   component: lazyRouteComponent(() => import("./pages/ConnectionsPage"), "ConnectionsPage"),
 });
+const trunksRoute = createRoute({ getParentRoute: () => rootRoute, path: "/trunks", component: lazyRouteComponent(() => import("./pages/TrunksPage"), "TrunksPage") });
 const startRoute = createRoute({ getParentRoute: () => rootRoute, path: "/start", component: lazyRouteComponent(() => import("./pages/StartPage"), "StartPage") });
 
 export const router = createRouter({
-  routeTree: rootRoute.addChildren([indexRoute, callsRoute, agentsRoute, connectionsRoute, startRoute]),
+  routeTree: rootRoute.addChildren([indexRoute, callsRoute, agentsRoute, connectionsRoute, trunksRoute, startRoute]),
 });
 
 declare module "@tanstack/react-router" {

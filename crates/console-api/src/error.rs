@@ -6,6 +6,7 @@ use axum::{
 };
 use gateway::GatewayError;
 use http::StatusCode;
+use phone::trunks::TrunkError;
 use serde_json::json;
 use store::StoreError;
 
@@ -18,6 +19,14 @@ pub(crate) enum ConsoleError {
     Forbidden,
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    #[error("the page is out of date: load it again")]
+    WrongToken,
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("the trunk's password can't be opened")]
+    Vault,
     #[error("this recording was erased")]
     Erased,
     #[error("the database failed")]
@@ -26,14 +35,29 @@ pub(crate) enum ConsoleError {
     Gateway(#[from] GatewayError),
 }
 
+impl From<TrunkError> for ConsoleError {
+    fn from(error: TrunkError) -> Self {
+        match error {
+            TrunkError::Invalid(_) => Self::Invalid(error.to_string()),
+            TrunkError::NameTaken(_) => Self::Conflict(error.to_string()),
+            TrunkError::NotFound(_) => Self::NotFound("trunk"),
+            TrunkError::Store(error) => Self::Store(error),
+            TrunkError::Vault(_) => Self::Vault,
+        }
+    }
+}
+
 impl IntoResponse for ConsoleError {
     fn into_response(self) -> Response {
         let (status, code) = match &self {
             Self::NotSignedIn => (StatusCode::UNAUTHORIZED, "not_signed_in"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::WrongToken => (StatusCode::FORBIDDEN, "wrong_token"),
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Erased => (StatusCode::GONE, "erased"),
-            Self::Store(_) | Self::Gateway(_) => {
+            Self::Store(_) | Self::Gateway(_) | Self::Vault => {
                 tracing::error!(
                     error = &self as &dyn std::error::Error,
                     "the console could not answer"

@@ -11,12 +11,17 @@ mod connections;
 mod error;
 mod me;
 mod numbers;
+mod outgoing;
 mod session;
+mod trunks;
 
 use std::sync::Arc;
 
 use accounts::Accounts;
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{get, post, put},
+};
 use gateway::Gateway;
 use model::Timestamp;
 use phone::Phone;
@@ -56,8 +61,21 @@ pub fn router(console: Console) -> Router {
         .route("/agents", get(agents::list))
         .route("/numbers", get(numbers::list))
         .route("/connections", get(connections::list))
+        .route("/trunks", get(trunks::list).post(trunks::add))
+        .route("/trunks/{id}", put(trunks::save).delete(trunks::remove))
+        .route("/trunks/{id}/test", post(trunks::test))
+        .route("/trunks/{id}/prices", put(trunks::prices))
+        .route("/outgoing", get(outgoing::show).put(outgoing::save))
+        .route("/outgoing/release", post(outgoing::release))
         .fallback(error::no_such_route);
-    let pages = ["/", "/calls", "/agents", "/connections", "/start"];
+    let pages = [
+        "/",
+        "/calls",
+        "/agents",
+        "/connections",
+        "/trunks",
+        "/start",
+    ];
     let site = pages
         .into_iter()
         .fold(Router::new(), |site, path| site.route(path, get(app::page)));

@@ -42,6 +42,49 @@ impl Person {
     }
 }
 
+impl Person {
+    /// Carriers cost money, and their settings say how.
+    pub(crate) fn must_manage(&self) -> Result<(), ConsoleError> {
+        if matches!(self.0.user.role, Role::Owner | Role::Admin) {
+            Ok(())
+        } else {
+            Err(ConsoleError::Forbidden)
+        }
+    }
+}
+
+/// Somebody who may change things, with a request that our own pages made: it carries the session's
+/// token, which other sites can't read.
+pub(crate) struct Manager(Person);
+
+impl Manager {
+    pub(crate) fn tenant(&self) -> TenantId {
+        self.0.tenant()
+    }
+
+    pub(crate) fn email(&self) -> &str {
+        &self.0.0.user.email
+    }
+}
+
+impl FromRequestParts<Console> for Manager {
+    type Rejection = ConsoleError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Console,
+    ) -> Result<Self, ConsoleError> {
+        let person = Person::from_request_parts(parts, console).await?;
+        let token = parts.headers.get("x-csrf-token");
+        let token = token.and_then(|token| token.to_str().ok());
+        if !token.is_some_and(|token| accounts::secrets_match(&person.0.csrf, token)) {
+            return Err(ConsoleError::WrongToken);
+        }
+        person.must_manage()?;
+        Ok(Self(person))
+    }
+}
+
 impl FromRequestParts<Console> for Person {
     type Rejection = ConsoleError;
 

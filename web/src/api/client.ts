@@ -26,6 +26,27 @@ export async function read<T>(path: string, signal: AbortSignal): Promise<T> {
   return response.json() as Promise<T>;
 }
 
+/** Changes something through the console's interface. `csrf` is the session's token, from `/me`. */
+export async function change<T>(method: "POST" | "PUT" | "DELETE", path: string, csrf: string, body?: unknown): Promise<T> {
+  const isText = typeof body === "string";
+  let response: Response;
+  try {
+    response = await fetch(`/console/api${path}`, {
+      method,
+      headers: {
+        accept: "application/json",
+        "x-csrf-token": csrf,
+        ...(body !== undefined && { "content-type": isText ? "text/plain" : "application/json" }),
+      },
+      body: body === undefined ? null : isText ? body : JSON.stringify(body),
+    });
+  } catch {
+    throw new ApiError(0, "unreachable", "The server does not answer. Is it running?");
+  }
+  if (!response.ok) throw await failure(response);
+  return response.json() as Promise<T>;
+}
+
 async function failure(response: Response): Promise<ApiError> {
   const body: unknown = await response.json().catch(() => null);
   const told = isFailure(body) ? body.error : { code: "internal", message: `The server answered ${response.status}.` };

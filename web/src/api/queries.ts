@@ -1,6 +1,6 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { read } from "./client";
-import type { Agent, CallPage, Connection, Direction, Items, Me, PhoneNumber } from "./types";
+import type { Agent, CallPage, Connection, Direction, Items, Me, Outgoing, PhoneNumber, Trunk } from "./types";
 
 /** What a list of calls can be narrowed to; lives in the address. */
 export interface CallFilters {
@@ -40,6 +40,18 @@ export const numbersQuery = queryOptions({
 export const connectionsQuery = queryOptions({
   queryKey: ["connections"],
   queryFn: ({ signal }) => read<Items<Connection>>("/connections", signal),
+  refetchInterval: LIVE,
+});
+
+export const trunksQuery = queryOptions({
+  queryKey: ["trunks"],
+  queryFn: ({ signal }) => read<Items<Trunk>>("/trunks", signal),
+  refetchInterval: LIVE,
+});
+
+export const outgoingQuery = queryOptions({
+  queryKey: ["outgoing"],
+  queryFn: ({ signal }) => read<Outgoing>("/outgoing", signal),
   refetchInterval: LIVE,
 });
 

@@ -95,3 +95,94 @@ export interface Connection {
 export interface Items<T> {
   items: T[];
 }
+
+export type TrunkState = "registered" | "answering" | "registering" | "failing" | "unknown" | "unusable" | "disabled";
+export type NumberStyle = "plus" | "digits" | "double_zero" | "national";
+
+export interface NumberFormat {
+  style: NumberStyle;
+  prefix: string;
+  strip: string;
+}
+
+/** What an operator says of a carrier. What the form does not show is sent back as it came. */
+export interface TrunkSettings {
+  server: string;
+  transport: "udp" | "tcp" | "tls" | null;
+  outbound_proxy: string | null;
+  username: string | null;
+  auth_username: string | null;
+  domain: string | null;
+  register: { expires_seconds: number; contact_user: string | null } | null;
+  sources: string[];
+  numbers_out: NumberFormat;
+  numbers_in: NumberFormat;
+  country: string | null;
+  caller_id: "p_asserted_identity" | "from" | "p_asserted_identity_only";
+  trusted: boolean;
+  keep_alive_seconds: number;
+  setup_seconds: number;
+  outbound: boolean;
+  emergency: boolean;
+  limits: {
+    concurrent: number | null;
+    per_second: number | null;
+    allowed: string[];
+    denied: string[];
+    minutes_per_day: number | null;
+    spend_per_day_micros: number | null;
+  };
+}
+
+export interface Trunk {
+  id: number;
+  name: string;
+  isShared: boolean;
+  isEnabled: boolean;
+  state: TrunkState;
+  detail: string;
+  hasPassword: boolean;
+  settings: TrunkSettings;
+  prices: number;
+  calls: number;
+  talkedMs: number;
+  spentMicros: number;
+  events: { at: string; state: string; detail: string }[];
+}
+
+export interface TrunkTest {
+  ok: boolean;
+  steps: { step: string; ok: boolean; found: string; hint: string | null }[];
+}
+
+export interface Bounds {
+  concurrent: number | null;
+  per_minute: number | null;
+  minutes_per_day: number | null;
+  spend_per_day_micros: number | null;
+}
+
+export interface Rule {
+  name: string;
+  prefixes: string[];
+  groups: number[];
+  hours: { from: string; to: string; days: number[] } | null;
+  action: { type: "trunks"; trunks: number[]; order: "least_cost" | "listed" } | { type: "refuse"; reason: string };
+}
+
+export interface OutgoingSettings {
+  routes: Rule[];
+  fraud: {
+    agent: Bounds;
+    company: Bounds;
+    night: { hours: { from: string; to: string; days: number[] }; calls_per_hour: number; dear_micros: number | null } | null;
+  };
+  caller_id: number | null;
+  record_outgoing: boolean;
+  record_internal: boolean;
+}
+
+export interface Outgoing {
+  settings: OutgoingSettings;
+  stops: { agent: number | null; agentName: string | null; reason: string; at: string }[];
+}

@@ -1,6 +1,6 @@
 import { AppShell, Box, Burger, Button, Group, NavLink, Stack, Text, ThemeIcon, UnstyledButton } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconHeadset, IconPhoneCall, IconPlugConnected, IconRocket, IconRouteAltLeft } from "@tabler/icons-react";
+import { IconHeadset, IconPhoneCall, IconPlugConnected, IconRocket, IconRouteAltLeft, IconRouter } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { meQuery } from "../api/queries";
@@ -10,6 +10,7 @@ import { Failure } from "../ui/ListState";
 const PAGES = [
   { to: "/calls", label: "Calls", icon: IconPhoneCall },
   { to: "/agents", label: "Agents", icon: IconHeadset },
+  { to: "/trunks", label: "Trunks", icon: IconRouter },
   { to: "/connections", label: "Connections", icon: IconPlugConnected },
   { to: "/start", label: "Get started", icon: IconRocket },
 ] as const;
@@ -19,7 +20,9 @@ export function Shell() {
   const [open, { toggle, close }] = useDisclosure(false);
   const { pathname } = useLocation();
   const me = useQuery(meQuery);
-  const pages = PAGES.filter((page) => page.to !== "/connections" || me.data?.seesConnections !== false);
+  // What costs money or opens other apps is for those who manage the company.
+  const managed: string[] = ["/connections", "/trunks"];
+  const pages = PAGES.filter((page) => !managed.includes(page.to) || me.data?.seesConnections !== false);
 
   return (
     <AppShell

@@ -134,6 +134,31 @@ impl App {
         }
     }
 
+    /// The session's token, without which nothing is changed.
+    pub async fn csrf(&self, cookie: &str) -> String {
+        let me = self.get(cookie, "/console/api/me").await.json();
+        me["csrf"].as_str().expect("a token").to_owned()
+    }
+
+    pub async fn change(
+        &self,
+        method: &str,
+        cookie: String,
+        csrf: String,
+        path: &str,
+        body: Value,
+    ) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::COOKIE, cookie)
+            .header("x-csrf-token", csrf)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .expect("a request");
+        self.serve(request).await
+    }
+
     pub async fn get(&self, cookie: &str, path: &str) -> Answer {
         self.send(Request::get(path).header(header::COOKIE, cookie))
             .await
@@ -159,6 +184,10 @@ impl App {
 
     async fn send(&self, request: http::request::Builder) -> Answer {
         let request = request.body(Body::empty()).expect("a request");
+        self.serve(request).await
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Answer {
         let (parts, body) = self
             .router
             .clone()
@@ -216,6 +245,9 @@ async fn phone(db: &Db, ledger: Ledger, recordings: &std::path::Path) -> Phone {
         recordings: Recordings::new(db.clone(), recordings.to_owned()),
         node: "test".into(),
         seed: 1,
+        keys: Arc::new(
+            vault::KeyRing::load_or_create(&recordings.join("vault.key")).expect("a key"),
+        ),
     };
     Phone::start(parts).await.expect("a phone system")
 }

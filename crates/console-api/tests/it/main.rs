@@ -27,6 +27,8 @@ async fn strangers_see_the_sign_in_page_and_no_data() {
         "/agents",
         "/numbers",
         "/connections",
+        "/trunks",
+        "/outgoing",
     ] {
         let answer = app
             .get("trunkline_session=guess", &format!("/console/api{path}"))
@@ -190,6 +192,97 @@ async fn agents_and_numbers_are_listed_with_what_belongs_to_them() {
         (&numbers[0]["e164"], &numbers[0]["route"]["name"]),
         (&"+421200000001".into(), &"Sales".into())
     );
+}
+
+#[tokio::test]
+async fn trunks_are_changed_by_those_who_manage_their_company_alone() {
+    let app = App::new().await;
+    let trunk = serde_json::json!({
+        "name": "main",
+        "settings": {"server": "127.0.0.1:9", "transport": "udp", "username": "acme", "keep_alive_seconds": 0},
+        "password": "s3cret",
+    });
+    let add = async |cookie: &str, csrf: String, body: Value| {
+        let cookie = cookie.to_owned();
+        app.change("POST", cookie, csrf, "/console/api/trunks", body)
+            .await
+    };
+    let csrf = app.csrf(&app.owner).await;
+    let forged = add(&app.owner, "0".repeat(64), trunk.clone()).await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+    assert_eq!(forged.json()["error"]["code"], "wrong_token");
+    let agents = app.csrf(&app.agent_one).await;
+    let by_agent = add(&app.agent_one, agents, trunk.clone()).await;
+    assert_eq!(by_agent.json()["error"]["code"], "forbidden");
+
+    let added = add(&app.owner, csrf.clone(), trunk.clone()).await;
+    assert_eq!(added.status, StatusCode::OK, "{}", added.text());
+    let id = added.json()["id"].as_i64().expect("an id");
+    let listed = items(&app.get(&app.owner, "/console/api/trunks").await);
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["hasPassword"], true);
+    assert!(!listed[0].to_string().contains("s3cret"));
+    let twice = add(&app.owner, csrf.clone(), trunk.clone()).await;
+    assert_eq!(twice.status, StatusCode::CONFLICT);
+    let mut wrong = trunk.clone();
+    wrong["name"] = "other".into();
+    wrong["settings"]["server"] = "a b".into();
+    let wrong = add(&app.owner, csrf.clone(), wrong).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text().contains("server: must be"), "{}", wrong.text());
+
+    assert!(items(&app.get(&app.stranger, "/console/api/trunks").await).is_empty());
+    let foreign = app.csrf(&app.stranger).await;
+    let path = format!("/console/api/trunks/{id}");
+    for (method, path, body) in [
+        ("PUT", path.clone(), trunk.clone()),
+        ("DELETE", path.clone(), Value::Null),
+        ("POST", format!("{path}/test"), Value::Null),
+    ] {
+        let answer = app
+            .change(method, app.stranger.clone(), foreign.clone(), &path, body)
+            .await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
+    }
+    let gone = app
+        .change("DELETE", app.owner.clone(), csrf, &path, Value::Null)
+        .await;
+    assert_eq!(gone.status, StatusCode::OK);
+    assert!(items(&app.get(&app.owner, "/console/api/trunks").await).is_empty());
+}
+
+#[tokio::test]
+async fn rules_for_outgoing_calls_are_read_back_as_they_were_set() {
+    let app = App::new().await;
+    let csrf = app.csrf(&app.owner).await;
+    let path = "/console/api/outgoing";
+    let shown = app.get(&app.owner, path).await.json();
+    assert_eq!(shown["stops"], Value::Array(Vec::new()));
+    let mut settings = shown["settings"].clone();
+    settings["fraud"]["agent"]["per_minute"] = 3.into();
+    settings["routes"] = serde_json::json!([
+        {"name": "no premium", "prefixes": ["+421900"], "action": {"type": "refuse", "reason": "too dear"}},
+    ]);
+    let saved = app
+        .change("PUT", app.owner.clone(), csrf.clone(), path, settings)
+        .await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.text());
+    let shown = app.get(&app.owner, path).await.json();
+    assert_eq!(shown["settings"]["fraud"]["agent"]["per_minute"], 3);
+    assert_eq!(shown["settings"]["routes"][0]["prefixes"][0], "+421900");
+    let other = app.get(&app.stranger, path).await.json();
+    assert_eq!(other["settings"]["routes"], Value::Array(Vec::new()));
+    let release = serde_json::json!({"agent": 1});
+    let nobody = app
+        .change(
+            "POST",
+            app.owner.clone(),
+            csrf,
+            "/console/api/outgoing/release",
+            release,
+        )
+        .await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
