@@ -9,22 +9,25 @@ mod app;
 mod calls;
 mod connections;
 mod error;
+mod ice;
 mod me;
 mod numbers;
 mod outgoing;
+mod phone;
 mod session;
 mod trunks;
 
 use std::sync::Arc;
 
+use ::phone::Phone;
 use accounts::Accounts;
 use axum::{
     Router,
     routing::{get, post, put},
 };
 use gateway::Gateway;
+pub use ice::IceServers;
 use model::Timestamp;
-use phone::Phone;
 use store::Db;
 
 /// What the web app is served from. Cheap to clone.
@@ -35,6 +38,8 @@ pub struct Console {
     pub gateway: Gateway,
     pub accounts: Accounts,
     pub addresses: Arc<Addresses>,
+    /// What the page's phone is told about ways through firewalls.
+    pub ice: Arc<IceServers>,
     /// The wall clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -67,6 +72,9 @@ pub fn router(console: Console) -> Router {
         .route("/trunks/{id}/prices", put(trunks::prices))
         .route("/outgoing", get(outgoing::show).put(outgoing::save))
         .route("/outgoing/release", post(outgoing::release))
+        .route("/phone", get(phone::show))
+        .route("/phone/availability", put(phone::switch))
+        .route("/phone/credential", post(phone::credential))
         .fallback(error::no_such_route);
     let pages = [
         "/",

@@ -53,8 +53,7 @@ impl Person {
     }
 }
 
-/// Somebody who may change things, with a request that our own pages made: it carries the session's
-/// token, which other sites can't read.
+/// Somebody who may change what concerns the whole company.
 pub(crate) struct Manager(Person);
 
 impl Manager {
@@ -74,12 +73,7 @@ impl FromRequestParts<Console> for Manager {
         parts: &mut Parts,
         console: &Console,
     ) -> Result<Self, ConsoleError> {
-        let person = Person::from_request_parts(parts, console).await?;
-        let token = parts.headers.get("x-csrf-token");
-        let token = token.and_then(|token| token.to_str().ok());
-        if !token.is_some_and(|token| accounts::secrets_match(&person.0.csrf, token)) {
-            return Err(ConsoleError::WrongToken);
-        }
+        let Acting(person) = Acting::from_request_parts(parts, console).await?;
         person.must_manage()?;
         Ok(Self(person))
     }
@@ -95,6 +89,33 @@ impl FromRequestParts<Console> for Person {
         find(console, &parts.headers)
             .await?
             .ok_or(ConsoleError::NotSignedIn)
+    }
+}
+
+/// A person whose request changes something. The token that the page holds must come with it, so
+/// that no other site can make the browser send it.
+pub(crate) struct Acting(pub(crate) Person);
+
+/// Where the token is sent.
+const TOKEN: &str = "x-csrf-token";
+
+impl FromRequestParts<Console> for Acting {
+    type Rejection = ConsoleError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Console,
+    ) -> Result<Self, ConsoleError> {
+        let person = Person::from_request_parts(parts, console).await?;
+        let token = parts
+            .headers
+            .get(TOKEN)
+            .and_then(|value| value.to_str().ok());
+        if token.is_some_and(|token| person.0.csrf_matches(token)) {
+            Ok(Self(person))
+        } else {
+            Err(ConsoleError::WrongToken)
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod speech;
 pub mod srtp;
 pub mod tone;
 pub mod wav;
+mod webrtc;
 
 pub use codec::Codec;
 pub use engine::{
@@ -31,6 +32,7 @@ pub use engine::{
 pub use model::{DigitVia, LegId};
 pub use recorder::RecordingSpec;
 pub use sound::Sound;
+pub use webrtc::{IceCredentials, WebRtcPeer};
 
 /// Samples per second of everything we generate, decode and record.
 pub const SAMPLE_RATE: u32 = 8_000;

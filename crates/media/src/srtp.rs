@@ -4,7 +4,7 @@
 //! windows. Nothing allocates once the keys are set.
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     cipher::{AES_128, AES_256, Algorithm, EncryptingKey, EncryptionContext, UnboundCipherKey},
     hmac,
     iv::FixedLength,
@@ -18,6 +18,8 @@ pub enum Suite {
     AesCm128HmacSha1_80,
     /// The same with a 32 bit tag on RTP (RTCP keeps 80 bits).
     AesCm128HmacSha1_32,
+    /// AES-128 in Galois/counter mode with a 128 bit tag; browsers may choose it.
+    AeadAes128Gcm,
     /// AES-256 in Galois/counter mode with a 128 bit tag.
     AeadAes256Gcm,
 }
@@ -56,17 +58,17 @@ impl std::fmt::Debug for Key {
 }
 
 impl Suite {
-    fn key(self) -> usize {
+    pub(crate) fn key(self) -> usize {
         match self {
-            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 16,
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 | Self::AeadAes128Gcm => 16,
             Self::AeadAes256Gcm => 32,
         }
     }
 
-    fn salt(self) -> usize {
+    pub(crate) fn salt(self) -> usize {
         match self {
             Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 14,
-            Self::AeadAes256Gcm => 12,
+            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
         }
     }
 }
@@ -305,8 +307,12 @@ impl Cipher {
             &mut long_salt[..suite.salt()],
         );
         let tag = match suite {
-            Suite::AeadAes256Gcm => {
-                let key = UnboundKey::new(&AES_256_GCM, encryption).expect("32 bytes are a key");
+            Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => {
+                let algorithm = match suite {
+                    Suite::AeadAes128Gcm => &AES_128_GCM,
+                    _ => &AES_256_GCM,
+                };
+                let key = UnboundKey::new(algorithm, encryption).expect("the suite's length");
                 let mut salt = [0; 12];
                 salt.copy_from_slice(&long_salt[..12]);
                 return Self::Galois {
@@ -489,7 +495,7 @@ fn keystream(suite: Suite, master: &[u8], salt: &[u8], label: u8, out: &mut [u8]
 
 fn counter(suite: Suite, key: &[u8]) -> EncryptingKey {
     let algorithm: &'static Algorithm = match suite {
-        Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => &AES_128,
+        Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 | Suite::AeadAes128Gcm => &AES_128,
         Suite::AeadAes256Gcm => &AES_256,
     };
     let key = UnboundCipherKey::new(algorithm, key).expect("the length is the suite's");

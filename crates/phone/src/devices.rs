@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sip::{Binding, DeviceCredential, Directory};
 use store::{Db, directory::Binding as Kept};
 
-use crate::clock;
+use crate::{clock, web_phone};
 
 const ALL: &str = "all";
 
@@ -14,6 +14,7 @@ const ALL: &str = "all";
 pub struct Devices {
     db: Db,
     trunks: Vec<Network>,
+    realm: String,
 }
 
 /// An address range in CIDR form.
@@ -63,17 +64,24 @@ impl Network {
 }
 
 impl Devices {
-    /// Devices of all companies; calls from these networks are the carrier's.
+    /// Devices of all companies, which prove themselves in a realm; calls from these networks are
+    /// the carrier's.
     #[must_use]
-    pub fn new(db: Db, trunks: Vec<Network>) -> Self {
-        Self { db, trunks }
+    pub fn new(db: Db, trunks: Vec<Network>, realm: &str) -> Self {
+        Self {
+            db,
+            trunks,
+            realm: realm.to_owned(),
+        }
     }
 }
 
 #[async_trait]
 impl Directory for Devices {
     async fn device(&self, username: &str) -> Option<DeviceCredential> {
-        let (_, secrets) = match self.db.agent_by_sip_username(username).await {
+        let web = web_phone::account(username, clock::now());
+        let account = web.unwrap_or(username);
+        let (_, secrets) = match self.db.agent_by_sip_username(account).await {
             Ok(found) => found?,
             Err(error) => {
                 tracing::error!(
@@ -85,7 +93,12 @@ impl Directory for Devices {
         };
         let md5 = from_hex(&secrets.ha1_md5)?;
         let sha256 = from_hex(&secrets.ha1_sha256)?;
-        Some(DeviceCredential::from_digests(md5, sha256))
+        Some(if web.is_some() {
+            let password = web_phone::password(username, &sha256);
+            DeviceCredential::from_password(username, &self.realm, &password).for_account(account)
+        } else {
+            DeviceCredential::from_digests(md5, sha256)
+        })
     }
 
     async fn save_bindings(&self, username: &str, bindings: &[Binding]) {
@@ -139,7 +152,7 @@ impl Directory for Devices {
     }
 }
 
-fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != N * 2 || !text.is_ascii() {
         return None;
     }

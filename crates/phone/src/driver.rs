@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -30,7 +29,7 @@ use crate::{
     clock,
     company::Company,
     desk::Desk,
-    line::{self, Line, Stage, Terms},
+    line::{self, End, Line, Ready, Stage, Terms},
     outgoing::Watched,
     phone::Shared,
     trunks,
@@ -150,8 +149,17 @@ impl Driver {
         let (handle, events) = leg.split();
         self.leg_events
             .insert(LegId::FIRST, ReceiverStream::new(events));
-        let (rtp, stage) = match self.media.add_leg(LegId::FIRST).await {
-            Ok(rtp) => (rtp, Stage::Early),
+        // A browser that calls says so in its offer.
+        let offered = offer.as_deref().map(sdp::Offer::parse);
+        let browser = matches!(offered, Some(Ok(offered)) if offered.wants_dtls());
+        let session = session_id(self.call, LegId::FIRST);
+        let ready = Ready {
+            session,
+            terms,
+            browsers: browser,
+        };
+        let (end, stage) = match End::open(&self.media, LegId::FIRST, ready).await {
+            Ok(end) => (end, Stage::Early),
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -162,11 +170,10 @@ impl Driver {
                     leg: LegId::FIRST,
                     cause: HangupCause::MediaFailed,
                 });
-                (SocketAddr::from(([0, 0, 0, 0], 0)), Stage::Over)
+                (End::none(), Stage::Over)
             }
         };
-        let session = session_id(self.call, LegId::FIRST);
-        let mut line = Line::new(handle, line::ours(rtp, session, terms));
+        let mut line = Line::new(handle, end);
         line.called_us = true;
         line.offer = offer;
         line.stage = stage;
@@ -411,6 +418,17 @@ impl Driver {
 
     async fn media_event(&mut self, event: MediaEvent) {
         let input = match event {
+            MediaEvent::NotSecured { leg, reason } => {
+                tracing::warn!(leg.id = leg.0, reason, "a browser's audio can't be secured");
+                return self.lose(leg).await;
+            }
+            MediaEvent::Gone { leg } => {
+                tracing::info!(
+                    leg.id = leg.0,
+                    "a browser is gone: its page was closed, or its network"
+                );
+                return self.lose(leg).await;
+            }
             MediaEvent::Digit { leg, digit, via } => Input::Digit { leg, digit, via },
             MediaEvent::PlaybackFinished { leg, playback } => {
                 let playback = PlaybackId(u32::try_from(playback).unwrap_or(u32::MAX));
@@ -688,8 +706,13 @@ impl Driver {
                 .echoes
                 .push_back(failed(TrunkFailure::Unreachable(why)));
         };
-        let rtp = match self.media.add_leg(leg).await {
-            Ok(rtp) => rtp,
+        let ready = Ready {
+            session: session_id(self.call, leg),
+            terms: Terms::of_trunk(&settings),
+            browsers: false,
+        };
+        let end = match End::open(&self.media, leg, ready).await {
+            Ok(end) => end,
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -698,8 +721,6 @@ impl Driver {
                 return self.echoes.push_back(failed(TrunkFailure::NoAudio));
             }
         };
-        let session = session_id(self.call, leg);
-        let ours = line::ours(rtp, session, Terms::of_trunk(&settings));
         let (from, identity) = trunks::identity(&settings, dial.caller_id.as_deref());
         let placing = Dial {
             to: DialTarget::Trunk {
@@ -708,13 +729,14 @@ impl Driver {
             },
             from,
             identity,
-            offer: sdp::offer(&ours),
+            offer: end.offer(),
+            browser_offer: None,
             headers: Vec::new(),
         };
         match self.shared.sip.dial(placing).await {
             Ok(placed) => {
                 let (handle, events) = placed.split();
-                let mut line = Line::new(handle, ours);
+                let mut line = Line::new(handle, end);
                 line.slot = Some(slot);
                 self.lines.insert(leg, line);
                 self.leg_events.insert(leg, ReceiverStream::new(events));
@@ -733,8 +755,16 @@ impl Driver {
         let Some(username) = self.company.username(agent) else {
             return self.echoes.push_back(failed(HangupCause::SignallingFailed));
         };
-        let rtp = match self.media.add_leg(leg).await {
-            Ok(rtp) => rtp,
+        // His phones ring together, desk phones and browsers: each kind gets the offer it
+        // understands, for one and the same end.
+        let bindings = self.shared.sip.bindings(&username);
+        let ready = Ready {
+            session: session_id(self.call, leg),
+            terms: Terms::default(),
+            browsers: bindings.iter().any(sip::Binding::is_browser),
+        };
+        let end = match End::open(&self.media, leg, ready).await {
+            Ok(end) => end,
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -743,19 +773,19 @@ impl Driver {
                 return self.echoes.push_back(failed(HangupCause::MediaFailed));
             }
         };
-        let session = session_id(self.call, leg);
-        let ours = line::ours(rtp, session, Terms::default());
+        let name = self.name_of(&caller_id).await;
         let dial = Dial {
             to: DialTarget::Device { username },
-            from: caller(caller_id),
+            from: caller(caller_id, name),
             identity: Identity::default(),
-            offer: sdp::offer(&ours),
+            offer: end.offer(),
+            browser_offer: end.browser_offer(),
             headers: vec![("X-Trunkline-Call".to_owned(), self.call.to_string())],
         };
         match self.shared.sip.dial(dial).await {
             Ok(placed) => {
                 let (handle, events) = placed.split();
-                let mut line = Line::new(handle, ours);
+                let mut line = Line::new(handle, end);
                 line.agent = Some(agent);
                 self.lines.insert(leg, line);
                 self.leg_events.insert(leg, ReceiverStream::new(events));
@@ -766,6 +796,33 @@ impl Driver {
                 self.echoes.push_back(failed(HangupCause::SignallingFailed));
             }
         }
+    }
+
+    /// What the address book calls a number. A phone shows the number alone if that can't be read.
+    async fn name_of(&self, caller: &CallerId) -> Option<String> {
+        let CallerId::Number(number) = caller else {
+            return None;
+        };
+        let db = &self.shared.db;
+        let id = db.contact_by_number(self.tenant, number).await.ok()??;
+        let contact = db.contact(self.tenant, id).await.ok()??;
+        Some(contact.fields.name).filter(|name| !name.is_empty())
+    }
+
+    /// Ends a leg whose audio is lost for good.
+    async fn lose(&mut self, leg: LegId) {
+        let Some(line) = self.lines.get_mut(&leg) else {
+            return;
+        };
+        if line.stage != Stage::Up {
+            return;
+        }
+        line.stage = Stage::Over;
+        let reason = line::reason(HangupCause::MediaFailed);
+        let _ = line.handle.hang_up(reason).await;
+        self.media.remove_leg(leg);
+        let cause = HangupCause::MediaFailed;
+        self.take(Input::LegFailed { leg, cause }).await;
     }
 
     async fn hang_up(&mut self, leg: LegId, cause: HangupCause) {
@@ -842,10 +899,10 @@ fn session_id(call: CallId, leg: LegId) -> u64 {
 }
 
 /// Who calls, as the agent's phone shows it.
-fn caller(caller_id: CallerId) -> Party {
+fn caller(caller_id: CallerId, contact: Option<String>) -> Party {
     let party = |user: String, display: Option<String>| Party { user, display };
     match caller_id {
-        CallerId::Number(number) => party(number.as_str().to_owned(), None),
+        CallerId::Number(number) => party(number.as_str().to_owned(), contact),
         CallerId::Colleague { extension, name } => {
             party(extension, (!name.is_empty()).then_some(name))
         }

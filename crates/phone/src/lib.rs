@@ -18,6 +18,7 @@ pub mod recordings;
 pub mod recovery;
 mod switchboard;
 pub mod trunks;
+pub mod web_phone;
 
 pub use devices::{Devices, Network};
 pub use phone::{Folders, Parts, Phone};

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use calls::routing::{Codec, SrtpPolicy, TrunkSettings};
-use media::RemoteMedia;
-use model::{AgentId, HangupCause};
+use media::{CallMedia, IceCredentials, MediaError, RemoteMedia, WebRtcPeer};
+use model::{AgentId, HangupCause, LegId};
 use sip::{LegHandle, Reason, ReasonProtocol, sdp};
 
 use crate::trunks::Slot;
@@ -18,6 +18,150 @@ pub(crate) enum Stage {
     Up,
     /// Ended by us or by the peer.
     Over,
+}
+
+/// Our end of a leg's audio: what we can do there, and how a browser is met.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    ours: sdp::Ours,
+    browser: Option<Browser>,
+}
+
+/// What an end is opened for.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// The `o=` identity of the session.
+    pub(crate) session: u64,
+    pub(crate) terms: Terms,
+    /// Whether a browser may be at the other end.
+    pub(crate) browsers: bool,
+}
+
+/// What we tell browsers besides an address.
+#[derive(Clone, Debug)]
+struct Browser {
+    ice: IceCredentials,
+    fingerprint: Vec<u8>,
+    /// The browser's part in ICE; when that changes, ours does.
+    remote: Option<IceCredentials>,
+    /// Who of us began the handshake, once that is settled.
+    setup: Option<sdp::Setup>,
+}
+
+impl End {
+    /// Opens it. One that is ready for browsers serves a desk phone as well, if that answers.
+    pub(crate) async fn open(
+        media: &CallMedia,
+        leg: LegId,
+        ready: Ready,
+    ) -> Result<Self, MediaError> {
+        let Ready {
+            session,
+            terms,
+            browsers,
+        } = ready;
+        if !browsers {
+            let rtp = media.add_leg(leg).await?;
+            return Ok(Self {
+                ours: ours(rtp, session, terms),
+                browser: None,
+            });
+        }
+        let ice = IceCredentials::random();
+        let rtp = media.add_browser_leg(leg, ice.clone()).await?;
+        let browser = Browser {
+            ice,
+            fingerprint: media.fingerprint().to_vec(),
+            remote: None,
+            setup: None,
+        };
+        Ok(Self {
+            ours: ours(rtp, session, terms),
+            browser: Some(browser),
+        })
+    }
+
+    /// No audio at all, for a leg that is over before it began.
+    pub(crate) fn none() -> Self {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self {
+            ours: ours(nowhere, 0, Terms::default()),
+            browser: None,
+        }
+    }
+
+    /// The offer to all but browsers.
+    pub(crate) fn offer(&self) -> String {
+        sdp::offer(&self.ours)
+    }
+
+    /// The offer to browsers, if the end is ready for any.
+    pub(crate) fn browser_offer(&self) -> Option<String> {
+        let browser = self.browser.as_ref()?;
+        Some(sdp::offer(&browser.ours(&self.ours, sdp::Setup::ActPass)))
+    }
+}
+
+impl Browser {
+    /// What we can do towards a browser. PCMU costs nothing to pass on to carriers, so it comes
+    /// first; Opus is for those who can't do with it.
+    fn ours(&self, plain: &sdp::Ours, setup: sdp::Setup) -> sdp::Ours {
+        sdp::Ours {
+            codecs: vec![
+                sdp::Codec::Pcmu,
+                sdp::Codec::Opus,
+                sdp::Codec::Pcma,
+                sdp::Codec::G722,
+            ],
+            order: sdp::Order::Ours,
+            security: sdp::Security::Dtls(sdp::Dtls::with_sha256(&self.fingerprint, setup)),
+            ice: Some(sdp::Ice::host(&self.ice.ufrag, &self.ice.pwd, plain.rtp)),
+            ..plain.clone()
+        }
+    }
+
+    /// As what we answer: the browser begins the handshake, unless it did otherwise before.
+    fn answering(&self) -> sdp::Setup {
+        self.setup.unwrap_or(sdp::Setup::Passive)
+    }
+
+    /// Other credentials of the browser restart ICE, which takes other ones of ours
+    /// (RFC 8839 §4.4.1.1.1).
+    fn meet(&mut self, remote: &sdp::Ice) {
+        let remote = credentials(remote);
+        if self.remote.as_ref().is_some_and(|known| *known != remote) {
+            self.ice = IceCredentials::random();
+        }
+        self.remote = Some(remote);
+    }
+
+    /// How the browser is reached and recognised from now on.
+    fn peer(&mut self, agreed: &sdp::Negotiated) -> Option<WebRtcPeer> {
+        let (sdp::Agreed::Dtls(dtls), Some(ice)) = (&agreed.security, &agreed.ice) else {
+            return None;
+        };
+        // Whoever says passive waits for us.
+        let active = dtls.setup == sdp::Setup::Passive;
+        self.setup = Some(if active {
+            sdp::Setup::Active
+        } else {
+            sdp::Setup::Passive
+        });
+        self.remote = Some(credentials(ice));
+        Some(WebRtcPeer {
+            local: self.ice.clone(),
+            remote: credentials(ice),
+            fingerprint: dtls.digest()?,
+            active,
+        })
+    }
+}
+
+fn credentials(ice: &sdp::Ice) -> IceCredentials {
+    IceCredentials {
+        ufrag: ice.ufrag.clone(),
+        pwd: ice.pwd.clone(),
+    }
 }
 
 /// A leg of a running call.
@@ -36,6 +180,7 @@ pub(crate) struct Line {
     /// The answer a phone gave before it was picked up.
     pub(crate) early: Option<String>,
     ours: sdp::Ours,
+    browser: Option<Browser>,
 }
 
 /// What we are ready for on a leg, as its other end allows.
@@ -82,8 +227,8 @@ impl Terms {
 }
 
 impl Line {
-    /// A leg that receives its audio at an address of ours.
-    pub(crate) fn new(handle: LegHandle, ours: sdp::Ours) -> Self {
+    /// A leg that receives its audio at an end of ours.
+    pub(crate) fn new(handle: LegHandle, end: End) -> Self {
         Self {
             handle,
             stage: Stage::Early,
@@ -92,18 +237,19 @@ impl Line {
             slot: None,
             offer: None,
             early: None,
-            ours,
+            ours: end.ours,
+            browser: end.browser,
         }
     }
 
     /// Answers the offer this leg came with. `Ok(None)`: it came with none and gets ours, to be
     /// agreed when its confirmation brings the answer.
-    pub(crate) fn answer(&self) -> Result<(String, Option<RemoteMedia>), sdp::SdpError> {
-        match &self.offer {
-            None => Ok((sdp::offer(&self.ours), None)),
+    pub(crate) fn answer(&mut self) -> Result<(String, Option<RemoteMedia>), sdp::SdpError> {
+        match self.offer.clone() {
+            None => Ok((self.reoffer(), None)),
             Some(offer) => {
-                let (text, agreed) = sdp::answer(&sdp::Offer::parse(offer)?, &self.ours)?;
-                Ok((text, Some(remote(&agreed))))
+                let (text, remote) = self.answer_to(&offer)?;
+                Ok((text, Some(remote)))
             }
         }
     }
@@ -111,26 +257,61 @@ impl Line {
     /// Answers a change of the session: hold, resume, another address.
     pub(crate) fn reanswer(&mut self, offer: &str) -> Result<(String, RemoteMedia), sdp::SdpError> {
         self.ours.origin.version += 1;
-        let (text, agreed) = sdp::answer(&sdp::Offer::parse(offer)?, &self.ours)?;
-        Ok((text, remote(&agreed)))
+        self.answer_to(offer)
     }
 
     /// Our offer once more, for a change of session that came without one.
     pub(crate) fn reoffer(&self) -> String {
-        sdp::offer(&self.ours)
+        match &self.browser {
+            Some(browser) => sdp::offer(&browser.ours(&self.ours, sdp::Setup::ActPass)),
+            None => sdp::offer(&self.ours),
+        }
     }
 
     /// What the peer's answer to our offer comes to.
-    pub(crate) fn agree(&self, answer: &str) -> Result<RemoteMedia, sdp::SdpError> {
-        Ok(remote(&sdp::negotiate_answer(
-            &self.ours,
-            &sdp::Offer::parse(answer)?,
-        )?))
+    pub(crate) fn agree(&mut self, answer: &str) -> Result<RemoteMedia, sdp::SdpError> {
+        let answer = sdp::Offer::parse(answer)?;
+        let ours = match &self.browser {
+            Some(browser) if answer.wants_dtls() => browser.ours(&self.ours, sdp::Setup::ActPass),
+            _ => self.ours.clone(),
+        };
+        Ok(self.remote(&sdp::negotiate_answer(&ours, &answer)?))
+    }
+
+    fn answer_to(&mut self, offer: &str) -> Result<(String, RemoteMedia), sdp::SdpError> {
+        let offer = sdp::Offer::parse(offer)?;
+        let ours = match &mut self.browser {
+            Some(browser) if offer.wants_dtls() => {
+                if let Some(ice) = offer.ice() {
+                    browser.meet(&ice);
+                }
+                browser.ours(&self.ours, browser.answering())
+            }
+            _ => self.ours.clone(),
+        };
+        let (text, agreed) = sdp::answer(&offer, &ours)?;
+        Ok((text, self.remote(&agreed)))
+    }
+
+    /// What was agreed, as the audio's thread takes it. From the first agreement on a leg stays
+    /// what it is: a browser's or a desk phone's.
+    fn remote(&mut self, agreed: &sdp::Negotiated) -> RemoteMedia {
+        let webrtc = self
+            .browser
+            .as_mut()
+            .and_then(|browser| browser.peer(agreed));
+        if webrtc.is_none() {
+            self.browser = None;
+        }
+        RemoteMedia {
+            webrtc,
+            ..remote(agreed)
+        }
     }
 }
 
 /// Our side of a leg's session.
-pub(crate) fn ours(rtp: SocketAddr, session_id: u64, terms: Terms) -> sdp::Ours {
+fn ours(rtp: SocketAddr, session_id: u64, terms: Terms) -> sdp::Ours {
     sdp::Ours {
         rtp,
         codecs: terms.codecs,
@@ -149,12 +330,14 @@ pub(crate) fn ours(rtp: SocketAddr, session_id: u64, terms: Terms) -> sdp::Ours 
 
 fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
     // An address of zeros is the old spelling of hold (RFC 2543 §B.5): there is nowhere to send to.
-    let somewhere = !agreed.remote_rtp.ip().is_unspecified();
+    // With ICE the address is found by checks.
+    let somewhere = agreed.ice.is_some() || !agreed.remote_rtp.ip().is_unspecified();
     RemoteMedia {
         rtp: agreed.remote_rtp,
         rtcp: Some(agreed.remote_rtcp),
         rtcp_mux: agreed.rtcp_mux,
         keys: keys(&agreed.security),
+        webrtc: None,
         codec: match agreed.codec {
             sdp::Codec::Pcmu => media::Codec::Pcmu,
             sdp::Codec::Pcma => media::Codec::Pcma,

@@ -405,6 +405,10 @@ impl Phone {
         Ok(call)
     }
 
+    pub(crate) fn db(&self) -> &Db {
+        &self.shared.db
+    }
+
     /// The recordings of this server.
     #[must_use]
     pub fn recordings(&self) -> &Recordings {

@@ -11,6 +11,7 @@ use std::{
 
 use outbound::AllowEntry;
 use phone::Network;
+use secrecy::SecretString;
 use sip::{HostPort, IpNet, Listener, Transport};
 use url::Url;
 
@@ -29,6 +30,8 @@ const SETTINGS: &[&str] = &[
     "sip_listeners",
     "sip_local_networks",
     "sip_trusted_proxies",
+    "ice_servers",
+    "turn_secret",
     "rtp_ports",
     "rtp_bind",
     "media_threads",
@@ -68,6 +71,10 @@ pub struct Config {
     pub sip_trusted_proxies: Vec<IpNet>,
     /// The address that peers are told, in SIP and SDP.
     pub sip_advertise: IpAddr,
+    /// STUN and TURN servers for browsers, as URLs.
+    pub ice_servers: Vec<String>,
+    /// Shared with the TURN server, for credentials that end by themselves.
+    pub turn_secret: Option<SecretString>,
     pub rtp_ports: (u16, u16),
     pub rtp_bind: IpAddr,
     pub media_threads: usize,
@@ -248,6 +255,15 @@ impl Sources {
                 networks,
             ),
             sip_advertise: advertised.unwrap_or(sip.ip()),
+            ice_servers: self.take(
+                "ice_servers",
+                "",
+                "URLs such as stun:stun.example.com or turn:turn.example.com:3478?transport=udp, separated by commas",
+                ice_urls,
+            ),
+            turn_secret: self.maybe("turn_secret", "a secret of 16 characters or more", |t| {
+                (t.len() >= 16).then(|| t.to_owned().into())
+            }),
             rtp_ports: self.take(
                 "rtp_ports",
                 "20000-29999",
@@ -447,6 +463,16 @@ fn networks(text: &str) -> Option<Vec<IpNet>> {
             Err(_) => item.parse().ok(),
         })
         .collect()
+}
+
+fn ice_urls(text: &str) -> Option<Vec<String>> {
+    let urls: Vec<String> = list(text)?;
+    let known = |url: &String| {
+        url.split_once(':').is_some_and(|(scheme, host)| {
+            matches!(scheme, "stun" | "stuns" | "turn" | "turns") && !host.is_empty()
+        })
+    };
+    urls.iter().all(known).then_some(urls)
 }
 
 fn list<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {

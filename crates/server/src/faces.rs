@@ -138,6 +138,10 @@ pub fn console(faces: &Faces<'_>) -> Router {
             sip_host: faces.sip.ip().to_string(),
             sip_port: faces.sip.port(),
         }),
+        ice: Arc::new(console_api::IceServers {
+            urls: faces.config.ice_servers.clone(),
+            turn_secret: faces.config.turn_secret.clone(),
+        }),
         clock: Arc::new(store::now),
     })
 }

@@ -8,13 +8,18 @@ use gateway::Gateway;
 use http::StatusCode;
 use phone::Phone;
 use sign_in::{SignIn, SignInParts};
+use sip::SipStack;
 use store::Db;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
-use crate::{config::Config, faces, glue};
+use crate::{
+    config::Config,
+    faces, glue,
+    web_sip::{self, WebSip},
+};
 
 /// What the faces are built from.
 pub struct Faces<'a> {
@@ -28,6 +33,7 @@ pub struct Faces<'a> {
     pub realm: String,
     /// Where phones register.
     pub sip: SocketAddr,
+    pub signalling: SipStack,
 }
 
 /// The running listeners.
@@ -54,7 +60,13 @@ pub fn serve(faces: Faces<'_>, web: TcpListener, gateway: Option<TcpListener>) -
     let membrane_at_base = membrane
         .clone()
         .merge(sign_in::oauth_router(sign_in.clone()));
+    let web_sip = WebSip {
+        sip: faces.signalling.clone(),
+        bound: web.local_addr().unwrap_or(faces.config.http),
+        secure: faces.public_base.scheme() == "https",
+    };
     let site = Router::new()
+        .route(web_sip::PATH, get(web_sip::upgrade).with_state(web_sip))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(faces.db.clone()))
         .merge(sign_in::router(sign_in.clone()))

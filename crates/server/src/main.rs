@@ -9,6 +9,7 @@ mod glue;
 mod http;
 mod recovery;
 mod security_log;
+mod web_sip;
 mod wiring;
 
 use clap::{Parser, Subcommand};

@@ -106,7 +106,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         ..SipConfig::default()
     };
     let realm = sip_config.realm.clone();
-    let devices = Devices::new(db.clone(), trunk_sources(&config)?);
+    let devices = Devices::new(db.clone(), trunk_sources(&config)?, &realm);
     let (sip, sip_events) = SipStack::start(sip_config, Arc::new(devices)).await?;
     let sip_also = further_listeners(sip.addresses());
     let sip_address = sip.address(Transport::Udp).unwrap_or(config.sip);
@@ -126,6 +126,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         ports: config.rtp_ports,
         threads: config.media_threads,
     })?;
+    let signalling = sip.clone();
     let phone = Phone::start(phone::Parts {
         db: db.clone(),
         ledger,
@@ -221,6 +222,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         public_base,
         realm,
         sip: addresses.sip,
+        signalling,
     };
     let http = http::serve(faces, web, gateway_listener);
     Ok(Running {

@@ -33,6 +33,7 @@ pub trait Directory: Send + Sync + 'static {
 pub struct DeviceCredential {
     pub(crate) ha1_md5: [u8; 16],
     pub(crate) ha1_sha256: [u8; 32],
+    pub(crate) account: Option<String>,
 }
 
 impl DeviceCredential {
@@ -42,6 +43,17 @@ impl DeviceCredential {
         Self {
             ha1_md5,
             ha1_sha256,
+            account: None,
+        }
+    }
+
+    /// The same proof, standing for another username: who presents it registers and calls as
+    /// that one. For further credentials of one device.
+    #[must_use]
+    pub fn for_account(self, username: &str) -> Self {
+        Self {
+            account: Some(username.to_owned()),
+            ..self
         }
     }
 
@@ -53,6 +65,7 @@ impl DeviceCredential {
         Self {
             ha1_md5: md5::Md5::digest(text.as_bytes()).into(),
             ha1_sha256: sha2::Sha256::digest(text.as_bytes()).into(),
+            account: None,
         }
     }
 
@@ -95,6 +108,14 @@ pub struct Binding {
     /// requests to it go by them.
     #[serde(default)]
     pub path: Vec<String>,
+}
+
+impl Binding {
+    /// Whether the device is a browser, which takes audio by ICE and DTLS only.
+    #[must_use]
+    pub fn is_browser(&self) -> bool {
+        matches!(self.transport, Transport::Ws | Transport::Wss)
+    }
 }
 
 /// How messages travel.

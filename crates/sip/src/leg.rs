@@ -328,6 +328,9 @@ pub struct Dial {
     pub identity: Identity,
     /// The SDP offer.
     pub offer: String,
+    /// The offer to devices that registered over WebSocket: browsers want ICE and DTLS. Absent:
+    /// they get the other one.
+    pub browser_offer: Option<String>,
     /// Further headers, name and value; those the dialog itself owns are refused.
     pub headers: Vec<(String, String)>,
 }

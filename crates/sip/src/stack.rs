@@ -260,6 +260,45 @@ impl SipStack {
         trunk::probe(&self.inner.core, trunk).await
     }
 
+    /// What an HTTP server answers to a request for SIP over WebSocket (RFC 7118 §4): 101, or
+    /// with the error's status and text. After 101 the stream goes to [`Self::adopt_websocket`].
+    ///
+    /// # Errors
+    /// When the request is no such handshake, or doesn't name the subprotocol `sip`.
+    #[expect(clippy::result_large_err, reason = "the library's types")]
+    pub fn websocket_handshake(
+        request: &http::Request<()>,
+    ) -> Result<http::Response<()>, http::Response<Option<String>>> {
+        net::handshake(request)
+    }
+
+    /// Serves a WebSocket that another listener accepted, such as the web console's, so that
+    /// browsers need one port and one certificate. `bound` is that listener's address; `secure`
+    /// says that the browser speaks TLS.
+    pub async fn adopt_websocket<S>(
+        &self,
+        stream: S,
+        bound: SocketAddr,
+        remote: SocketAddr,
+        secure: bool,
+    ) where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let local = net::Local {
+            transport: if secure {
+                Transport::Wss
+            } else {
+                Transport::Ws
+            },
+            bound,
+            public: None,
+            near: [].into(),
+        };
+        if let Some(listening) = self.inner.core.listening.get() {
+            net::adopt(stream, local, remote, listening).await;
+        }
+    }
+
     /// Refuses new calls with 503 from now on. Registrations, running calls and
     /// the calls those need are served as ever.
     pub fn refuse_calls(&self) {

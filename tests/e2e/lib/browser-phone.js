@@ -89,6 +89,11 @@ export class BrowserPhone {
     return this.page.evaluate(() => window.phone.stats());
   }
 
+  /** The browser dies without a word. */
+  async crashes() {
+    await this.page.goto("chrome://crash").catch(() => {});
+  }
+
   async close() {
     await this.browser.close();
     this.site.close();

@@ -10,9 +10,11 @@ const ARGS = [
 ];
 
 export class Person {
-  static async arrives() {
+  /** `microphone`: a WAV file that is heard in place of a voice, over and over. */
+  static async arrives({ microphone } = {}) {
     const person = new Person();
-    person.browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium", args: ARGS, headless: true });
+    const voice = microphone ? ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", `--use-file-for-fake-audio-capture=${microphone}`] : [];
+    person.browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium", args: [...ARGS, ...voice], headless: true });
     person.page = await person.browser.newPage();
     person.page.setDefaultTimeout(20_000);
     return person;

@@ -30,6 +30,8 @@ export class RtpPeer {
     this.playing = undefined;
     this.position = 0;
     this.keys = [];
+    /** Keys pressed on the other side, each press once. */
+    this.pressed = [];
     socket.on("message", (packet, from) => this.#take(packet, from));
     // Catches up after a late timer, so that the stream keeps its pace on a busy machine.
     this.due = performance.now();
@@ -66,9 +68,18 @@ export class RtpPeer {
     // RTCP and noise share the port.
     if (packet.length < 12 || packet[0] >> 6 !== 2) return;
     this.remote ??= from;
+    if ((packet[1] & 0x7f) === EVENTS) return this.#event(packet);
     if ((packet[1] & 0x7f) !== this.codec.type) return;
     this.heardPackets += 1;
     for (const byte of packet.subarray(12 + (packet[0] & 0x0f) * 4)) this.heard.push(this.codec.decode(byte));
+  }
+
+  /** All packets of a press have its timestamp. */
+  #event(packet) {
+    const timestamp = packet.readUInt32BE(4);
+    if (this.lastEvent === timestamp) return;
+    this.lastEvent = timestamp;
+    this.pressed.push("0123456789*#ABCD"[packet[12]]);
   }
 
   #packet(type, marker, timestamp, payload) {

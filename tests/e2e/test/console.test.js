@@ -1,13 +1,11 @@
 // The web app over a company that has just had a call, as people see it, in light and in dark.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { Person } from "../lib/browser.js";
+import { accessible } from "../lib/accessible.js";
 import { tone } from "../lib/audio.js";
+import { Person } from "../lib/browser.js";
 import { scene } from "../lib/scene.js";
 
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const FROM = "+421900000741";
 
 scene("the console shows what happened", async (scene) => {
@@ -117,16 +115,3 @@ scene("the console shows what happened", async (scene) => {
 
   await scene.step("no page complained", () => assert.deepEqual(troubles, []));
 });
-
-/** Nothing that axe-core finds wrong, in either colour scheme. */
-async function accessible(person, name) {
-  const { page } = person;
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await person.photographs(`${name}-${colorScheme}`);
-    await page.evaluate(await readFile(AXE, "utf8"));
-    const { violations } = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-    const told = violations.map((found) => `${found.id} (${found.impact}): ${found.nodes.map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`);
-    assert.deepEqual(told, [], `${name}, ${colorScheme}`);
-  }
-}

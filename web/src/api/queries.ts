@@ -1,6 +1,6 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { read } from "./client";
-import type { Agent, CallPage, Connection, Direction, Items, Me, Outgoing, PhoneNumber, Trunk } from "./types";
+import type { Agent, CallPage, Connection, Direction, Items, Me, Outgoing, PhoneNumber, Trunk, WebPhone } from "./types";
 
 /** What a list of calls can be narrowed to; lives in the address. */
 export interface CallFilters {
@@ -29,6 +29,12 @@ export const callsQuery = (filters: CallFilters) =>
 export const agentsQuery = queryOptions({
   queryKey: ["agents"],
   queryFn: ({ signal }) => read<Items<Agent>>("/agents", signal),
+  refetchInterval: LIVE,
+});
+
+export const phoneQuery = queryOptions({
+  queryKey: ["phone"],
+  queryFn: ({ signal }) => read<WebPhone>("/phone", signal),
   refetchInterval: LIVE,
 });
 

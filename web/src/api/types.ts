@@ -66,6 +66,22 @@ export interface Agent {
   devices: number;
 }
 
+/** The signed-in person's phone in the page; null for people who are no agents. */
+export interface WebPhone {
+  phone: { name: string; extension: number; availability: Availability } | null;
+}
+
+/** What that phone registers with, for an hour. */
+export interface WebCredential {
+  name: string;
+  username: string;
+  domain: string;
+  authorizationUsername: string;
+  password: string;
+  expiresAt: string;
+  iceServers: RTCIceServer[];
+}
+
 export interface PhoneNumber {
   id: number;
   e164: string;

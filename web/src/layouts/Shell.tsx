@@ -5,6 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { meQuery } from "../api/queries";
 import type { Me } from "../api/types";
+import { PhonePanel } from "../phone/PhonePanel";
 import { Failure } from "../ui/ListState";
 
 const PAGES = [
@@ -41,9 +42,10 @@ export function Shell() {
               <Text fw={650}>Trunkline</Text>
             </Group>
           </UnstyledButton>
-          <Text c="dimmed" truncate>
+          <Text c="dimmed" truncate flex={1}>
             {me.data?.company}
           </Text>
+          {me.data && <PhonePanel me={me.data} />}
         </Group>
       </AppShell.Header>
       <AppShell.Navbar p="sm" aria-label="Pages">

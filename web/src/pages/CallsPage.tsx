@@ -40,7 +40,7 @@ export function CallsPage() {
             <Empty title="No call fits these filters">Choose other ones above.</Empty>
           ) : (
             <Empty title="No calls yet">
-              <Anchor component={Link} to="/start">
+              <Anchor component={Link} to="/start" underline="always">
                 Get started
               </Anchor>{" "}
               shows which numbers to dial.

@@ -7,7 +7,7 @@ use std::{
 
 use accounts::{Accounts, CookiePolicy, NewPerson, Role};
 use axum::{Router, body::Body};
-use console_api::{Addresses, Console};
+use console_api::{Addresses, Console, IceServers};
 use gateway::{Gateway, NewWorkspace};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -122,6 +122,10 @@ impl App {
             gateway,
             accounts,
             addresses: Arc::new(addresses),
+            ice: Arc::new(IceServers {
+                urls: vec!["turn:turn.example.test:3478".into()],
+                turn_secret: Some("a secret of the turn server".to_owned().into()),
+            }),
             clock: Arc::new(store::now),
         };
         Self {
@@ -225,9 +229,12 @@ async fn phone(db: &Db, ledger: Ledger, recordings: &std::path::Path) -> Phone {
         ],
         ..SipConfig::default()
     };
-    let (sip, sip_events) = SipStack::start(config, Arc::new(Devices::new(db.clone(), Vec::new())))
-        .await
-        .expect("signalling");
+    let (sip, sip_events) = SipStack::start(
+        config,
+        Arc::new(Devices::new(db.clone(), Vec::new(), "trunkline")),
+    )
+    .await
+    .expect("signalling");
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let media = MediaConfig {
         bind: local,

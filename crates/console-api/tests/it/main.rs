@@ -298,3 +298,71 @@ async fn unknown_paths_are_not_found_as_json() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn an_agents_page_gets_what_its_phone_needs_and_no_lasting_secret() {
+    let app = App::new().await;
+    let shown = app.get(&app.agent_one, "/console/api/phone").await.json();
+    assert_eq!(shown["phone"]["extension"], 1001);
+    let ask = async |cookie: &str, token: &str| {
+        let path = "/console/api/phone/credential";
+        app.change("POST", cookie.into(), token.into(), path, Value::Null)
+            .await
+    };
+    let refused = ask(&app.agent_one, "guess").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+
+    let token = app.csrf(&app.agent_one).await;
+    let answer = ask(&app.agent_one, &token).await;
+    assert_eq!(answer.header(header::CACHE_CONTROL), "no-store");
+    let made = answer.json();
+    assert_eq!(
+        (&made["username"], &made["domain"]),
+        (&"1001".into(), &"phone.example.test".into())
+    );
+    let authorization = made["authorizationUsername"].as_str().expect("text");
+    assert!(authorization.starts_with("1001~"), "{authorization}");
+    assert!(
+        made["password"]
+            .as_str()
+            .is_some_and(|text| text.len() > 40)
+    );
+    let turn = &made["iceServers"][0];
+    assert_eq!(turn["urls"], "turn:turn.example.test:3478");
+    assert!(
+        turn["username"]
+            .as_str()
+            .is_some_and(|name| name.ends_with(":1001"))
+    );
+
+    let owner = app.get(&app.owner, "/console/api/phone").await.json();
+    assert_eq!(owner["phone"], Value::Null, "the owner is no agent");
+    let token = app.csrf(&app.owner).await;
+    assert_eq!(ask(&app.owner, &token).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_agent_turns_his_own_switch_and_only_from_the_page() {
+    let app = App::new().await;
+    let switch = async |cookie: &str, token: &str, to: &str| {
+        let path = "/console/api/phone/availability";
+        let body = serde_json::json!({ "availability": to });
+        app.change("PUT", cookie.into(), token.into(), path, body)
+            .await
+    };
+    let refused = switch(&app.agent_one, "guess", "idle").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(refused.json()["error"]["code"], "wrong_token");
+
+    let token = app.csrf(&app.agent_one).await;
+    let turned = switch(&app.agent_one, &token, "idle").await;
+    assert_eq!(turned.status, StatusCode::OK, "{}", turned.text());
+    let shown = app.get(&app.agent_one, "/console/api/phone").await.json();
+    assert_eq!(shown["phone"]["availability"], "idle");
+
+    let odd = switch(&app.agent_one, &token, "asleep").await;
+    assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let token = app.csrf(&app.owner).await;
+    let none = switch(&app.owner, &token, "idle").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND, "the owner is no agent");
+}

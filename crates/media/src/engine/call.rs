@@ -1,6 +1,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Instant,
 };
 
 use model::LegId;
@@ -10,8 +11,13 @@ use super::{
     MediaError, advertised,
     command::{Command, Inbox, Order, RemoteMedia},
     event::LegQuality,
+    wire::Wire,
 };
-use crate::{RecordingSpec, Sound, ports::Ports};
+use crate::{
+    RecordingSpec, Sound,
+    ports::Ports,
+    webrtc::{IceCredentials, Identity, WebRtc},
+};
 
 /// The audio of one call. Dropping it closes everything.
 ///
@@ -23,15 +29,23 @@ pub struct CallMedia {
     inbox: Inbox,
     ports: Ports,
     advertise: IpAddr,
+    identity: Arc<Identity>,
 }
 
 impl CallMedia {
-    pub(super) fn new(id: u64, inbox: Inbox, ports: Ports, advertise: IpAddr) -> Self {
+    pub(super) fn new(
+        id: u64,
+        inbox: Inbox,
+        ports: Ports,
+        advertise: IpAddr,
+        identity: Arc<Identity>,
+    ) -> Self {
         Self {
             id,
             inbox,
             ports,
             advertise,
+            identity,
         }
     }
 
@@ -42,11 +56,38 @@ impl CallMedia {
     pub async fn add_leg(&self, leg: LegId) -> Result<SocketAddr, MediaError> {
         let sockets = self.ports.open().map_err(MediaError::NoPorts)?;
         let address = advertised(self.advertise, sockets.port);
-        if self.order(Order::AddLeg { leg, sockets }) {
+        self.add(leg, Wire::new(sockets), address)
+    }
+
+    /// The same for a leg whose peer is a browser: it speaks ICE and DTLS. Our part in ICE goes by
+    /// the credentials; our certificate is that of [`Self::fingerprint`].
+    ///
+    /// # Errors
+    /// When no port is free or the engine has stopped.
+    pub async fn add_browser_leg(
+        &self,
+        leg: LegId,
+        ice: IceCredentials,
+    ) -> Result<SocketAddr, MediaError> {
+        let sockets = self.ports.open().map_err(MediaError::NoPorts)?;
+        let address = advertised(self.advertise, sockets.port);
+        let connection = WebRtc::new(Arc::clone(&self.identity), address, ice, Instant::now());
+        self.add(leg, Wire::browser(sockets, connection), address)
+    }
+
+    fn add(&self, leg: LegId, wire: Wire, address: SocketAddr) -> Result<SocketAddr, MediaError> {
+        let wire = Box::new(wire);
+        if self.order(Order::AddLeg { leg, wire }) {
             Ok(address)
         } else {
             Err(MediaError::Stopped)
         }
+    }
+
+    /// The SHA-256 of the certificate that browsers are shown.
+    #[must_use]
+    pub fn fingerprint(&self) -> &[u8] {
+        self.identity.fingerprint()
     }
 
     /// Closes a leg's sockets; what it was bridged with hears nothing more of it.

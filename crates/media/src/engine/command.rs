@@ -11,8 +11,11 @@ use mio::{Poll, Token, Waker};
 use model::LegId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::event::{LegQuality, MediaEvent};
-use crate::{Codec, RecordingSpec, Sound, ports::Pair, srtp::Keys};
+use super::{
+    event::{LegQuality, MediaEvent},
+    wire::Wire,
+};
+use crate::{Codec, RecordingSpec, Sound, srtp::Keys, webrtc::WebRtcPeer};
 
 /// The token of the waker; sockets count up from 0.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -28,6 +31,8 @@ pub struct RemoteMedia {
     pub rtcp_mux: bool,
     /// Keys of SRTP; absent: clear RTP.
     pub keys: Option<Keys>,
+    /// How a browser is reached and recognised; with it, addresses and keys above mean nothing.
+    pub webrtc: Option<WebRtcPeer>,
     /// How audio is coded both ways.
     pub codec: Codec,
     /// The codec's payload type on this leg.
@@ -73,7 +78,7 @@ pub(super) enum Command {
 pub(super) enum Order {
     AddLeg {
         leg: LegId,
-        sockets: Pair,
+        wire: Box<Wire>,
     },
     RemoveLeg {
         leg: LegId,

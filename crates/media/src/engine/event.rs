@@ -46,6 +46,24 @@ pub enum MediaEvent {
         /// Which leg.
         leg: LegId,
     },
+    /// A browser's connection stands: keys are agreed, audio may flow.
+    Secured {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// A browser's connection can't be made, and never will.
+    NotSecured {
+        /// Which leg.
+        leg: LegId,
+        /// In words, for the operator.
+        reason: &'static str,
+    },
+    /// A browser has given no sign of life for some time, not even that it still consents. Its
+    /// page was closed, or its network is gone.
+    Gone {
+        /// Which leg.
+        leg: LegId,
+    },
     /// A leg that should send has sent nothing for five seconds. Sent once per silence.
     Silence {
         /// Which leg.

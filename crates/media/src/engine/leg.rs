@@ -15,7 +15,6 @@ use crate::{
     Codec,
     codec::{Frame, Rate},
     dtmf::{Detector, EventReceiver},
-    ports::Pair,
     rtcp,
     rtp::{HEADER, Packet, Reception},
 };
@@ -145,10 +144,10 @@ pub(super) enum Kind {
 }
 
 impl Leg {
-    pub(super) fn new(id: LegId, sockets: Pair, route: usize) -> Self {
+    pub(super) fn new(id: LegId, wire: Wire, route: usize) -> Self {
         Self {
             id,
-            wire: Wire::new(sockets),
+            wire,
             route,
             remote: None,
             latch: Latch::default(),
@@ -190,7 +189,7 @@ impl Leg {
             self.sender.set_clock(remote.codec, now_us);
             self.reception.set_clock(remote.codec.ticks_per_ms());
         }
-        self.wire.agree(remote.keys.as_ref(), remote.rtcp_mux);
+        self.wire.agree(&remote);
         self.remote = Some(remote);
         self.tune();
     }
@@ -228,6 +227,9 @@ impl Leg {
     /// Where to send now; `None` when the peer asked for nothing or said no address.
     pub(super) fn target(&self) -> Option<SocketAddr> {
         let remote = self.remote.as_ref().filter(|remote| remote.send)?;
+        if let Some(found) = self.wire.found() {
+            return found;
+        }
         if remote.rtp.ip().is_unspecified() || remote.rtp.port() == 0 {
             return None;
         }
@@ -237,6 +239,9 @@ impl Leg {
     /// Where reports go: as signalled, unless its RTP turned out to come from elsewhere.
     fn report_target(&self) -> Option<SocketAddr> {
         let remote = self.remote.as_ref()?;
+        if let Some(found) = self.wire.found() {
+            return found;
+        }
         if remote.rtp.ip().is_unspecified() || remote.rtp.port() == 0 {
             return None;
         }
@@ -248,6 +253,11 @@ impl Leg {
             Some(source) if source != remote.rtp => beside(source),
             _ => remote.rtcp.or_else(|| beside(remote.rtp)),
         }
+    }
+
+    /// Whether to believe a packet. What a browser sends was proven genuine by its wire.
+    pub(super) fn admit(&mut self, from: SocketAddr, signalled: SocketAddr) -> bool {
+        self.wire.found().is_some() || self.latch.admit(from, signalled)
     }
 
     pub(super) fn kind(&self, payload_type: u8) -> Kind {
@@ -572,7 +582,8 @@ impl Leg {
             .latch
             .source()
             .map_or(remote.rtp.ip(), |source| source.ip());
-        if from.ip() != known && remote.rtcp.is_none_or(|rtcp| rtcp != from) {
+        let proven = self.wire.found().is_some();
+        if !proven && from.ip() != known && remote.rtcp.is_none_or(|rtcp| rtcp != from) {
             return false;
         }
         let Some(report) = rtcp::parse(datagram, self.sender.ssrc) else {

@@ -32,7 +32,7 @@ use self::{
     command::{Command, Inbox, Port},
     worker::Worker,
 };
-use crate::{ports::Ports, recorder::Recorder};
+use crate::{ports::Ports, recorder::Recorder, webrtc::Identity};
 
 /// Events a call may have waiting before they are dropped and counted.
 const EVENT_QUEUE: usize = 256;
@@ -69,6 +69,9 @@ pub enum MediaError {
     /// A thread or its poll could not be made.
     #[error("could not start a media thread")]
     Start(#[source] std::io::Error),
+    /// There would be no way to be recognised by browsers.
+    #[error("could not make a certificate for browsers: {0}")]
+    Certificate(String),
     /// The engine was shut down.
     #[error("the media engine has stopped")]
     Stopped,
@@ -83,6 +86,8 @@ pub struct MediaEngine {
 #[derive(Debug)]
 struct Shared {
     advertise: IpAddr,
+    /// Who we are to browsers.
+    identity: Arc<Identity>,
     ports: Ports,
     inboxes: Vec<Inbox>,
     counters: Vec<Arc<Counters>>,
@@ -136,6 +141,7 @@ impl MediaEngine {
             Ports::new(config.bind, config.ports).ok_or(MediaError::PortRange { from, to })?;
         let mut shared = Shared {
             advertise: config.advertise,
+            identity: Arc::new(Identity::generate().map_err(MediaError::Certificate)?),
             ports,
             inboxes: Vec::new(),
             counters: Vec::new(),
@@ -160,7 +166,13 @@ impl MediaEngine {
         let inbox = self.shared.inboxes[id as usize % self.shared.inboxes.len()].clone();
         inbox.send(Command::OpenCall { call: id, events });
         (
-            CallMedia::new(id, inbox, self.shared.ports.clone(), self.shared.advertise),
+            CallMedia::new(
+                id,
+                inbox,
+                self.shared.ports.clone(),
+                self.shared.advertise,
+                Arc::clone(&self.shared.identity),
+            ),
             receiver,
         )
     }

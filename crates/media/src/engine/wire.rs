@@ -5,11 +5,13 @@
 //! the caller leaves [`TRAILER`] bytes of room behind it. Another kind of protection is another
 //! variant of [`Protection`].
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Instant};
 
+use super::command::RemoteMedia;
 use crate::{
     ports::Pair,
     srtp::{Direction, Keys, Srtp},
+    webrtc::{self, News, WebRtc},
 };
 
 /// Room behind a packet for what protection adds.
@@ -30,6 +32,8 @@ enum Protection {
     None,
     /// SRTP with keys that the signalling brought.
     Srtp(Box<Both>),
+    /// SRTP with keys agreed by DTLS, on a way that ICE found.
+    WebRtc(Box<WebRtc>),
 }
 
 #[derive(Debug)]
@@ -53,6 +57,8 @@ pub(super) enum Received {
     Rtp { length: usize, from: SocketAddr },
     /// Plain RTCP of this length lies in the buffer.
     Rtcp { length: usize, from: SocketAddr },
+    /// It belonged to the wire itself, which answered it.
+    Taken,
     /// It was neither, forged, or replayed.
     Refused,
 }
@@ -66,10 +72,33 @@ impl Wire {
         }
     }
 
-    /// Takes up what was agreed. Keys that stay the same keep their counters: a session that
-    /// merely changes must not reuse an old packet number.
-    pub(super) fn agree(&mut self, keys: Option<&Keys>, rtcp_mux: bool) {
-        self.rtcp_mux = rtcp_mux;
+    /// A wire to a browser.
+    pub(super) fn browser(sockets: Pair, connection: WebRtc) -> Self {
+        Self {
+            sockets,
+            protection: Protection::WebRtc(Box::new(connection)),
+            rtcp_mux: true,
+        }
+    }
+
+    /// Takes up what was agreed. A wire that was ready for a browser becomes a plain one when it
+    /// was a desk phone that answered.
+    pub(super) fn agree(&mut self, remote: &RemoteMedia) {
+        if let (Protection::WebRtc(connection), Some(peer)) = (&mut self.protection, &remote.webrtc)
+        {
+            let socket = &self.sockets.rtp;
+            connection.agree(peer, Instant::now(), &mut |datagram, to| {
+                let _ = socket.send_to(datagram, to);
+            });
+            return;
+        }
+        self.rtcp_mux = remote.rtcp_mux;
+        self.protect(remote.keys.as_ref());
+    }
+
+    /// Keys that stay the same keep their counters: a session that merely changes must not reuse
+    /// an old packet number.
+    fn protect(&mut self, keys: Option<&Keys>) {
         match (keys, &mut self.protection) {
             (None, _) => self.protection = Protection::None,
             (Some(keys), Protection::Srtp(both)) if both.keys == *keys => {}
@@ -98,11 +127,24 @@ impl Wire {
         };
         let (length, from) = socket.recv_from(buffer)?;
         let datagram = &mut buffer[..length];
+        if let Protection::WebRtc(connection) = &mut self.protection {
+            let answer = &mut |datagram: &[u8], to| {
+                let _ = socket.send_to(datagram, to);
+            };
+            let received = connection.receive(datagram, from, Instant::now(), answer);
+            return Ok(match received {
+                webrtc::Received::Rtp(length) => Received::Rtp { length, from },
+                webrtc::Received::Rtcp(length) => Received::Rtcp { length, from },
+                webrtc::Received::Nothing => Received::Taken,
+                webrtc::Received::Refused => Received::Refused,
+            });
+        }
         let rtcp = is_rtcp(datagram);
         let opened = match &mut self.protection {
             Protection::None => Some(length),
             Protection::Srtp(both) if rtcp => both.receiving.open_rtcp(datagram),
             Protection::Srtp(both) => both.receiving.open_rtp(datagram),
+            Protection::WebRtc(_) => None,
         };
         Ok(match opened {
             Some(length) if rtcp => Received::Rtcp { length, from },
@@ -117,6 +159,7 @@ impl Wire {
         let length = match &mut self.protection {
             Protection::None => Some(length),
             Protection::Srtp(both) => both.sending.seal_rtp(buffer, length),
+            Protection::WebRtc(connection) => connection.seal_rtp(buffer, length),
         };
         // A full buffer or an unreachable peer loses a packet, as the network would.
         length.is_some_and(|length| self.sockets.rtp.send_to(&buffer[..length], to).is_ok())
@@ -127,6 +170,7 @@ impl Wire {
         let length = match &mut self.protection {
             Protection::None => Some(length),
             Protection::Srtp(both) => both.sending.seal_rtcp(buffer, length),
+            Protection::WebRtc(connection) => connection.seal_rtcp(buffer, length),
         };
         let socket = if self.rtcp_mux {
             &self.sockets.rtp
@@ -134,6 +178,26 @@ impl Wire {
             &self.sockets.rtcp
         };
         length.is_some_and(|length| socket.send_to(&buffer[..length], to).is_ok())
+    }
+
+    /// Does what is due on the wire itself; what became of it.
+    pub(super) fn tick(&mut self) -> Option<News> {
+        let Protection::WebRtc(connection) = &mut self.protection else {
+            return None;
+        };
+        let socket = &self.sockets.rtp;
+        connection.tick(Instant::now(), &mut |datagram, to| {
+            let _ = socket.send_to(datagram, to);
+        });
+        connection.news()
+    }
+
+    /// Where packets go, on a wire that finds out by itself; `Some(None)` while it hasn't.
+    pub(super) fn found(&self) -> Option<Option<SocketAddr>> {
+        match &self.protection {
+            Protection::WebRtc(connection) => Some(connection.target()),
+            Protection::None | Protection::Srtp(_) => None,
+        }
     }
 
     pub(super) fn rtcp_mux(&self) -> bool {

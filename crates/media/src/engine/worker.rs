@@ -18,13 +18,14 @@ use super::{
     playing::Playing,
     voice,
     wheel::Wheel,
-    wire::{Received, Socket, TRAILER},
+    wire::{Received, Socket, TRAILER, Wire},
 };
 use crate::{
     RecordingSpec,
     codec::Rate,
     recorder::{Side, Tap},
     rtp::Packet,
+    webrtc::News,
 };
 
 /// Larger than any datagram we could use.
@@ -181,6 +182,7 @@ impl Worker {
                         self.counters.invalid.fetch_add(1, Ordering::Relaxed);
                     }
                 }
+                Ok(Received::Taken) => {}
                 Ok(Received::Refused) => {
                     self.counters.invalid.fetch_add(1, Ordering::Relaxed);
                 }
@@ -242,8 +244,8 @@ impl Worker {
 
     fn order(&mut self, index: usize, order: Order) {
         let now_us = self.tap.now_us();
-        if let Order::AddLeg { leg, sockets } = order {
-            return self.add_leg(index, leg, sockets);
+        if let Order::AddLeg { leg, wire } = order {
+            return self.add_leg(index, leg, *wire);
         }
         let Some(call) = self.calls[index].as_mut() else {
             return;
@@ -259,7 +261,7 @@ impl Worker {
         call.order(order, now_us, &mut self.tap);
     }
 
-    fn add_leg(&mut self, index: usize, id: LegId, sockets: crate::ports::Pair) {
+    fn add_leg(&mut self, index: usize, id: LegId, wire: Wire) {
         let Some(call) = self.calls[index].as_mut() else {
             return;
         };
@@ -274,7 +276,7 @@ impl Worker {
             self.routes.push(None);
             self.routes.len() - 1
         });
-        let mut leg = Leg::new(id, sockets, route);
+        let mut leg = Leg::new(id, wire, route);
         if let Err(error) = register(self.port.poll.registry(), &mut leg) {
             tracing::error!(%error, leg.id = id.0, "a leg's sockets can't be watched; it stays silent");
         }
@@ -312,6 +314,15 @@ fn ntp() -> u64 {
         .unwrap_or_default();
     ((since.as_secs() + NTP_OFFSET) << 32)
         | ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
+}
+
+/// What a browser's connection came to, as the call's owner is told.
+fn connection_event(leg: LegId, news: News) -> MediaEvent {
+    match news {
+        News::Secured => MediaEvent::Secured { leg },
+        News::Failed(reason) => MediaEvent::NotSecured { leg, reason },
+        News::Gone => MediaEvent::Gone { leg },
+    }
 }
 
 impl Call {
@@ -425,11 +436,15 @@ impl Call {
         let mut sent = 0;
         for i in 0..self.legs.len() {
             let leg = &mut self.legs[i];
+            let news = leg.wire.tick();
             leg.report(now_us, ntp);
             let digit = leg.listen(now_us);
             let finished = leg.tick(now_us, &mut sent);
             let silent = leg.fell_silent(now_us);
             let (id, ever_heard) = (leg.id, leg.reception.packets > 0);
+            if let Some(news) = news {
+                self.tell(connection_event(id, news), counters);
+            }
             if let Some(digit) = digit {
                 self.digit(id, digit, DigitVia::Inband, counters);
             }
@@ -493,7 +508,7 @@ impl Call {
             counters.invalid.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        if !leg.latch.admit(from, rtp) {
+        if !leg.admit(from, rtp) {
             counters.foreign.fetch_add(1, Ordering::Relaxed);
             return;
         }

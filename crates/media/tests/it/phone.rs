@@ -77,6 +77,7 @@ impl Phone {
             rtp: self.socket.local_addr().expect("bound"),
             rtcp: None,
             rtcp_mux: false,
+            webrtc: None,
             keys: None,
             codec: self.codec,
             payload_type: payload_type(self.codec),

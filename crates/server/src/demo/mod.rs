@@ -78,6 +78,17 @@ pub struct DemoAgent {
     pub username: String,
     pub password: String,
     pub groups: Vec<String>,
+    /// How the agent signs in to the console, where he has a phone too. Missing in files of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<AgentConsole>,
+}
+
+/// How an agent signs in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentConsole {
+    pub email: String,
+    pub password: String,
 }
 
 impl Demo {

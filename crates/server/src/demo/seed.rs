@@ -20,7 +20,10 @@ use store::{
     },
 };
 
-use super::{CloudTalk, Console, Demo, DemoAgent, DemoNumber, Membrane, Sip, contacts::contacts};
+use super::{
+    AgentConsole, CloudTalk, Console, Demo, DemoAgent, DemoNumber, Membrane, Sip,
+    contacts::contacts,
+};
 use crate::glue;
 
 /// Where this start is reached.
@@ -70,6 +73,7 @@ pub async fn seed(
         .map(|number| number.id);
     let agents = agents(
         db,
+        accounts,
         tenant,
         realm,
         [(sales, "Sales"), (support, "Support")],
@@ -275,6 +279,7 @@ fn menu_flow(words: &Words, sales: GroupId, support: GroupId) -> Flow {
 
 async fn agents(
     db: &Db,
+    accounts: &Accounts,
     tenant: TenantId,
     realm: &str,
     groups: [(GroupId, &str); 2],
@@ -287,10 +292,26 @@ async fn agents(
         let username = extension.to_string();
         let password = glue::random_text(20);
         let digests = sip::DeviceCredential::from_password(&username, realm, &password);
+        let email = format!("agent.{}@demo.example", name.to_lowercase());
+        let console = AgentConsole {
+            email: email.clone(),
+            password: glue::random_text(20),
+        };
+        let person = NewPerson {
+            tenant,
+            email: email.clone(),
+            name: format!("Agent {name}"),
+            role: Role::Agent,
+            password: console.password.clone().into(),
+        };
+        accounts
+            .create_user(person, now)
+            .await
+            .context("a demo agent could not be created")?;
         let new = NewAgent {
             first_name: "Agent".into(),
             last_name: name.into(),
-            email: format!("agent.{}@demo.example", name.to_lowercase()),
+            email: email.clone(),
             extension,
             sip_username: username.clone(),
             password_hash: String::new(),
@@ -315,6 +336,7 @@ async fn agents(
             username,
             password,
             groups: vec![group_name.into()],
+            console: Some(console),
         });
     }
     Ok(listed)

@@ -30,7 +30,7 @@ pub(crate) fn invited(core: &Arc<Core>, request: Request, tx: ServerHandle, flow
         core.tasks
             .clone()
             .spawn(async move { device_call(&core, request, tx, &flow).await });
-    } else if core.is_carrier(flow.origin) {
+    } else if !flow.is_websocket() && core.is_carrier(flow.origin) {
         begin(core, request, tx, flow, None);
     } else {
         core.offended(flow, None, Offence::Uninvited);

@@ -189,7 +189,11 @@ impl Invite {
         headers.push("Content-Type", "application/sdp");
         let mut request = Request::new(Method::Invite, uri);
         request.headers = headers;
-        request.body = self.dial.offer.clone().into_bytes();
+        let offer = match &self.dial.browser_offer {
+            Some(offer) if binding.is_some_and(Binding::is_browser) => offer,
+            _ => &self.dial.offer,
+        };
+        request.body = offer.clone().into_bytes();
         (request, branch)
     }
 

@@ -18,10 +18,11 @@ use tokio::sync::mpsc;
 use crate::Transport;
 pub(crate) use limit::RateLimit;
 pub(crate) use local::Local;
-pub(crate) use tcp::{Accepting, ConnectError, Listening, accept, connect, listen};
+pub(crate) use tcp::{Accepting, ConnectError, Listening, accept, adopt, connect, listen};
 pub use tls::CertificateError;
 pub(crate) use tls::{Shown, TlsPeer};
 pub(crate) use udp::{Port, bind, lost, receive};
+pub(crate) use websocket::handshake;
 
 /// Whatever takes the messages that arrive.
 pub(crate) trait Sink: Send + Sync + 'static {
@@ -167,6 +168,12 @@ impl Flow {
             origin,
             ..self.clone()
         }
+    }
+
+    /// Whether a browser is at the other end. It may come through a proxy of ours, whose address
+    /// proves nothing.
+    pub fn is_websocket(&self) -> bool {
+        matches!(self.transport(), Transport::Ws | Transport::Wss)
     }
 
     /// The same medium towards another port of the peer.

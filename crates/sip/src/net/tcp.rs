@@ -132,6 +132,27 @@ async fn open(
     }
 }
 
+/// Serves a connection that another listener accepted and that has agreed on WebSocket with
+/// [`websocket::handshake`]. Beyond the limit it is closed at once.
+pub(crate) async fn adopt<S>(stream: S, local: Local, remote: SocketAddr, with: &Listening)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if !with.sink.welcomes(remote.ip()) {
+        return;
+    }
+    let Ok(slot) = Arc::clone(&with.slots).try_acquire_owned() else {
+        return;
+    };
+    let peer = Remote {
+        local: Arc::new(local),
+        address: remote,
+        peer: None,
+        slot,
+    };
+    websocket::serve_upgraded(stream, peer, with).await;
+}
+
 /// Why a connection was not opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {

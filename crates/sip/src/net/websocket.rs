@@ -7,9 +7,12 @@ use futures::{SinkExt, StreamExt, stream::SplitSink, stream::SplitStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{
+    ErrorResponse, Request, Response, create_response,
+};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
-use tokio_tungstenite::tungstenite::{Message, protocol::WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::Flow;
@@ -24,14 +27,47 @@ pub(super) async fn serve<S>(stream: S, peer: Remote, with: &Listening) -> Optio
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(with.message_bytes))
-        .max_frame_size(Some(with.message_bytes));
+    let config = limits(with);
     let agreed = tokio_tungstenite::accept_hdr_async_with_config(stream, subprotocol, Some(config));
     let Ok(socket) = agreed.await else {
         with.sink.noise();
         return None;
     };
+    run(socket, peer, with);
+    Some(())
+}
+
+/// Serves a stream whose handshake [`handshake`] has answered on another listener.
+pub(super) async fn serve_upgraded<S>(stream: S, peer: Remote, with: &Listening)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits(with))).await;
+    run(socket, peer, with);
+}
+
+/// The answer to an HTTP request that asks for SIP over WebSocket: 101, or what is wrong with it.
+#[expect(clippy::result_large_err, reason = "the library's types")]
+pub(crate) fn handshake(request: &Request) -> Result<Response, ErrorResponse> {
+    let refusal = |error: &tokio_tungstenite::tungstenite::Error| {
+        let mut refusal = ErrorResponse::new(Some(format!("no WebSocket handshake: {error}")));
+        *refusal.status_mut() = StatusCode::BAD_REQUEST;
+        refusal
+    };
+    let response = create_response(request).map_err(|error| refusal(&error))?;
+    subprotocol(request, response)
+}
+
+fn limits(with: &Listening) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(Some(with.message_bytes))
+        .max_frame_size(Some(with.message_bytes))
+}
+
+fn run<S>(socket: WebSocketStream<S>, peer: Remote, with: &Listening)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (flow, queued) = peer.flow(with);
     let (writing, reading) = socket.split();
     let closed = with.stop.child_token();
@@ -39,7 +75,6 @@ where
     let (held, reader, ended) = (flow.clone(), with.clone(), closed.clone());
     let read = async move { read(reading, &held, &reader, &closed).await };
     keep(read, flow, ended, peer.slot, with);
-    Some(())
 }
 
 /// RFC 7118 §4.1: both sides name `sip`.

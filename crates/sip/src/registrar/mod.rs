@@ -140,11 +140,14 @@ impl Registrar {
         let exists = known.is_some();
         let credential = known.unwrap_or_else(|| DeviceCredential::from_digests([0; 16], [0; 32]));
         let matches = offered.matches(&credential, request);
-        let account = offered.username.clone();
+        let account = credential
+            .account
+            .clone()
+            .unwrap_or_else(|| offered.username.clone());
         let verdict = match self.nonces.check(&offered, flow.origin.ip(), now) {
             Checked::Stale => Verdict::Challenge(self.challenges(flow, now, true, md5_only)),
             Checked::Foreign => Verdict::Challenge(self.challenges(flow, now, false, md5_only)),
-            Checked::Fresh if matches && exists => Verdict::Known(offered.username),
+            Checked::Fresh if matches && exists => Verdict::Known(account.clone()),
             Checked::Fresh => Verdict::Refused(403),
         };
         (verdict, Some(account))

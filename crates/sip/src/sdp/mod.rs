@@ -289,7 +289,7 @@ pub fn offer(ours: &Ours) -> String {
             crypto,
             dtls,
             ice: ours.ice.as_ref(),
-            mid: None,
+            mid: ours.ice.as_ref().map(|_| "0"),
             rtcp_mux: true,
             direction: ours.direction,
             ptime_ms: ours.ptime_ms,
@@ -318,6 +318,13 @@ pub fn answer(offer: &Offer, ours: &Ours) -> Result<(String, Negotiated), SdpErr
     };
     let agreed = agree(ours, media, security)?;
     let mut text = head(ours);
+    if let Some(mid) = offer.media[index]
+        .mid
+        .as_ref()
+        .filter(|mid| offer.bundles(mid))
+    {
+        let _ = write!(text, "a=group:BUNDLE {mid}\r\n");
+    }
     for (at, offered) in offer.media.iter().enumerate() {
         if at == index {
             text += &answered(ours, media, &agreed);
@@ -366,7 +373,7 @@ fn protection(
             pair(sdes, &media.crypto).map(sdes_pair).ok_or(NO_SUITE)
         }
         (Security::Dtls(_), Profile::Dtls) => {
-            let dtls = media.dtls();
+            let dtls = media.dtls().filter(|dtls| dtls.digest().is_some());
             dtls.map(Agreed::Dtls)
                 .ok_or(SdpError::Security("no DTLS fingerprint"))
         }
@@ -383,6 +390,9 @@ fn sdes_pair((ours, theirs): (Crypto, Crypto)) -> Agreed {
 }
 
 fn agree(ours: &Ours, media: &Media, security: Agreed) -> Result<Negotiated, SdpError> {
+    if ours.ice.is_some() && media.ice().is_none() {
+        return Err(SdpError::Security("no ICE credentials"));
+    }
     let remote_rtp = media.rtp().ok_or(SdpError::NoAudio)?;
     let common = media.codecs(&ours.codecs);
     let chosen = match ours.order {
@@ -392,8 +402,9 @@ fn agree(ours: &Ours, media: &Media, security: Agreed) -> Result<Negotiated, Sdp
             .min_by_key(|(codec, _)| ours.codecs.iter().position(|own| own == codec)),
     };
     let (codec, payload_type) = *chosen.ok_or(SdpError::NoCodec)?;
-    // RFC 3264 §8.4: an address of zeros was how hold used to be said.
-    let held = remote_rtp.ip().is_unspecified();
+    // RFC 3264 §8.4: an address of zeros was how hold used to be said. With ICE it says that the
+    // address is found by checks.
+    let held = remote_rtp.ip().is_unspecified() && media.ice().is_none();
     let peer = if held {
         Direction::of(media.direction.sends(), false)
     } else {
@@ -439,7 +450,7 @@ fn answered(ours: &Ours, media: &Media, agreed: &Negotiated) -> String {
         (Security::Dtls(ours), Agreed::Dtls(theirs)) => Some(Dtls {
             setup: match theirs.setup {
                 Setup::Active => Setup::Passive,
-                Setup::Passive | Setup::ActPass if ours.setup == Setup::Passive => Setup::Passive,
+                Setup::ActPass if ours.setup == Setup::Passive => Setup::Passive,
                 Setup::Passive | Setup::ActPass => Setup::Active,
             },
             ..ours.clone()
@@ -468,8 +479,10 @@ fn head(ours: &Ours) -> String {
         version,
     } = ours.origin;
     let (family, ip) = family(ours.rtp);
+    // Our ICE agent only answers checks (RFC 8839 §5.3).
+    let lite = ours.ice.as_ref().map_or("", |_| "a=ice-lite\r\n");
     format!(
-        "v=0\r\no=- {session_id} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n"
+        "v=0\r\no=- {session_id} {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n{lite}"
     )
 }
 
@@ -539,6 +552,9 @@ impl Stream<'_> {
             for candidate in &ice.candidates {
                 let _ = write!(text, "a=candidate:{candidate}\r\n");
             }
+            text.push_str("a=end-of-candidates\r\n");
+            // Pages find the audio by the stream that it belongs to (RFC 8830).
+            text.push_str("a=msid:trunkline audio\r\n");
         }
         if self.rtcp_mux {
             text.push_str("a=rtcp-mux\r\n");

@@ -17,6 +17,8 @@ const LINES: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     pub(super) media: Vec<Media>,
+    /// The `mid`s that would share one transport (RFC 9143).
+    bundle: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +77,7 @@ impl Offer {
         let mut media: Vec<Media> = Vec::new();
         let (mut address, mut direction, mut ptime_ms) = (None, Direction::SendRecv, None);
         let mut secure = Secure::default();
+        let mut bundle = Vec::new();
         let mut versioned = false;
         for (number, line) in text.lines().enumerate() {
             let problem = |problem| SdpError::Syntax {
@@ -113,6 +116,10 @@ impl Offer {
                     direction = direction_of(value).unwrap_or(direction);
                     ptime_ms = ptime_of(value).or(ptime_ms);
                     secure.attribute(value);
+                    if let Some(mids) = value.strip_prefix("group:BUNDLE ") {
+                        let mids = mids.split_ascii_whitespace().take(STREAMS);
+                        bundle = mids.map(str::to_owned).collect();
+                    }
                 }
                 _ => {}
             }
@@ -123,7 +130,7 @@ impl Offer {
                 problem: "empty",
             });
         }
-        Ok(Self { media })
+        Ok(Self { media, bundle })
     }
 
     /// The first audio stream that is wanted, and its place.
@@ -139,12 +146,33 @@ impl Offer {
         })
     }
 
+    /// Whether the peer would have a stream share its transport with others.
+    pub(super) fn bundles(&self, mid: &str) -> bool {
+        self.bundle.iter().any(|bundled| bundled == mid)
+    }
+
+    /// The ICE credentials and candidates of the audio.
+    #[must_use]
+    pub fn ice(&self) -> Option<Ice> {
+        self.audio()?.1.ice()
+    }
+
+    /// Whether a browser made this: its audio is protected by DTLS, and only so.
+    #[must_use]
+    pub fn wants_dtls(&self) -> bool {
+        let mut profiles = self.audio_streams().map(|(_, media)| media.profile());
+        profiles
+            .next()
+            .is_some_and(|first| first == Some(Profile::Dtls))
+    }
+
     /// Whether the description asks us to wait: it takes no audio of ours, or
     /// names no address for it.
     #[must_use]
     pub fn is_hold(&self) -> bool {
         self.audio().is_some_and(|(_, m)| {
-            !m.direction.receives() || m.address.is_some_and(|a| a.is_unspecified())
+            let nowhere = m.ice().is_none() && m.address.is_some_and(|a| a.is_unspecified());
+            nowhere || !m.direction.receives()
         })
     }
 }

@@ -240,35 +240,110 @@ fn encryption_is_not_dropped_where_it_is_required() {
     assert_eq!(agreed.security, Agreed::Clear);
 }
 
-#[test]
-fn a_browsers_description_is_read() {
-    let offer = described(
-        "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=rtcp-mux\r\na=setup:actpass\r\na=fingerprint:sha-256 AB:CD\r\n\
-         a=ice-ufrag:u\r\na=ice-pwd:p\r\na=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\n",
-    );
-    let browser = Ours {
-        security: Security::Dtls(Dtls {
-            fingerprint: "sha-256 11:22".to_owned(),
-            setup: Setup::Passive,
-        }),
-        ice: Some(Ice {
-            ufrag: "a".to_owned(),
-            pwd: "b".to_owned(),
-            candidates: vec!["1 1 udp 1 192.0.2.10 4000 typ host".to_owned()],
-        }),
+/// As browsers write it: the address is left to ICE.
+fn browsers(setup: &str, direction: &str) -> String {
+    let print = ["AB"; 32].join(":");
+    format!(
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=msid-semantic: WMS\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF 111 0 110 126\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\n\
+         a=candidate:1 1 udp 1 3d9c.local 5000 typ host\r\na=fingerprint:sha-256 {print}\r\na=setup:{setup}\r\na=mid:0\r\na={direction}\r\na=rtcp-mux\r\n\
+         a=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000\r\na=rtpmap:126 telephone-event/8000\r\n"
+    )
+}
+
+/// We, ready for a browser.
+fn ready(setup: Setup) -> Ours {
+    Ours {
+        codecs: vec![Codec::Pcmu, Codec::Opus],
+        order: Order::Ours,
+        security: Security::Dtls(Dtls::with_sha256(&[0x11; 32], setup)),
+        ice: Some(Ice::host("a", "b", "192.0.2.10:4000".parse().unwrap())),
         ..ours()
-    };
-    let (text, agreed) = answer(&offer, &browser).unwrap();
-    assert!(agreed.rtcp_mux);
-    assert_eq!(agreed.ice.map(|ice| ice.candidates.len()), Some(1));
-    assert!(matches!(agreed.security, Agreed::Dtls(dtls) if dtls.fingerprint == "sha-256 AB:CD"));
-    for line in [
-        "a=mid:0",
-        "a=rtcp-mux",
-        "a=setup:passive",
-        "a=fingerprint:sha-256 11:22",
-        "a=ice-ufrag:a",
-    ] {
-        assert!(text.contains(&format!("{line}\r\n")), "{line} in {text}");
     }
+}
+
+#[test]
+fn a_browsers_offer_is_answered_in_kind() {
+    let offer = Offer::parse(&browsers("actpass", "sendrecv")).unwrap();
+    assert!(offer.wants_dtls() && !offer.is_hold());
+    let (text, agreed) = answer(&offer, &ready(Setup::Passive)).unwrap();
+    for line in [
+        "a=ice-lite",
+        "a=group:BUNDLE 0",
+        "m=audio 4000 UDP/TLS/RTP/SAVPF 0 126",
+        "a=mid:0",
+        "a=setup:passive",
+        "a=rtcp-mux",
+        "a=ice-ufrag:a",
+        "a=candidate:1 1 udp 2130706431 192.0.2.10 4000 typ host",
+        "a=msid:trunkline audio",
+    ] {
+        assert!(text.contains(&format!("{line}\r\n")), "no {line} in {text}");
+    }
+    assert_eq!(
+        (agreed.codec, agreed.direction),
+        (Codec::Pcmu, Direction::SendRecv)
+    );
+    assert!(agreed.rtcp_mux);
+    assert_eq!(agreed.ice.map(|ice| ice.ufrag), Some("u".to_owned()));
+    let Agreed::Dtls(dtls) = agreed.security else {
+        panic!("no DTLS")
+    };
+    assert_eq!(dtls.digest(), Some(vec![0xab; 32]));
+}
+
+#[test]
+fn one_side_begins_the_handshake_whatever_the_browser_says() {
+    for (said, ready_for, answered) in [
+        ("active", Setup::Passive, "passive"),
+        ("passive", Setup::Passive, "active"),
+        ("actpass", Setup::Active, "active"),
+    ] {
+        let offer = Offer::parse(&browsers(said, "sendrecv")).unwrap();
+        let (text, _) = answer(&offer, &ready(ready_for)).unwrap();
+        assert!(text.contains(&format!("a=setup:{answered}\r\n")), "{text}");
+    }
+}
+
+#[test]
+fn with_ice_only_the_direction_says_hold() {
+    for (said, ours) in [
+        ("sendonly", Direction::RecvOnly),
+        ("inactive", Direction::Inactive),
+        ("sendrecv", Direction::SendRecv),
+    ] {
+        let offer = Offer::parse(&browsers("actpass", said)).unwrap();
+        assert_eq!(offer.is_hold(), said != "sendrecv");
+        let (_, agreed) = answer(&offer, &ready(Setup::Passive)).unwrap();
+        assert_eq!(agreed.direction, ours);
+    }
+}
+
+#[test]
+fn a_browser_without_ice_or_a_whole_fingerprint_is_refused() {
+    let whole = browsers("actpass", "sendrecv");
+    for missing in [
+        whole.replace("a=ice-ufrag:u\r\n", ""),
+        whole.replace("a=fingerprint:sha-256 AB:", "a=fingerprint:sha-256 "),
+        whole.replace("a=fingerprint:sha-256", "a=fingerprint:sha-1"),
+    ] {
+        let refused = answer(&Offer::parse(&missing).unwrap(), &ready(Setup::Passive));
+        assert!(matches!(refused, Err(SdpError::Security(_))), "{refused:?}");
+    }
+    let plain = answer(&Offer::parse(&whole).unwrap(), &ours());
+    assert!(matches!(plain, Err(SdpError::Security(_))), "{plain:?}");
+}
+
+#[test]
+fn our_offer_to_a_browser_and_its_answer_agree() {
+    let ours = ready(Setup::ActPass);
+    let text = offer(&ours);
+    assert!(
+        text.contains("a=setup:actpass\r\n") && text.contains("a=ice-lite\r\n"),
+        "{text}"
+    );
+    let answer = Offer::parse(&browsers("active", "sendrecv")).unwrap();
+    let agreed = negotiate_answer(&ours, &answer).unwrap();
+    assert_eq!(agreed.codec, Codec::Pcmu);
+    assert!(matches!(agreed.security, Agreed::Dtls(dtls) if dtls.setup == Setup::Active));
 }

@@ -27,6 +27,7 @@ async fn dial(stack: &SipStack, user: &str) -> Result<Leg, DialError> {
             },
             identity: sip::Identity::default(),
             offer: SDP.into(),
+            browser_offer: None,
             headers: vec![("X-Call".into(), "7".into())],
         })
         .await

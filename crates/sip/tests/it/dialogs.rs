@@ -53,6 +53,7 @@ async fn dialled(server: &Server, phone: &Peer) -> (Leg, String) {
             from: Party::default(),
             identity: Identity::default(),
             offer: SDP.into(),
+            browser_offer: None,
             headers: Vec::new(),
         })
         .await

@@ -17,6 +17,7 @@ fn to_device(username: &str) -> Dial {
         from: Party::default(),
         identity: Identity::default(),
         offer: SDP.into(),
+        browser_offer: None,
         headers: Vec::new(),
     }
 }

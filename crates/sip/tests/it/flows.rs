@@ -88,6 +88,7 @@ async fn dial(stack: &SipStack) -> Result<Leg, DialError> {
             from: Party::default(),
             identity: sip::Identity::default(),
             offer: SDP.into(),
+            browser_offer: None,
             headers: Vec::new(),
         })
         .await

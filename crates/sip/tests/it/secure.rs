@@ -162,6 +162,7 @@ async fn dial(server: &Server, username: &str) -> sip::Leg {
         from: Party::default(),
         identity: sip::Identity::default(),
         offer: SDP.into(),
+        browser_offer: None,
         headers: Vec::new(),
     };
     server.stack.dial(dial).await.unwrap()

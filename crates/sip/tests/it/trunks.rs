@@ -90,6 +90,7 @@ async fn dial(stack: &SipStack, identity: Identity, offer: &str) -> Leg {
         },
         identity,
         offer: offer.into(),
+        browser_offer: None,
         headers: Vec::new(),
     };
     stack.dial(dial).await.unwrap()
