@@ -30,53 +30,119 @@ impl Doc {
     pub(super) fn verb(&self) -> Verb {
         let lexicon = Lexicon::shipped();
         let (title, key) = (words(&self.title), words(&self.key));
-        let plain = |word: Option<&String>| word.and_then(|word| Verb::plain(word));
-        plain(title.first())
+        let plain = |word: Option<&String>| word.and_then(|word| self.plain(word));
+        let named = plain(title.first())
             .or_else(|| plain(title.last()))
             .or_else(|| plain(key.first()))
             .or_else(|| plain(key.last()))
             .or_else(|| {
                 title
                     .first()
-                    .filter(|word| !is_plural(word))
+                    .filter(|word| !is_plural(word) && !self.is_method(word))
                     .and_then(|word| lexicon.main_verb(&stem(word)))
-            })
-            .unwrap_or_else(|| self.verb_of_request())
+            });
+        match named {
+            // "Get tasks" is a list, whatever its author called it.
+            Some(Verb::Get) if self.verb_of_request() == Verb::List && !self.path.is_empty() => {
+                let mut said = title.iter().chain(&key);
+                if said.any(|word| is_plural(word)) {
+                    Verb::List
+                } else {
+                    Verb::Get
+                }
+            }
+            Some(verb) => verb,
+            None => self.verb_of_request(),
+        }
+    }
+
+    /// What a word of the name says is done. "PostCustomers" is named for the method, which says less than the
+    /// whole request.
+    fn plain(&self, word: &str) -> Option<Verb> {
+        let verb = Verb::plain(word)?;
+        (!self.is_method(word) || verb == Verb::Get || verb == Verb::Delete).then_some(verb)
+    }
+
+    fn is_method(&self, word: &str) -> bool {
+        self.method.eq_ignore_ascii_case(word)
     }
 
     fn verb_of_request(&self) -> Verb {
         let path = self.path.trim_end_matches('/').trim_end_matches(".json");
         let one = path.ends_with('}');
-        match self.method.as_str() {
-            "DELETE" => Verb::Delete,
-            "PUT" | "PATCH" => Verb::Update,
-            "POST" if one => Verb::Update,
-            "POST" => Verb::Create,
+        let last = segments(&self.path).pop();
+        let acts = last
+            .as_ref()
+            .filter(|_| !one)
+            .and_then(|segment| action_of(segment));
+        match (self.method.as_str(), acts) {
+            ("DELETE", _) => Verb::Delete,
+            ("PUT" | "PATCH" | "POST", Some(verb)) => verb,
+            ("PUT" | "PATCH", None) => Verb::Update,
+            ("POST", None) if one => Verb::Update,
+            ("POST", None) => Verb::Create,
+            (_, Some(Verb::List)) => Verb::List,
             _ if one => Verb::Get,
-            _ if path_nouns(&self.path)
-                .last()
-                .is_some_and(|noun| !is_plural(noun)) =>
-            {
-                Verb::Get
-            }
-            _ => Verb::List,
+            _ => match last.as_ref().and_then(|segment| segment.last()) {
+                Some(noun) if !is_plural(noun) => Verb::Get,
+                _ => Verb::List,
+            },
         }
     }
 }
 
+/// What the last part of a path says is done: "cancel", "add_tags", "search".
+fn action_of(segment: &[String]) -> Option<Verb> {
+    let first = segment.first().filter(|word| !is_plural(word))?;
+    Verb::plain(first).or_else(|| Lexicon::shipped().main_verb(&stem(first)))
+}
+
 /// Words of the path that name things: no placeholders, versions or file endings.
 pub(super) fn path_nouns(path: &str) -> Vec<String> {
+    segments(path).into_iter().flatten().collect()
+}
+
+/// The named parts of a path, each as its words.
+fn segments(path: &str) -> Vec<Vec<String>> {
     let path = path.split('?').next().unwrap_or_default();
     let named = path.trim_end_matches(".json").split('/').filter(|segment| {
         !segment.contains('{') && !segment.chars().any(|letter| letter.is_ascii_digit())
     });
     let plumbing = [
-        "api", "rest", "index", "json", "admin", "wp", "public", "services", "service",
+        "api", "rest", "index", "json", "admin", "wp", "public", "services", "service", "actions",
     ];
-    named
-        .flat_map(words)
-        .filter(|word| word.len() > 1 && !plumbing.contains(&word.as_str()))
-        .collect()
+    let said = named.map(|segment| {
+        let said = words(segment).into_iter();
+        said.filter(|word| word.len() > 1 && !plumbing.contains(&word.as_str()))
+            .collect::<Vec<_>>()
+    });
+    said.filter(|segment| !segment.is_empty()).collect()
+}
+
+/// Verb and object by the path alone: "Send invoice", "List customer orders".
+fn title_of_path(path: &str, verb: Verb) -> String {
+    let mut segments = segments(path);
+    let ends_in_place = path
+        .trim_end_matches('/')
+        .trim_end_matches(".json")
+        .ends_with('}');
+    let action = match segments.last() {
+        Some(last) if !ends_in_place && segments.len() > 1 && action_of(last).is_some() => {
+            segments.pop()
+        }
+        _ => None,
+    };
+    let mut nouns: Vec<Vec<String>> = segments.into_iter().rev().take(2).rev().collect();
+    let many = verb == Verb::List && action.is_none();
+    let count = nouns.len();
+    for (at, noun) in nouns.iter_mut().enumerate() {
+        if let Some(word) = noun.last_mut().filter(|_| !many || at + 1 < count) {
+            *word = singular(word);
+        }
+    }
+    let mut said = action.unwrap_or_else(|| vec![verb.name().to_owned()]);
+    said.extend(nouns.into_iter().flatten());
+    sentence(&said)
 }
 
 fn title(doc: &Doc, verb: Verb, nouns: &[String]) -> String {
@@ -87,8 +153,19 @@ fn title(doc: &Doc, verb: Verb, nouns: &[String]) -> String {
         &doc.title
     };
     let mut said = words(name);
-    if said.is_empty() {
-        said = nouns.iter().rev().take(2).rev().cloned().collect();
+    let in_path = |word: &String| {
+        let word = singular(word);
+        nouns.iter().any(|noun| singular(noun) == word) || doc.path.contains(&word)
+    };
+    let named_for_request = said.first().is_some_and(|first| doc.is_method(first));
+    if !nouns.is_empty()
+        && (said.is_empty() || (named_for_request && said[1..].iter().all(in_path)))
+    {
+        return title_of_path(&doc.path, verb);
+    }
+    if named_for_request {
+        verb.name().clone_into(&mut said[0]);
+        return sentence(&said);
     }
     let starts_with_verb = said.first().is_some_and(|word| {
         Verb::plain(word).is_some()
@@ -161,7 +238,7 @@ mod tests {
             "",
             "DELETE",
             "/v1/projects/{p}/tasks/{t}",
-            "Delete projects tasks",
+            "Delete project task",
         );
         assert_title("Send SMS", "POST", "/sms/send.json", "Send SMS");
     }

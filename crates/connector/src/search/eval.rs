@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Doc, Hit, Index, search_all};
+use super::{Doc, FITS, Hit, Index, search_all, text_for_embedding};
 
 /// An action as a description of an interface gives it.
 #[derive(Debug, Clone, Deserialize)]
@@ -87,6 +87,17 @@ pub struct Miss {
     pub found: Vec<String>,
 }
 
+/// Intents that nothing fits, and what became of them.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Negatives {
+    /// Intents measured.
+    pub count: usize,
+    /// Found nothing at all.
+    pub nothing: usize,
+    /// Found something, and said that it does not fit well.
+    pub doubted: usize,
+}
+
 /// What was measured.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
@@ -100,8 +111,10 @@ pub struct Report {
     pub apps: BTreeMap<String, Figures>,
     /// All searches of the run.
     pub latency_ms: Latency,
-    /// Intents nothing fits, and how many of them found nothing.
-    pub negatives: (usize, usize),
+    /// Intents nothing fits.
+    pub negatives: Negatives,
+    /// Share of the other intents whose search said that nothing fits well.
+    pub doubted: f64,
     /// Inside one app.
     #[serde(skip)]
     pub misses: Vec<Miss>,
@@ -109,6 +122,9 @@ pub struct Report {
 
 /// Finds the places of up to `limit` actions in some of the indexes; see [`search_all`].
 pub type Search<'a> = dyn FnMut(&[&Index], &str, usize) -> Vec<(usize, Hit)> + 'a;
+
+/// Makes a text's vector.
+pub type Embed<'a> = dyn Fn(&str) -> Vec<f32> + 'a;
 
 const LOOKED_AT: usize = 50;
 
@@ -134,17 +150,22 @@ pub fn evaluate(
     intents: &[LabelledIntent],
     clock: impl FnMut() -> Duration,
 ) -> Report {
-    evaluate_with(actions, intents, clock, &mut |indexes, intent, limit| {
-        search_all(indexes, intent, None, limit)
-    })
+    evaluate_with(
+        actions,
+        intents,
+        clock,
+        None,
+        &mut |indexes, intent, limit| search_all(indexes, intent, None, limit),
+    )
 }
 
-/// As [`evaluate`], with another way to search.
+/// As [`evaluate`], with another way to search, in indexes with the vectors that `embed` makes.
 #[must_use]
 pub fn evaluate_with(
     actions: &[RawAction],
     intents: &[LabelledIntent],
     mut clock: impl FnMut() -> Duration,
+    embed: Option<&Embed<'_>>,
     search: &mut Search<'_>,
 ) -> Report {
     let names: BTreeSet<&str> = actions.iter().map(|action| action.app.as_str()).collect();
@@ -160,6 +181,15 @@ pub fn evaluate_with(
             Index::build(own.iter().map(|action| Doc::from(*action))).of_app([*name])
         })
         .collect();
+    if let Some(embed) = embed {
+        for (index, own) in indexes.iter().zip(&own) {
+            let texts = own
+                .iter()
+                .map(|action| text_for_embedding(&Doc::from(*action)));
+            // One model makes vectors of one length, one for each action.
+            let _ = index.set_meaning(texts.map(|text| embed(&text)).collect());
+        }
+    }
     let all: Vec<&Index> = indexes.iter().collect();
     let place_of: HashMap<&str, usize> = names
         .iter()
@@ -174,31 +204,36 @@ pub fn evaluate_with(
         found
     };
     let mut report = Report::default();
+    let mut doubts = 0;
     let (mut in_app, mut over_all) = (Ranks::default(), Ranks::default());
     let (mut kinds, mut apps): (BTreeMap<String, Ranks>, BTreeMap<String, Ranks>) =
         Default::default();
     for intent in intents {
         let everywhere = run(&all, &intent.intent);
-        let everywhere: Vec<&str> = everywhere
-            .iter()
-            .map(|(at, hit)| own[*at][hit.doc].id.as_str())
-            .collect();
         let inside = intent
             .app
             .as_deref()
             .and_then(|app| place_of.get(app))
-            .map(|at| {
-                let found = run(&[all[*at]], &intent.intent);
-                found
-                    .iter()
-                    .map(|(_, hit)| own[*at][hit.doc].id.as_str())
-                    .collect::<Vec<_>>()
-            });
+            .map(|at| run(&[all[*at]], &intent.intent));
+        let looked_at = inside.as_ref().unwrap_or(&everywhere);
+        let doubted = !looked_at.is_empty() && nothing_fits(looked_at);
         if intent.expected.is_empty() {
-            report.negatives.0 += 1;
-            report.negatives.1 += usize::from(inside.as_ref().unwrap_or(&everywhere).is_empty());
+            report.negatives.count += 1;
+            report.negatives.nothing += usize::from(looked_at.is_empty());
+            report.negatives.doubted += usize::from(doubted);
             continue;
         }
+        doubts += usize::from(doubted);
+        // Inside one app its index is the only one, over all it has its place among them.
+        let inside = inside.zip(intent.app.as_deref().and_then(|app| place_of.get(app)));
+        let inside = inside.map(|(found, app)| {
+            let id = |hit: &(usize, Hit)| own[*app][hit.1.doc].id.as_str();
+            found.iter().map(id).collect::<Vec<_>>()
+        });
+        let everywhere: Vec<&str> = everywhere
+            .iter()
+            .map(|(at, hit)| own[*at][hit.doc].id.as_str())
+            .collect();
         let rank = |found: &[&str]| {
             found
                 .iter()
@@ -229,6 +264,7 @@ pub fn evaluate_with(
         p50: quantile(&took, 0.5),
         p99: quantile(&took, 0.99),
     };
+    report.doubted = doubts as f64 / over_all.0.len().max(1) as f64;
     report.app = in_app.figures();
     report.all = over_all.figures();
     report.kinds = kinds
@@ -240,6 +276,11 @@ pub fn evaluate_with(
         .map(|(app, ranks)| (app, ranks.figures()))
         .collect();
     report
+}
+
+/// Whether the best of what was found has too little of what was asked for.
+fn nothing_fits(found: &[(usize, Hit)]) -> bool {
+    found.iter().all(|(_, hit)| hit.coverage < FITS)
 }
 
 fn quantile(sorted: &[f64], share: f64) -> f64 {

@@ -2,7 +2,7 @@
 //! one thing or to many.
 
 use super::Index;
-use super::lexicon::{Lexicon, Sureness, Verb, is_chinese};
+use super::lexicon::{Lexicon, Sureness, Verb, is_chinese, phrase_stem};
 use super::spelling::corrections;
 use super::words::{is_determiner, is_identifier, is_plural, is_preposition, is_stop, stem, words};
 
@@ -77,7 +77,8 @@ impl Intent {
             value: false,
         };
         let text = intent.take_values(cut);
-        let said: Vec<String> = words(&text).into_iter().take(MAX_WORDS).collect();
+        let said = words(&text).into_iter().flat_map(uncontracted);
+        let said: Vec<String> = said.take(MAX_WORDS).collect();
         let reader = Reader { indexes, lexicon };
         let language = lexicon.language(&said, |word| reader.is_english(word));
         let tokens = intent.tokens(&said, language, &reader);
@@ -144,10 +145,16 @@ impl Intent {
         reader: &Reader<'_>,
     ) -> Vec<Option<Token>> {
         let lexicon = reader.lexicon;
-        let stems: Vec<String> = said.iter().map(|word| stem(word)).collect();
+        let stems: Vec<String> = said.iter().map(|word| phrase_stem(word)).collect();
         let mut tokens: Vec<Option<Token>> = Vec::new();
+        // Words of fixed expressions that other words stand in.
+        let mut spent = vec![false; said.len()];
         let mut at = 0;
         while at < said.len() {
+            if spent[at] {
+                at += 1;
+                continue;
+            }
             let word = &said[at];
             let first = tokens.iter().flatten().next().is_none();
             let before_determiner = said.get(at + 1).is_some_and(|next| is_determiner(next));
@@ -168,15 +175,17 @@ impl Intent {
                     .collect::<Vec<_>>()
             };
             let mut taken = 1;
-            let phrase = lexicon.phrase(&stems[at..]).filter(|_| language.is_none());
+            let phrase = lexicon.phrase(&stems[at..]).filter(|(places, _)| {
+                language.is_none() && places.iter().all(|place| !spent[at + place])
+            });
             let parted = (at + 2..said.len().min(at + 6))
-                .filter(|_| language.is_none())
+                .filter(|later| language.is_none() && !spent[*later])
                 .find_map(|later| {
                     let pair = [stems[at].clone(), stems[later].clone()];
                     let meaning = lexicon
                         .phrase(&pair)
                         .filter(|_| listed(PARTICLES, &said[later]))?;
-                    Some(meaning.1)
+                    Some((later, meaning.1))
                 });
             if is_chinese(word) {
                 self.plural |= ["所有", "列表", "全部", "列出", "哪些"]
@@ -195,20 +204,28 @@ impl Intent {
             {
                 self.plural |= word.len() > 4 && word.ends_with('s') && language != Some(0);
                 tokens.extend(foreign(&meaning));
-            } else if let Some((length, meaning)) = phrase {
-                let loose = said[at..at + length]
-                    .iter()
-                    .any(|word| is_stop(word) || is_preposition(word) || listed(PARTICLES, word));
-                tokens.extend(meaning.iter().map(|word| token(word, Vec::new())));
-                if !loose {
-                    let own = &said[at..at + length];
+            } else if let Some((places, meaning)) = phrase {
+                let last = places.last().copied().unwrap_or_default();
+                let whole = last + 1 == places.len();
+                let own = &said[at..=at + last];
+                let loose = !whole
+                    || own.iter().any(|word| {
+                        is_stop(word) || is_preposition(word) || listed(PARTICLES, word)
+                    });
+                tokens.extend(expressed(meaning, first));
+                if loose {
+                    for place in places.into_iter().skip(1) {
+                        spent[at + place] = true;
+                    }
+                } else {
                     self.plural |= own.iter().any(|word| is_plural(word));
                     tokens.extend(own.iter().map(|word| token(word, Vec::new())));
+                    taken = places.len();
                 }
-                taken = length;
-            } else if let Some(meaning) = parted {
+            } else if let Some((later, meaning)) = parted {
                 // "Throw a person out": the verb's second half comes later.
-                tokens.extend(meaning.iter().map(|word| token(word, Vec::new())));
+                spent[later] = true;
+                tokens.extend(expressed(meaning, first));
             } else if let Some((_, hint)) = HINTS.iter().find(|(asked, _)| asked == word) {
                 tokens.push(token(hint, Vec::new()).map(|token| Token {
                     first: false,
@@ -427,6 +444,33 @@ fn alternatives(meaning: &[String], first: bool) -> Option<Token> {
     })
 }
 
+/// What a fixed expression stands for.
+fn expressed(meaning: &[Vec<String>], first: bool) -> impl Iterator<Item = Option<Token>> {
+    meaning.iter().map(move |words| {
+        alternatives(words, first).map(|token| Token {
+            translated: false,
+            ..token
+        })
+    })
+}
+
+/// "don't" is two words.
+fn uncontracted(word: String) -> Vec<String> {
+    let two = match word.as_str() {
+        "dont" | "doesnt" | "didnt" => ["do", "not"],
+        "isnt" | "arent" | "wasnt" => ["is", "not"],
+        "hasnt" | "havent" => ["have", "not"],
+        "cant" | "cannot" | "couldnt" => ["can", "not"],
+        "wont" | "wouldnt" => ["will", "not"],
+        "whats" => ["what", "is"],
+        "whos" => ["who", "is"],
+        "wheres" => ["where", "is"],
+        "hows" => ["how", "is"],
+        _ => return vec![word],
+    };
+    two.map(str::to_owned).into()
+}
+
 fn is_letter_of_words(letter: char) -> bool {
     matches!(letter, '_' | '.') || is_chinese(letter.encode_utf8(&mut [0; 4]))
 }
@@ -512,7 +556,7 @@ impl Reader<'_> {
     fn forms(&self, stem: &str) -> Vec<(String, f32)> {
         let related = self.lexicon.related(stem);
         // Where the word itself is not used, the nearest other word is as good as it gets.
-        let lift = if self.indexed(stem) { 1.0 } else { 1.25 };
+        let lift = if self.indexed(stem) { 0.85 } else { 1.1 };
         let mut forms = vec![(stem.to_owned(), 1.0)];
         forms.extend(
             related

@@ -76,8 +76,8 @@ pub(super) struct Lexicon {
     verbs: HashMap<String, Vec<(Verb, Sureness)>>,
     /// Stem to stems of the same meaning, with how close they are.
     related: HashMap<String, Vec<(String, f32)>>,
-    /// Stems of a fixed expression to the words it stands for.
-    phrases: HashMap<String, Vec<String>>,
+    /// Fixed expressions by their first word, the longest first.
+    phrases: HashMap<String, Vec<Phrase>>,
     /// Stem of a verb to the thing it makes: to dial is to make a call.
     made_by: HashMap<String, String>,
     /// German, Spanish, French.
@@ -87,6 +87,64 @@ pub(super) struct Lexicon {
     longest_han: usize,
     pub(super) spelling: Spelling,
     known: HashSet<String>,
+}
+
+/// A fixed expression: "get rid of", "put * in charge".
+struct Phrase {
+    /// The words after the first; none for a gap.
+    rest: Vec<Option<String>>,
+    meaning: Meaning,
+}
+
+/// How close an everyday expression is to what it is said for.
+const SAID_FOR: f32 = 0.75;
+/// Up to so many words may stand in a gap.
+const LONGEST_GAP: usize = 4;
+
+impl Phrase {
+    /// Places of its words in `words`, which start with the word before `rest`.
+    fn find(&self, words: &[String]) -> Option<Vec<usize>> {
+        let mut places = vec![0];
+        let mut at = 1;
+        let mut gap = false;
+        for part in &self.rest {
+            let Some(word) = part else {
+                gap = true;
+                continue;
+            };
+            let last = if gap { at + LONGEST_GAP } else { at };
+            let first = if gap { at + 1 } else { at };
+            let place = (first..=last).find(|place| words.get(*place) == Some(word))?;
+            places.push(place);
+            at = place + 1;
+            gap = false;
+        }
+        Some(places)
+    }
+}
+
+/// What is compared in fixed expressions: the stem, one for all forms of the small verbs.
+pub(super) fn phrase_stem(word: &str) -> String {
+    match word {
+        "does" | "did" | "done" | "doing" => "do".to_owned(),
+        "are" | "was" | "were" | "be" | "been" | "am" | "being" => "is".to_owned(),
+        "has" | "had" | "having" => "have".to_owned(),
+        "gave" | "given" | "giving" => "give".to_owned(),
+        "took" | "taken" => "take".to_owned(),
+        "went" | "gone" | "goes" => "go".to_owned(),
+        "got" | "gotten" => "get".to_owned(),
+        "told" => "tell".to_owned(),
+        "sent" => "send".to_owned(),
+        "came" => "come".to_owned(),
+        "kept" => "keep".to_owned(),
+        "thrown" | "threw" => "throw".to_owned(),
+        "brought" => "bring".to_owned(),
+        "made" => "make".to_owned(),
+        "paid" => "pay".to_owned(),
+        "an" => "a".to_owned(),
+        "our" | "your" | "their" | "his" | "her" | "its" | "my" => "my".to_owned(),
+        _ => stem(word),
+    }
 }
 
 /// English words in a row, each with others of the same meaning.
@@ -175,7 +233,11 @@ impl Lexicon {
         static SHIPPED: OnceLock<Lexicon> = OnceLock::new();
         SHIPPED.get_or_init(|| {
             Self::read(
-                &[include_str!("../../data/synonyms.txt")],
+                &[
+                    include_str!("../../data/synonyms.txt"),
+                    include_str!("../../data/everyday.txt"),
+                    include_str!("../../data/concepts.txt"),
+                ],
                 &[include_str!("../../data/glossary.txt")],
             )
         })
@@ -184,7 +246,12 @@ impl Lexicon {
     /// The shipped one with more lines, in the forms of the data files; lines it can't read are skipped.
     pub(super) fn extended(more: &str) -> Self {
         Self::read(
-            &[include_str!("../../data/synonyms.txt"), more],
+            &[
+                include_str!("../../data/synonyms.txt"),
+                include_str!("../../data/everyday.txt"),
+                include_str!("../../data/concepts.txt"),
+                more,
+            ],
             &[include_str!("../../data/glossary.txt"), more],
         )
     }
@@ -225,12 +292,30 @@ impl Lexicon {
             .strip_prefix("phrase ")
             .and_then(|rest| rest.split_once('='))
         {
+            note(&words.replace('*', " "));
+            self.add_phrase(words, meaning);
+            return;
+        }
+        if let Some((words, meant)) = line
+            .strip_prefix("as ")
+            .and_then(|rest| rest.split_once('='))
+        {
             note(words);
-            let phrase: Vec<_> = words.split_whitespace().map(stem).collect();
-            self.phrases.insert(
-                phrase.join(" "),
-                meaning.split_whitespace().map(str::to_owned).collect(),
-            );
+            for word in words.split_whitespace() {
+                self.point(&stem(word), meant);
+            }
+            return;
+        }
+        if let Some((concept, expressions)) = line
+            .strip_prefix("is ")
+            .and_then(|rest| rest.split_once('='))
+        {
+            note(concept);
+            let concept: Vec<_> = concept.split_whitespace().collect();
+            for expression in expressions.split(',').map(str::trim) {
+                note(expression);
+                self.say_for(expression, &concept);
+            }
             return;
         }
         if let Some((verbs, thing)) = line
@@ -268,6 +353,75 @@ impl Lexicon {
         } else if head == "same" {
             note(words);
             self.relate(&words.split_whitespace().map(stem).collect::<Vec<_>>());
+        }
+    }
+
+    fn add_phrase(&mut self, words: &str, meaning: &str) {
+        let mut words = words.split_whitespace();
+        let Some(first) = words.next() else { return };
+        let rest: Vec<_> = words
+            .map(|word| (word != "*").then(|| phrase_stem(word)))
+            .collect();
+        let meaning = meaning
+            .split_whitespace()
+            .map(|word| word.split('/').map(str::to_owned).collect())
+            .collect();
+        let known = self.phrases.entry(phrase_stem(first)).or_default();
+        known.retain(|phrase| phrase.rest != rest);
+        known.push(Phrase { rest, meaning });
+        known.sort_by_key(|phrase| std::cmp::Reverse(phrase.rest.iter().flatten().count()));
+    }
+
+    /// One of the expressions for a concept.
+    fn say_for(&mut self, expression: &str, concept: &[&str]) {
+        let words: Vec<_> = expression.split_whitespace().collect();
+        let [word] = words[..] else {
+            // What a phrase stands for already comes first.
+            let rest: Vec<_> = words
+                .iter()
+                .skip(1)
+                .map(|word| Some(phrase_stem(word)))
+                .collect();
+            let first = words.first().map(|word| phrase_stem(word));
+            let list = first.and_then(|first| self.phrases.get_mut(&first));
+            let known = list.and_then(|list| list.iter_mut().find(|phrase| phrase.rest == rest));
+            match (known, concept) {
+                (Some(phrase), [one]) => {
+                    if let Some(last) = phrase.meaning.last_mut()
+                        && !last.iter().any(|word| word == one)
+                    {
+                        last.push((*one).to_owned());
+                    }
+                }
+                (Some(_), _) => {}
+                (None, _) => self.add_phrase(expression, &concept.join(" ")),
+            }
+            return;
+        };
+        let word = stem(word);
+        for concept in concept
+            .iter()
+            .map(|word| stem(word))
+            .filter(|concept| *concept != word)
+        {
+            let list = self.related.entry(word.clone()).or_default();
+            if !list.iter().any(|(known, _)| *known == concept) {
+                list.push((concept, SAID_FOR));
+            }
+        }
+    }
+
+    /// An everyday word to what interfaces say, the likeliest first.
+    fn point(&mut self, word: &str, meant: &str) {
+        let list = self.related.entry(word.to_owned()).or_default();
+        for (at, meant) in meant.split_whitespace().map(stem).enumerate() {
+            // As close as a group's first word at the start, as its others at the end.
+            let closeness = f32::max(0.8 - 0.08 * at as f32, 0.45);
+            match list.iter_mut().find(|(known, _)| *known == meant) {
+                Some(known) => known.1 = known.1.max(closeness),
+                None if meant == word => {}
+                None => list.push((meant, closeness)),
+            }
         }
     }
 
@@ -334,14 +488,13 @@ impl Lexicon {
         self.related.get(stem).map_or(&[], Vec::as_slice)
     }
 
-    /// The words a fixed expression at the start of `stems` stands for, and its length.
-    pub(super) fn phrase(&self, stems: &[String]) -> Option<(usize, &[String])> {
-        (2..=3.min(stems.len())).rev().find_map(|length| {
-            Some((
-                length,
-                self.phrases.get(&stems[..length].join(" "))?.as_slice(),
-            ))
-        })
+    /// What a fixed expression that begins with the first of these words stands for, and the places of its
+    /// words; see [`phrase_stem`].
+    pub(super) fn phrase(&self, words: &[String]) -> Option<(Vec<usize>, &Meaning)> {
+        let known = self.phrases.get(words.first()?)?;
+        known
+            .iter()
+            .find_map(|phrase| Some((phrase.find(words)?, &phrase.meaning)))
     }
 
     /// The thing a verb makes when it comes first.

@@ -4,16 +4,22 @@
 //! Start with [`Index::build`] and [`Index::search`]; [`search_all`] ranks over several indexes, and
 //! [`eval`] measures how well all of this works on labelled intents.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::OnceLock,
+};
 
 mod describe;
 pub mod eval;
 mod intent;
 mod lexicon;
+mod meaning;
 mod spelling;
 #[cfg(test)]
 mod tests;
 mod words;
+
+pub use meaning::{ModelError, StaticModel, VectorsError, normalised, text_for_embedding};
 
 use intent::Intent;
 use lexicon::{Lexicon, Verb};
@@ -48,7 +54,12 @@ pub struct Hit {
     pub score: f32,
     /// The words that matched.
     pub matched: Vec<String>,
+    /// How much of what was asked for it has, from 0 to 1; comparable between searches.
+    pub coverage: f32,
 }
+
+/// Below this coverage of the best hit, most likely nothing fits.
+pub const FITS: f32 = 0.4;
 
 /// Words of one workspace on top of the shipped ones.
 pub struct Words(Lexicon);
@@ -64,13 +75,19 @@ impl Words {
 
 const FIELDS: usize = 6;
 /// Title, key, search terms, description, path nouns, parameter names.
-const WEIGHTS: [f32; FIELDS] = [3.0, 1.5, 2.0, 1.0, 1.0, 0.3];
+const WEIGHTS: [f32; FIELDS] = [2.0, 1.5, 2.0, 1.5, 0.7, 0.3];
 /// How much a long field dilutes its words.
-const LENGTH_EFFECT: f32 = 0.4;
+const LENGTH_EFFECT: f32 = 0.6;
 /// How soon more occurrences stop helping.
-const SATURATION: f32 = 3.0;
+const SATURATION: f32 = 5.0;
 /// How much the part of the title counts that nobody asked for.
 const TITLE_EFFECT: f32 = 0.6;
+/// How much more the first places count than those after them, when words and meaning are brought together.
+const FUSION: f32 = 20.0;
+/// What a place by meaning counts against one by words. Small models know fewer of the words of business.
+const MEANING_WEIGHT: f32 = 0.6;
+/// How many of each take part.
+const MOST_FUSED: usize = 100;
 /// How much the part of the intent counts that the action has.
 const COVER_EFFECT: f32 = 0.5;
 
@@ -92,6 +109,8 @@ pub struct Index {
     pub(in crate::search) spelling: Spelling,
     /// What the app is called.
     names: HashSet<String>,
+    /// What an embedding model made of the actions, where there is one.
+    meaning: OnceLock<meaning::Vectors>,
 }
 
 impl Index {
@@ -140,6 +159,7 @@ impl Index {
             postings,
             spelling: Spelling::new(spoken.into_iter()),
             names: HashSet::new(),
+            meaning: OnceLock::new(),
         }
     }
 
@@ -175,7 +195,8 @@ impl Index {
             .iter()
             .map(|(word, list)| word.len() + 48 + list.len() * size_of::<Posting>())
             .sum();
-        lists + self.verbs.len() * 3 + self.spelling.size()
+        let vectors = self.meaning.get().map_or(0, meaning::Vectors::size);
+        lists + self.verbs.len() * 3 + self.spelling.size() + vectors
     }
 
     /// Ranks, best first. Nothing is returned when no word of the intent has anything to do with any action.
@@ -203,6 +224,19 @@ pub fn search_all(
     own: Option<&Words>,
     limit: usize,
 ) -> Vec<(usize, Hit)> {
+    search_hybrid(indexes, intent, own, None, limit)
+}
+
+/// As [`search_all`], with an embedding model's vector for the intent, of length one. What the model finds alike
+/// joins in where an index has vectors of the same model; without any, words stand alone.
+#[must_use]
+pub fn search_hybrid(
+    indexes: &[&Index],
+    intent: &str,
+    own: Option<&Words>,
+    meant: Option<&[f32]>,
+    limit: usize,
+) -> Vec<(usize, Hit)> {
     let lexicon = match own {
         Some(own) => &own.0,
         None => Lexicon::shipped(),
@@ -223,12 +257,11 @@ pub fn search_all(
             (at, hit)
         }));
     }
-    let order = |left: &(usize, Scored), right: &(usize, Scored)| {
-        right
-            .1
-            .score
-            .total_cmp(&left.1.score)
-            .then((left.0, left.1.doc).cmp(&(right.0, right.1.doc)))
+    let alike = meant.map_or_else(Vec::new, |meant| alike(indexes, meant));
+    let mut found = if alike.is_empty() {
+        found
+    } else {
+        fused(found, &alike)
     };
     if found.len() > limit && limit > 0 {
         found.select_nth_unstable_by(limit - 1, order);
@@ -240,10 +273,57 @@ pub fn search_all(
             doc: hit.doc as usize,
             score: hit.score,
             matched: matched(indexes[at], &intent, hit.doc),
+            coverage: hit.coverage,
         };
         (at, hit)
     };
     found.into_iter().map(explain).collect()
+}
+
+fn order(left: &(usize, Scored), right: &(usize, Scored)) -> std::cmp::Ordering {
+    let by_score = right.1.score.total_cmp(&left.1.score);
+    by_score.then((left.0, left.1.doc).cmp(&(right.0, right.1.doc)))
+}
+
+/// What the embedding model finds alike over all indexes, best first.
+fn alike(indexes: &[&Index], meant: &[f32]) -> Vec<(usize, usize, f32)> {
+    let mut alike = Vec::new();
+    for (at, index) in indexes.iter().enumerate() {
+        let own = index.meaning.get().map(|vectors| vectors.alike(meant));
+        let own = own.into_iter().flatten();
+        alike.extend(own.map(|(doc, cosine)| (at, doc, cosine)));
+    }
+    alike.sort_by(|left, right| right.2.total_cmp(&left.2));
+    alike.truncate(MOST_FUSED);
+    alike
+}
+
+/// Reciprocal rank fusion: places count, for the two kinds of scores don't compare.
+fn fused(mut words: Vec<(usize, Scored)>, alike: &[(usize, usize, f32)]) -> Vec<(usize, Scored)> {
+    words.sort_by(order);
+    words.truncate(MOST_FUSED);
+    let share = |weight: f32, rank: usize| weight * (FUSION + 1.0) / (FUSION + 1.0 + rank as f32);
+    for (rank, (_, hit)) in words.iter_mut().enumerate() {
+        hit.score = share(1.0, rank);
+    }
+    for (rank, (at, doc, cosine)) in alike.iter().enumerate() {
+        let gain = share(MEANING_WEIGHT, rank);
+        let known = words
+            .iter_mut()
+            .find(|(other, hit)| other == at && hit.doc as usize == *doc);
+        match known {
+            Some((_, hit)) => hit.score += gain,
+            None => words.push((
+                *at,
+                Scored {
+                    doc: u32::try_from(*doc).unwrap_or(u32::MAX),
+                    score: gain,
+                    coverage: *cosine,
+                },
+            )),
+        }
+    }
+    words
 }
 
 /// The stems of the words an intent is about, at most eight: what similar intents have in common.
@@ -323,6 +403,7 @@ impl Rarity {
 struct Scored {
     doc: u32,
     score: f32,
+    coverage: f32,
 }
 
 fn score(index: &Index, intent: &Intent, rarity: &Rarity) -> Vec<Scored> {
@@ -382,6 +463,7 @@ fn score(index: &Index, intent: &Intent, rarity: &Rarity) -> Vec<Scored> {
         found.push(Scored {
             doc: u32::try_from(doc).unwrap_or(u32::MAX),
             score,
+            coverage: cover,
         });
     }
     found

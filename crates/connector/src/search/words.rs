@@ -48,8 +48,11 @@ pub(super) fn words(text: &str) -> Vec<String> {
         let boundary = !letter.is_alphanumeric()
             || capital
             || (is_han(letter) != is_han(before) && before.is_alphanumeric());
-        // "don't", "what's": the rest after the apostrophe is no word of its own.
+        // "don't", "what's": the rest after the apostrophe is no word of its own, but in "l'appel" it is the word.
         if matches!(letter, '\'' | '’') && before.is_alphabetic() && after.is_alphabetic() {
+            if matches!(word.as_str(), "l" | "d" | "j" | "n" | "qu") {
+                words.push(std::mem::take(&mut word));
+            }
             continue;
         }
         if boundary && !word.is_empty() {
@@ -76,7 +79,109 @@ pub(super) fn is_identifier(word: &str) -> bool {
 }
 
 pub(super) fn stem(word: &str) -> String {
+    if let Some(thing) = thing(word) {
+        return thing.to_owned();
+    }
+    let word = regular(word);
     Stemmer::create(Algorithm::English).stem(word).into_owned()
+}
+
+/// A recording is no record, a meeting not what it takes to meet, and an activity activates nothing.
+const THINGS: [&str; 10] = [
+    "recording",
+    "meeting",
+    "booking",
+    "listing",
+    "setting",
+    "rating",
+    "opening",
+    "training",
+    "activity",
+    "revision",
+];
+
+fn thing(word: &str) -> Option<&'static str> {
+    THINGS.iter().copied().find(|thing| {
+        let (start, last) = thing.split_at(thing.len() - 1);
+        let rest = word.strip_prefix(start);
+        rest.is_some_and(|rest| match rest.strip_prefix(last) {
+            Some(end) => matches!(end, "" | "s"),
+            None => last == "y" && rest == "ies",
+        })
+    })
+}
+
+/// Forms that no rule finds.
+const IRREGULAR: [(&str, &str); 62] = [
+    ("people", "person"),
+    ("children", "child"),
+    ("men", "man"),
+    ("women", "woman"),
+    ("sent", "send"),
+    ("bought", "buy"),
+    ("sold", "sell"),
+    ("paid", "pay"),
+    ("told", "tell"),
+    ("wrote", "write"),
+    ("written", "write"),
+    ("spoke", "speak"),
+    ("spoken", "speak"),
+    ("said", "say"),
+    ("made", "make"),
+    ("gave", "give"),
+    ("given", "give"),
+    ("took", "take"),
+    ("taken", "take"),
+    ("got", "get"),
+    ("found", "find"),
+    ("heard", "hear"),
+    ("held", "hold"),
+    ("kept", "keep"),
+    ("left", "leave"),
+    ("lost", "lose"),
+    ("won", "win"),
+    ("ran", "run"),
+    ("began", "begin"),
+    ("begun", "begin"),
+    ("broke", "break"),
+    ("broken", "break"),
+    ("brought", "bring"),
+    ("built", "build"),
+    ("chose", "choose"),
+    ("chosen", "choose"),
+    ("came", "come"),
+    ("did", "do"),
+    ("done", "do"),
+    ("drew", "draw"),
+    ("forgot", "forget"),
+    ("forgotten", "forget"),
+    ("froze", "freeze"),
+    ("frozen", "freeze"),
+    ("went", "go"),
+    ("gone", "go"),
+    ("grew", "grow"),
+    ("knew", "know"),
+    ("known", "know"),
+    ("met", "meet"),
+    ("rang", "ring"),
+    ("saw", "see"),
+    ("seen", "see"),
+    ("shown", "show"),
+    ("spent", "spend"),
+    ("stole", "steal"),
+    ("stolen", "steal"),
+    ("taught", "teach"),
+    ("threw", "throw"),
+    ("thrown", "throw"),
+    ("thought", "think"),
+    ("understood", "understand"),
+];
+
+fn regular(word: &str) -> &str {
+    IRREGULAR
+        .iter()
+        .find(|(form, _)| *form == word)
+        .map_or(word, |row| row.1)
 }
 
 /// Whether the word looks like a plural: "calls", "categories", not "status".

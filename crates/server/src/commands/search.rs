@@ -92,8 +92,14 @@ fn print_table(report: &Report) {
     for (app, figures) in &report.apps {
         row(&format!("  app {app}"), figures);
     }
-    let (negatives, silent) = report.negatives;
-    println!("nothing fits: {negatives} intents, {silent} found nothing");
+    let negatives = report.negatives;
+    println!(
+        "nothing fits: {} intents, {} found nothing, {} said that nothing fits well (and {:.1} % of the others)",
+        negatives.count,
+        negatives.nothing,
+        negatives.doubted,
+        report.doubted * 100.0
+    );
     println!(
         "latency: p50 {:.3} ms, p99 {:.3} ms",
         report.latency_ms.p50, report.latency_ms.p99
