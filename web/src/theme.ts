@@ -5,7 +5,7 @@ export const theme = createTheme({
   primaryColor: "blue",
   autoContrast: true,
   luminanceThreshold: 0.25,
-  primaryShade: { light: 8, dark: 7 },
+  primaryShade: 8,
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
   components: {
     Badge: Badge.extend({ defaultProps: { variant: "filled", radius: "sm", tt: "none", miw: "max-content" } }),

@@ -55,6 +55,11 @@ export function phonesWith(library, number) {
       assert.equal(stats.codec, "audio/PCMU");
       assert.ok(stats.srtp, JSON.stringify(stats));
       assert.equal(stats.lost, 0);
+      const events = await phone.events();
+      const at = (state) => events.find(({ type, detail }) => type === "connection" && detail === state).at;
+      const took = at("connected") - at("connecting");
+      scene.t.diagnostic(`${library}: ${Math.round(took)} ms for ICE and DTLS, ${stats.tls}, ${stats.srtp}`);
+      assert.ok(took < 3000, `${took} ms`);
     });
 
     await scene.step("mute: the caller hears nothing, then the agent again", async () => {

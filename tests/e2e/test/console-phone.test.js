@@ -85,7 +85,8 @@ scene("an agent takes calls in the console", async (scene) => {
 
   await scene.step("his switch turns off calls from queues", async () => {
     await page.getByText("Idle", { exact: true }).click();
-    await until("the switch to turn", async () => (await server.cloudtalk("GET", "/agents/index.json")).json.responseData.data.find(({ Agent }) => Agent.id === String(server.agent("1001").id))?.Agent.availability_status === "idle");
+    const shown = () => page.evaluate(() => fetch("/console/api/phone").then((answer) => answer.json()));
+    await until("the switch to turn", async () => (await shown()).phone.availability === "idle");
   });
 
   await scene.step("a second tab leaves the phone to the first, or takes it over", async () => {

@@ -38,9 +38,9 @@ export function PhonePanel({ me }: { me: Me }) {
         aria-expanded={open}
         aria-label={`Phone: ${call ? callText(call) : STATES[registration.state]}`}
       >
-        {call ? "On a call" : "Phone"}
+        Phone
       </Button>
-      <Dialog opened={open} withBorder shadow="lg" radius="md" w={320} maw="calc(100vw - 2rem)" p="md" role="region" aria-label="Phone" keepMounted={false}>
+      <Dialog opened={open} withBorder shadow="lg" radius="md" w={320} maw="calc(100vw - 2rem)" p="md" role="region" aria-label="Phone" transitionProps={{ duration: 0 }}>
         <Stack gap="sm">
           <Group justify="space-between" wrap="nowrap">
             <Title order={2} size="h5">
@@ -155,7 +155,7 @@ function Dial() {
           }
         />
         <Keypad onKey={(key) => setNumber((text) => text + key)} />
-        <Button type="submit" disabled={number.trim() === ""} leftSection={<IconPhoneCall size={16} aria-hidden />} color="green.9">
+        <Button type="submit" disabled={number.trim() === ""} leftSection={<IconPhoneCall size={16} aria-hidden />} color={tones.good}>
           Call
         </Button>
       </Stack>
@@ -199,10 +199,10 @@ function Call({ call }: { call: PhoneCall }) {
       </Box>
       {call.direction === "incoming" && call.state === "ringing" ? (
         <Group grow>
-          <Button color="green.9" leftSection={<IconPhone size={16} aria-hidden />} onClick={() => softphone.answer()}>
+          <Button color={tones.good} leftSection={<IconPhone size={16} aria-hidden />} onClick={() => softphone.answer()}>
             Answer
           </Button>
-          <Button color="red.9" leftSection={<IconPhoneOff size={16} aria-hidden />} onClick={() => softphone.hangUp()}>
+          <Button color={tones.bad} leftSection={<IconPhoneOff size={16} aria-hidden />} onClick={() => softphone.hangUp()}>
             Decline
           </Button>
         </Group>
@@ -228,7 +228,7 @@ function Call({ call }: { call: PhoneCall }) {
               />
             </Stack>
           </Collapse>
-          <Button color="red.9" leftSection={<IconPhoneOff size={16} aria-hidden />} onClick={() => softphone.hangUp()}>
+          <Button color={tones.bad} leftSection={<IconPhoneOff size={16} aria-hidden />} onClick={() => softphone.hangUp()}>
             Hang up
           </Button>
         </>
