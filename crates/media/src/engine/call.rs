@@ -97,6 +97,7 @@ impl CallMedia {
 
     /// Says what was agreed with a leg's peer; again on every change of the session.
     pub fn connect(&self, leg: LegId, remote: RemoteMedia) {
+        let remote = Box::new(remote);
         self.order(Order::Connect { leg, remote });
     }
 

@@ -85,7 +85,7 @@ pub(super) enum Order {
     },
     Connect {
         leg: LegId,
-        remote: RemoteMedia,
+        remote: Box<RemoteMedia>,
     },
     Play {
         leg: LegId,

@@ -333,7 +333,7 @@ impl Call {
             Order::StartRecording { spec } => self.start_recording(spec, tap),
             Order::StopRecording => self.stop_recording(tap),
             Order::Connect { leg, remote } => {
-                self.with(leg, |leg| leg.connect(remote, now_us));
+                self.with(leg, |leg| leg.connect(*remote, now_us));
                 self.tune_bridge();
             }
             Order::Play {
