@@ -59,11 +59,27 @@ struct Call {
     internal: Option<String>,
     contact: Option<String>,
     agent: Option<String>,
+    /// What the agent dialled, when he placed the call.
+    dialled: Option<String>,
+    /// The colleague whom an internal call was for.
+    callee: Option<String>,
+    /// Why the call was not placed.
+    refused: Option<String>,
+    /// The carriers that were asked, in order.
+    attempts: Vec<Attempt>,
     started_at: String,
     waiting_ms: u64,
     talking_ms: u64,
     total_ms: u64,
     recording: Option<Recording>,
+}
+
+#[derive(Serialize)]
+struct Attempt {
+    trunk: String,
+    why: String,
+    /// Absent for the one that connected the call, or still tries.
+    failed: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -132,7 +148,11 @@ async fn names(
     person: &Person,
     calls: &[CallRecord],
 ) -> Result<Names, ConsoleError> {
-    let agents: Vec<AgentId> = calls.iter().filter_map(|call| call.agent).collect();
+    let agents: Vec<AgentId> = calls
+        .iter()
+        .flat_map(|call| [call.agent, call.callee])
+        .flatten()
+        .collect();
     let contacts: Vec<ContactId> = calls.iter().filter_map(|call| call.contact).collect();
     let agents = console.db.agents_by_ids(person.tenant(), &agents).await?;
     let contacts = console
@@ -162,6 +182,18 @@ fn call(record: &CallRecord, names: &Names) -> Call {
             .contact
             .and_then(|id| names.contacts.get(&id).cloned()),
         agent: record.agent.and_then(|id| names.agents.get(&id).cloned()),
+        dialled: record.dialled.clone(),
+        callee: record.callee.and_then(|id| names.agents.get(&id).cloned()),
+        refused: record.refused.clone(),
+        attempts: record
+            .attempts
+            .iter()
+            .map(|attempt| Attempt {
+                trunk: attempt.name.clone(),
+                why: attempt.why.clone(),
+                failed: attempt.failed.clone(),
+            })
+            .collect(),
         started_at: record.started_at.to_string(),
         waiting_ms: record.waiting_ms,
         talking_ms: record.talking_ms,

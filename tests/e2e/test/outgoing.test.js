@@ -2,9 +2,15 @@
 
 import assert from "node:assert/strict";
 import { amplitude, readWav, stretchOf, tone } from "../lib/audio.js";
+import { accessible } from "../lib/accessible.js";
+import { Person } from "../lib/browser.js";
 import { Carrier } from "../lib/carrier.js";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { wholeFacts } from "../lib/ledger.js";
-import { run } from "../lib/processes.js";
+import { freePort } from "../lib/ports.js";
+import { Program, run } from "../lib/processes.js";
+import { PCMA, RtpPeer } from "../lib/rtp.js";
 import { scene } from "../lib/scene.js";
 import { TRUNKLINE } from "../lib/server.js";
 import { until } from "../lib/until.js";
@@ -129,6 +135,25 @@ scene("carriers in turn: 503 moves on, busy does not; ringing comes before the a
   await wholeFacts(scene.server);
 });
 
+scene("SIPp as the callee behind a trunk: A-law on his side, G.711 on ours, and he is hung up on", async (scene) => {
+  const port = await freePort();
+  const audio = scene.adds(await RtpPeer.open(PCMA));
+  const scenario = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../scenarios/callee.xml");
+  const sipp = new Program("sipp", "sipp", ["-sf", scenario, "-i", "127.0.0.1", "-p", String(port), "-m", "1", "-key", "rtp_port", String(audio.port), "-nostdin", "-timeout", "60s", "-timeout_error"], { cwd: scene.server.folder });
+  scene.adds({ close: () => sipp.stop("SIGKILL") });
+  await operate(scene, "trunk", "add", "sipp", "--server", `127.0.0.1:${port}`, "--transport", "udp", "--keep-alive", "0");
+  const phone = await scene.phone("1001", { answer: "manual", frequency: 700 });
+  phone.command("dial", CALLEE);
+  await phone.sees("CALL_ESTABLISHED");
+  audio.play(tone(440, 1));
+  await audio.hearsTone(700, 1);
+  phone.hangup();
+  const outcome = await sipp.finish(20_000);
+  assert.equal(outcome.code, 0, sipp.tail());
+  const listed = await ended(scene, (Cdr) => Cdr.public_external === CALLEE);
+  assert.ok(listed.Cdr.answered_at);
+});
+
 scene("colleagues call each other by extension, and a number of ours leads where it leads others", async (scene) => {
   const first = await scene.phone("1001", { answer: "manual", frequency: 700 });
   const [other] = scene.server.demo.sip.agents.filter(({ username, groups }) => username !== "1001" && groups.includes("Sales"));
@@ -232,6 +257,16 @@ scene("toll fraud: too many calls at once stop the agent until somebody releases
   assert.match(stops[0].reason, /within a minute/);
   const log = await (await import("node:fs/promises")).readFile(`${scene.server.data}/security.log`, "utf8");
   assert.match(log, /SecurityEvent="OutgoingCallsStopped",AccountID="1001",RemoteAddress="IPV4\/UDP\/127\.0\.0\.1\//);
+
+  await scene.step("the console says so on every page", async () => {
+    const person = await Person.arrives();
+    scene.adds({ close: () => person.leaves() });
+    await person.page.goto(`${scene.server.web}/calls`);
+    await person.signIn(scene.server.demo.console);
+    await person.page.getByText("Outgoing calls are stopped", { exact: true }).waitFor();
+    await person.page.getByText("more than 15 calls within a minute").first().waitFor();
+    await accessible(person, "stopped");
+  });
 
   phone.command("dial", "112");
   const help = await out.call(15);

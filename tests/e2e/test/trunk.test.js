@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import { Carrier } from "../lib/carrier.js";
+import { accessible } from "../lib/accessible.js";
+import { Person } from "../lib/browser.js";
 import { freePort } from "../lib/ports.js";
 import { run } from "../lib/processes.js";
 import { scene } from "../lib/scene.js";
@@ -81,4 +83,111 @@ scene("a test says why a carrier can't be reached", async (scene) => {
   const twice = await operator(scene, "trunk", "add", "deaf", "--server", "127.0.0.1");
   assert.match(twice.stderr, /another trunk is called deaf/);
   assert.match((await operator(scene, "trunk", "test", "nobody")).stderr, /there is no trunk nobody/);
+});
+
+scene("a carrier brings calls to the company's numbers, written its way, and to no others", async (scene) => {
+  await operate(scene, "trunk", "add", "in", "--server", `127.0.0.1:${await freePort()}`, "--transport", "udp", "--keep-alive", "0", "--source", "127.0.0.1/32", "--numbers", "national", "--country", "SK");
+  const caller = await scene.userAgent({ from: "0905000001", to: "0200000001" });
+  await caller.isAnswered();
+  await caller.hangup();
+  const call = await scene.server.endedCall("+421905000001");
+  assert.equal(call.Cdr.public_internal, "+421200000001");
+  const stranger = await scene.userAgent({ from: "0905000001", to: "0299999999" });
+  await stranger.isOver();
+  assert.equal(stranger.statuses.at(-1).status, 404);
+});
+
+scene("limits, prices and silence decide who is asked", async (scene) => {
+  const open = async (name, callee, ...flags) => {
+    const carrier = scene.adds(await Carrier.open({ callee }));
+    await operate(scene, "trunk", "add", name, "--server", carrier.server, "--transport", "udp", "--keep-alive", "0", ...flags);
+    return carrier;
+  };
+  const dear = await open("dear", "answers");
+  const cheap = await open("cheap", "answers");
+  const barred = await open("barred", "answers", "--deny", "+4219");
+  const prices = `${scene.server.folder}/prices.csv`;
+  for (const [name, list] of [["dear", "prefix,price\n+421,0.50"], ["cheap", "421,0.10\n4219,0.05,1"], ["barred", "421,0.01"]]) {
+    await fs.writeFile(prices, list);
+    await operate(scene, "trunk", "prices", name, prices);
+  }
+  const phone = await scene.phone("1001", { answer: "manual" });
+  phone.command("dial", "0905000777");
+  await phone.sees("CALL_ESTABLISHED");
+  assert.deepEqual([cheap, dear, barred].map(({ calls }) => calls.length), [1, 0, 0]);
+  phone.hangup();
+  await phone.sees("CALL_CLOSED");
+  const first = await until("the call to be over", async () => (await scene.server.calls()).find(({ Cdr }) => Cdr.ended_at));
+  assert.match(first.Cdr.trunk_attempts[0].why, /choice 1 of 2 by cost, 0\.050000 a minute/);
+  assert.ok(Number(first.BillingCall.price) > 0 && Number(first.BillingCall.price) < 0.05, first.BillingCall.price);
+
+  await operate(scene, "trunk", "change", "cheap", "--max-calls", "0");
+  phone.command("dial", "0905000778");
+  await phone.sees("CALL_ESTABLISHED", { times: 2 });
+  assert.deepEqual([cheap, dear].map(({ calls }) => calls.length), [1, 1], "the cheap one is full");
+  phone.hangup();
+  await phone.sees("CALL_CLOSED", { times: 2 });
+
+  await operate(scene, "trunk", "change", "cheap", "--max-calls", "10", "--settings", await settings(scene, { setup_seconds: 2 }));
+  cheap.callee = "silent";
+  phone.command("dial", "0905000779");
+  await phone.sees("CALL_ESTABLISHED", { times: 3 });
+  assert.deepEqual([cheap, dear].map(({ calls }) => calls.length), [2, 2], "the silent one is left");
+  assert.equal(await cheap.calls[1].isOver(), "cancelled");
+  phone.hangup();
+});
+
+async function settings(scene, value) {
+  const file = `${scene.server.folder}/settings.json`;
+  await fs.writeFile(file, JSON.stringify(value));
+  return file;
+}
+
+scene("the console adds, tries, changes and removes a trunk", async (scene) => {
+  const carrier = scene.adds(await Carrier.open());
+  const person = await Person.arrives();
+  scene.adds({ close: () => person.leaves() });
+  const { page } = person;
+  await page.goto(`${scene.server.web}/trunks`);
+  await person.signIn(scene.server.demo.console);
+  await page.getByRole("heading", { level: 1, name: "Trunks" }).waitFor();
+  await page.getByText("No trunks yet").waitFor();
+
+  await page.getByRole("button", { name: "Add trunk" }).first().click();
+  const form = page.getByRole("dialog");
+  await form.getByRole("textbox", { name: "Name", exact: true }).fill("main");
+  await form.getByRole("textbox", { name: "Server", exact: true }).fill("not a host");
+  await form.getByRole("button", { name: "Add trunk" }).click();
+  await form.getByText(/server: must be a host/).waitFor();
+  await form.getByRole("textbox", { name: "Server", exact: true }).fill(carrier.server);
+  await form.getByRole("textbox", { name: "User name", exact: true }).fill("acme");
+  await form.getByLabel("Password", { exact: true }).fill("s3cret");
+  await person.photographs("trunk-form");
+  await form.getByRole("button", { name: "Add trunk" }).click();
+  const row = page.getByRole("row").filter({ hasText: "main" });
+  await row.waitFor();
+  await row.getByText("Answering").waitFor();
+  await accessible(person, "trunks");
+  await page.emulateMedia({ colorScheme: "light" });
+
+  await page.getByRole("button", { name: "Actions for main" }).click();
+  await page.getByRole("menuitem", { name: "Test" }).click();
+  await page.getByText("It works.").waitFor();
+  await person.photographs("trunk-test");
+  await page.keyboard.press("Escape");
+  await page.getByText("It works.").waitFor({ state: "hidden" });
+
+  await page.getByRole("button", { name: "Add route" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await until("the route to be stored", async () => (await page.evaluate(async () => (await fetch("/console/api/outgoing")).json())).settings.routes.length === 1);
+  await page.setViewportSize({ width: 390, height: 844 });
+  const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(wider <= 0, `it is ${wider} px wider than a telephone`);
+  await person.photographs("trunks-phone");
+  await page.setViewportSize({ width: 1280, height: 800 });
+
+  await page.getByRole("button", { name: "Actions for main" }).click();
+  await page.getByRole("menuitem", { name: "Remove" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  await page.getByText("No trunks yet").waitFor();
 });

@@ -32,6 +32,14 @@ export interface Call {
   internal: string | null;
   contact: string | null;
   agent: string | null;
+  /** What the agent dialled, when he placed the call. */
+  dialled: string | null;
+  /** The colleague whom an internal call was for. */
+  callee: string | null;
+  /** Why the call was not placed. */
+  refused: string | null;
+  /** The carriers that were asked, in order. */
+  attempts: { trunk: string; why: string; failed: string | null }[];
   startedAt: string;
   waitingMs: number;
   talkingMs: number;

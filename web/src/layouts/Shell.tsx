@@ -5,6 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { meQuery } from "../api/queries";
 import type { Me } from "../api/types";
+import { Stops } from "../components/Stops";
 import { PhonePanel } from "../phone/PhonePanel";
 import { Failure } from "../ui/ListState";
 
@@ -67,6 +68,7 @@ export function Shell() {
         {me.data && <Person me={me.data} />}
       </AppShell.Navbar>
       <AppShell.Main>
+        {me.data?.seesConnections && <Stops me={me.data} />}
         {me.isError ? <Failure error={me.error} retry={() => void me.refetch()} /> : me.data && <Outlet />}
       </AppShell.Main>
     </AppShell>

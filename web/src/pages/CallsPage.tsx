@@ -134,7 +134,7 @@ function CallTable({ calls }: { calls: Call[] }) {
 function CallRow({ call }: { call: Call }) {
   const { data: me } = useQuery(meQuery);
   const { label, icon: Icon } = DIRECTIONS[call.direction];
-  const number = call.external ?? "Hidden number";
+  const number = call.external ?? call.callee ?? call.dialled ?? "Hidden number";
   return (
     <Table.Tr>
       <Table.Td>
@@ -158,6 +158,7 @@ function CallRow({ call }: { call: Call }) {
       <Table.Td>{call.agent ?? "–"}</Table.Td>
       <Table.Td>
         <CallStatusBadge status={call.status} />
+        <Ways call={call} />
       </Table.Td>
       <Table.Td>{instant(call.startedAt, me?.timeZone ?? "UTC")}</Table.Td>
       <Table.Td>
@@ -172,5 +173,26 @@ function CallRow({ call }: { call: Call }) {
         <RecordingPlayer call={call} />
       </Table.Td>
     </Table.Tr>
+  );
+}
+
+/** By which carriers a call went, or why it did not: what an operator asks first. */
+function Ways({ call }: { call: Call }) {
+  if (call.refused) {
+    return (
+      <Text size="xs" c="dimmed" mt={4} maw={260}>
+        {call.refused}
+      </Text>
+    );
+  }
+  const last = call.attempts.at(-1);
+  if (!last) return null;
+  const each = call.attempts.map(({ trunk, why, failed }) => `${trunk}: ${failed ?? "connected or trying"} (${why})`);
+  return (
+    <Tooltip label={each.join("\n")} multiline maw={420} style={{ whiteSpace: "pre-line" }}>
+      <Text size="xs" c="dimmed" mt={4} tabIndex={0}>
+        by {call.attempts.map(({ trunk }) => trunk).join(", ")}
+      </Text>
+    </Tooltip>
   );
 }

@@ -1,10 +1,10 @@
-import { Alert, Badge, Button, Drawer, Group, List, Menu, Modal, Stack, Table, Text, Title } from "@mantine/core";
-import { IconCheck, IconDots, IconShieldExclamation, IconX } from "@tabler/icons-react";
+import { Alert, Badge, Button, Drawer, Group, List, Menu, Modal, Stack, Table, Text, Title, VisuallyHidden } from "@mantine/core";
+import { IconCheck, IconDots, IconX } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { change } from "../api/client";
 import { meQuery, outgoingQuery, trunksQuery } from "../api/queries";
-import type { Outgoing, Trunk, TrunkState, TrunkTest } from "../api/types";
+import type { Trunk, TrunkState, TrunkTest } from "../api/types";
 import { OutgoingForm } from "../forms/OutgoingForm";
 import { TrunkForm } from "../forms/TrunkForm";
 import { Empty, ListState } from "../ui/ListState";
@@ -34,7 +34,6 @@ export function TrunksPage() {
   return (
     <Stack gap="xl">
       <Stack>
-        {outgoing.data && <Stops stops={outgoing.data.stops} csrf={csrf} zone={me?.timeZone ?? "UTC"} />}
         <Group justify="space-between" align="flex-end">
           <div>
             <Title order={1} size="h2">
@@ -78,7 +77,9 @@ function TrunkTable({ trunks, zone, open }: { trunks: Trunk[]; zone: string; ope
             <Table.Th>Calls now</Table.Th>
             <Table.Th>Today</Table.Th>
             <Table.Th>Last change</Table.Th>
-            <Table.Th aria-label="Actions" />
+            <Table.Th>
+              <VisuallyHidden>Actions</VisuallyHidden>
+            </Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
@@ -200,27 +201,4 @@ function Remove({ trunk, csrf, done }: { trunk: Trunk; csrf: string; done: () =>
       </Group>
     </Stack>
   );
-}
-
-/** Whose outgoing calls are stopped: it must not be overlooked. */
-function Stops({ stops, csrf, zone }: { stops: Outgoing["stops"]; csrf: string; zone: string }) {
-  const queries = useQueryClient();
-  const release = useMutation({
-    mutationFn: (agent: number | null) => change("POST", "/outgoing/release", csrf, { agent }),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["outgoing"] }),
-  });
-  return stops.map((stop) => (
-    <Alert key={stop.agent ?? "company"} color="red" icon={<IconShieldExclamation aria-hidden />} title="Outgoing calls are stopped" role="alert">
-      <Group justify="space-between">
-        <Text size="sm">
-          {stop.agent === null ? "The whole company" : (stop.agentName ?? `Agent ${stop.agent}`)}: {stop.reason}, since {instant(stop.at, zone)}. If it was not he who called, change his
-          phone's password first.
-        </Text>
-        <Button color="red" size="xs" loading={release.isPending} onClick={() => release.mutate(stop.agent)}>
-          Release
-        </Button>
-      </Group>
-      {release.isError && <Text size="sm">{release.error.message}</Text>}
-    </Alert>
-  ));
 }
