@@ -30,6 +30,7 @@ const SETTINGS: &[&str] = &[
     "sip_listeners",
     "sip_local_networks",
     "sip_trusted_proxies",
+    "sip_name_servers",
     "ice_servers",
     "turn_secret",
     "rtp_ports",
@@ -69,6 +70,8 @@ pub struct Config {
     pub sip_local_networks: Vec<IpNet>,
     /// Proxies in front of us that are believed where a request came from.
     pub sip_trusted_proxies: Vec<IpNet>,
+    /// Name servers asked where carriers are; none means those of the system.
+    pub sip_name_servers: Vec<SocketAddr>,
     /// The address that peers are told, in SIP and SDP.
     pub sip_advertise: IpAddr,
     /// STUN and TURN servers for browsers, as URLs.
@@ -253,6 +256,12 @@ impl Sources {
                 "",
                 "addresses or networks such as 10.0.0.7, separated by commas",
                 networks,
+            ),
+            sip_name_servers: self.take(
+                "sip_name_servers",
+                "",
+                "addresses and ports such as 10.0.0.53:53, separated by commas",
+                list,
             ),
             sip_advertise: advertised.unwrap_or(sip.ip()),
             ice_servers: self.take(
@@ -524,6 +533,41 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} is missing in:\n{text}");
         }
+    }
+
+    #[test]
+    fn each_listener_has_its_own_public_address() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let file = dir.path().join("t.toml");
+        std::fs::write(
+            &file,
+            "sip = \"10.0.0.5:5060\"\nsip_advertise = \"203.0.113.10\"\n\
+             sip_listeners = [\"udp [2001:db8::5]:5060\", \"udp 10.1.0.5:5080 as sip.example.com\"]\n\
+             sip_local_networks = [\"10.0.0.0/8\", \"192.0.2.7\"]\n",
+        )
+        .expect("write");
+        let mut sources = Sources::default();
+        sources.file(&file);
+        let config = sources.config().expect("valid");
+        let listeners = config.listeners();
+        let told: Vec<String> = listeners
+            .iter()
+            .map(|on| {
+                on.public
+                    .as_ref()
+                    .map_or("itself".into(), ToString::to_string)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            ["203.0.113.10", "203.0.113.10", "itself", "sip.example.com"]
+        );
+        let near = config.sip_local_networks.iter().map(ToString::to_string);
+        assert_eq!(near.collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.7/32"]);
+        let mut wrong = Sources::default();
+        wrong.environment(|name| (name == "TRUNKLINE_SIP_LISTENERS").then(|| "sctp x".to_owned()));
+        let problem = wrong.config().expect_err("no listener").to_string();
+        assert!(problem.contains("TRUNKLINE_SIP_LISTENERS"), "{problem}");
     }
 
     #[test]

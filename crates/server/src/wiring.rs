@@ -103,6 +103,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
             .map(|(chain, key)| Certificate { chain, key }),
         local_networks: config.sip_local_networks.clone(),
         trusted_proxies: config.sip_trusted_proxies.clone(),
+        name_servers: config.sip_name_servers.clone(),
         ..SipConfig::default()
     };
     let realm = sip_config.realm.clone();

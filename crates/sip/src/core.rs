@@ -19,7 +19,7 @@ use crate::net::{
 };
 use crate::registrar::Registrar;
 use crate::transaction::{Matched, ServerHandle, Transactions, response_flow};
-use crate::trunk::{Dns, Trunks};
+use crate::trunk::{Dns, Records, Trunks};
 use crate::wire::{
     ALLOW, Method, NameAddr, Request, Response, SUPPORTED, Screened, SipUri, Via, screen,
     split_list, too_large,
@@ -80,10 +80,12 @@ pub(crate) fn count(counter: &AtomicU64) {
 }
 
 impl Core {
-    /// The UDP listener that reaches an address.
-    fn port_to(&self, remote: SocketAddr) -> Option<Arc<Port>> {
-        let mut ports = self.udp.iter();
-        ports.find(|port| port.local.leads_to(remote.ip())).cloned()
+    /// The UDP listener that reaches an address: this one if it is still there.
+    pub fn port_to(&self, remote: SocketAddr, wanted: Option<SocketAddr>) -> Option<Arc<Port>> {
+        let leads = |port: &&Arc<Port>| port.local.leads_to(remote.ip());
+        let wanted = self.udp.iter().find(|p| Some(p.local.bound) == wanted);
+        let port = wanted.or_else(|| self.udp.iter().find(leads))?;
+        Some(Arc::clone(port))
     }
 
     /// Whether a host in a URI means this server.
@@ -120,7 +122,7 @@ impl Core {
         peer: Option<&Arc<TlsPeer>>,
     ) -> Result<Flow, ConnectError> {
         match (transport, peer) {
-            (Transport::Udp, _) => match self.port_to(remote) {
+            (Transport::Udp, _) => match self.port_to(remote, None) {
                 Some(port) => Ok(Flow::udp(port, remote)),
                 None => Err(ConnectError::NoListener),
             },
@@ -145,7 +147,10 @@ impl Core {
             return self.flow_by(hop).await;
         }
         match binding.transport {
-            Transport::Udp => self.flow_to(Transport::Udp, binding.received).await,
+            Transport::Udp => {
+                let port = self.port_to(binding.received, binding.registered_at)?;
+                Some(Flow::udp(port, binding.received))
+            }
             connected => match self.connections.get(connected, binding.received, None) {
                 Some(flow) => Some(flow),
                 None => self.flow_to(connected, binding.listener()?).await,
@@ -283,10 +288,13 @@ impl Core {
     }
 
     /// Whom we ask for names.
-    pub fn records(&self) -> Result<&Dns, TrunkProblem> {
-        self.dns.as_deref().map_err(|detail| TrunkProblem::Local {
-            detail: format!("this system's DNS settings can't be used: {detail}"),
-        })
+    pub fn records(&self) -> Result<&dyn Records, TrunkProblem> {
+        match &self.dns {
+            Ok(dns) => Ok(&**dns),
+            Err(detail) => Err(TrunkProblem::Local {
+                detail: format!("this system's DNS settings can't be used: {detail}"),
+            }),
+        }
     }
 
     /// Whether a proxy of ours is there.

@@ -108,6 +108,9 @@ pub struct Binding {
     /// requests to it go by them.
     #[serde(default)]
     pub path: Vec<String>,
+    /// The UDP listener of ours it registered at: a NAT lets only that one in.
+    #[serde(default)]
+    pub registered_at: Option<SocketAddr>,
 }
 
 impl Binding {

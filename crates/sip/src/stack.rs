@@ -361,6 +361,7 @@ fn serve(
 async fn housekeeping(core: Arc<Core>, shown: Option<Arc<Shown>>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut second = 0_u64;
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
@@ -377,5 +378,7 @@ async fn housekeeping(core: Arc<Core>, shown: Option<Arc<Shown>>) {
             .forget_rested(now);
         core.guard.forget(Timestamp::now());
         core.registrar.expire(&core).await;
+        core.registrar.keep_open(&core, second);
+        second = second.wrapping_add(1);
     }
 }

@@ -349,6 +349,10 @@ impl Dialog {
         }
         let remote = SocketAddr::new(ip, uri.port.unwrap_or(5060));
         let transport = uri.transport.unwrap_or(Transport::Udp);
+        let same = self.flow.towards(remote);
+        if let Some(flow) = same.filter(|_| transport == Transport::Udp) {
+            return flow;
+        }
         core.flow_to(transport, remote)
             .await
             .unwrap_or_else(|| self.flow.clone())

@@ -359,7 +359,9 @@ impl Forks {
         let Some(invite) = &self.invite else { return };
         let terms = Terms::of(&self.core.config.limits);
         let (mut request, mut branch) = invite.to(&self.core, binding, &flow, cseq, terms);
-        let length = request.to_bytes().len();
+        // A phone behind a NAT takes no connections, nor does one behind a proxy from us.
+        let listens = binding.is_none_or(|b| b.path.is_empty() && b.is_at_its_contact());
+        let length = if listens { request.to_bytes().len() } else { 0 };
         if let Some(stream) = self.core.stream_instead(&flow, length).await {
             flow = stream;
             (request, branch) = invite.to(&self.core, binding, &flow, cseq, terms);

@@ -176,6 +176,17 @@ impl Flow {
         matches!(self.transport(), Transport::Ws | Transport::Wss)
     }
 
+    /// The same listener towards another address, where it leads there; connections
+    /// lead to their peer only.
+    pub fn towards(&self, remote: SocketAddr) -> Option<Self> {
+        match &self.via {
+            Medium::Udp(port) if port.local.leads_to(remote.ip()) => {
+                Some(Self::udp(Arc::clone(port), remote))
+            }
+            _ => None,
+        }
+    }
+
     /// The same medium towards another port of the peer.
     pub fn to_port(&self, port: u16) -> Self {
         let mut flow = self.clone();

@@ -1,6 +1,8 @@
 //! The bindings themselves. Time is an argument.
 
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -170,10 +172,29 @@ impl Table {
                     .map(|v| v.chars().take(200).collect()),
                 instance,
                 path: path.to_vec(),
+                registered_at: (!flow.is_reliable()).then(|| flow.local().bound),
             };
             self.put(username, binding);
         }
         Ok(())
+    }
+
+    /// The phones behind a NAT whose turn it is: each gets one turn in `turns`, so
+    /// that they are spread over the time until all have had theirs. Connections
+    /// and phones reached by a proxy are kept open by others. Where each is, and the
+    /// listener it registered at.
+    pub fn behind_nat(&self, turn: u64, turns: u64) -> Vec<(SocketAddr, Option<SocketAddr>)> {
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let bindings = self.users.values().flatten();
+        let natted = bindings.filter(|binding| {
+            binding.transport == Transport::Udp
+                && binding.path.is_empty()
+                && !binding.is_at_its_contact()
+        });
+        natted
+            .map(|binding| (binding.received, binding.registered_at))
+            .filter(|way| hasher.hash_one(way) % turns.max(1) == turn)
+            .collect()
     }
 
     /// Removes what expired; the usernames that lost something.
@@ -288,6 +309,15 @@ fn superseded(held: &[Binding], contacts: &[Contact], by: (&str, u32)) -> Vec<St
 }
 
 impl Binding {
+    /// Whether the phone knows its own address, so that no NAT is between us.
+    pub(crate) fn is_at_its_contact(&self) -> bool {
+        crate::wire::SipUri::parse(&self.contact).is_ok_and(|uri| {
+            let host = uri.host.parse::<IpAddr>().map(|ip| ip.to_canonical());
+            host == Ok(self.received.ip().to_canonical())
+                && uri.port.unwrap_or(5060) == self.received.port()
+        })
+    }
+
     /// Where the device accepts connections itself: its contact, if that is at
     /// the address it came from, and not the connection it came by.
     pub(crate) fn listener(&self) -> Option<SocketAddr> {
@@ -324,6 +354,7 @@ mod tests {
             user_agent: None,
             instance: instance.map(str::to_owned),
             path: Vec::new(),
+            registered_at: None,
         }
     }
 
@@ -351,6 +382,29 @@ mod tests {
             ..contact(new, Some("<urn:uuid:1>"))
         };
         assert_eq!(of(removing, "x", 9), "");
+    }
+
+    #[test]
+    fn each_phone_behind_a_nat_has_one_turn() {
+        let mut table = Table::new(&Limits::default(), Vec::new(), Timestamp::now());
+        let mut natted = 0;
+        for n in 0..200_u16 {
+            let port = 40_000 + n;
+            let mut own = binding(&format!("sip:a@192.0.2.7:{port}"), None, "x", 1);
+            own.received.set_port(port);
+            own.transport = Transport::Udp;
+            if n % 2 == 0 {
+                own.contact = format!("sip:a@10.0.0.{n}:5060");
+                natted += 1;
+            }
+            table.put(&format!("u{n}"), own);
+        }
+        let mut kept: Vec<_> = (0..28).flat_map(|t| table.behind_nat(t, 28)).collect();
+        kept.sort();
+        kept.dedup();
+        assert_eq!(kept.len(), natted);
+        let most = (0..28).map(|t| table.behind_nat(t, 28).len()).max();
+        assert!(most < Some(15), "{most:?} at once");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::core::Core;
@@ -23,6 +24,9 @@ use digest::{Checked, Nonces};
 
 /// Bindings are written one at a time per username; usernames share these locks.
 const WRITE_LOCKS: usize = 64;
+
+/// Seconds between pings; the shortest-lived NATs forget after thirty.
+const PING_EVERY: u64 = 28;
 
 pub(crate) struct Registrar {
     realm: String,
@@ -157,6 +161,18 @@ impl Registrar {
         let source = flow.origin.ip();
         self.nonces
             .challenges(&self.realm, source, now, stale, md5_only)
+    }
+
+    /// Sends a ping to those phones behind a NAT whose turn it is in this second:
+    /// the NAT keeps their way open for as long as something passes. Two line
+    /// breaks cost them nothing (RFC 5626 §3.5.1).
+    pub fn keep_open(&self, core: &Core, second: u64) {
+        let due = self.table().behind_nat(second % PING_EVERY, PING_EVERY);
+        for (phone, at) in due {
+            if let Some(port) = core.port_to(phone, at) {
+                Flow::udp(port, phone).send(Bytes::from_static(b"\r\n\r\n"));
+            }
+        }
     }
 
     /// Drops what expired; the usernames it happened to.

@@ -60,11 +60,11 @@ pub(crate) struct Transactions {
 
 #[derive(Default)]
 struct Tables {
-    server: HashMap<String, Arc<ServerTx>>,
-    lingering: VecDeque<(Instant, String)>,
+    server: HashMap<Arc<str>, Arc<ServerTx>>,
+    lingering: VecDeque<(Instant, Arc<str>)>,
     client: HashMap<String, mpsc::Sender<Response>>,
     /// Requests outside dialogs by what RFC 3261 §8.2.2.2 compares, with their key.
-    first: HashMap<String, String>,
+    first: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl Transactions {
@@ -97,7 +97,7 @@ impl Transactions {
         let Some(tx) = self
             .tables()
             .server
-            .get(&server_key(request, request.method))
+            .get(server_key(request, request.method).as_str())
             .cloned()
         else {
             return Matched::New;
@@ -121,7 +121,7 @@ impl Transactions {
             return false;
         };
         let tables = self.tables();
-        let first = tables.first.get(&name);
+        let first = tables.first.get(name.as_str());
         let first = first.and_then(|key| tables.server.get(key));
         // What was refused may be tried again; clients exist that then keep their CSeq.
         first.is_some_and(|tx| tx.is_served())
@@ -131,14 +131,14 @@ impl Transactions {
     pub fn cancelled_by(&self, cancel: &Request) -> Option<Arc<ServerTx>> {
         self.tables()
             .server
-            .get(&server_key(cancel, Method::Invite))
+            .get(server_key(cancel, Method::Invite).as_str())
             .cloned()
     }
 
     /// Opens a server transaction; `None` when too many are running.
     pub fn open(self: &Arc<Self>, request: &Request, flow: &Flow) -> Option<ServerHandle> {
         let permit = self.permit()?;
-        let key = server_key(request, request.method);
+        let key: Arc<str> = server_key(request, request.method).into();
         let tx = Arc::new(ServerTx::new(
             key.clone(),
             request,
@@ -155,13 +155,18 @@ impl Transactions {
     }
 
     /// Keeps a completed transaction for as long as its request may be repeated.
-    fn linger(&self, key: String) {
+    fn linger(&self, key: Arc<str>) {
         let until = Instant::now() + self.timers.give_up();
         let mut tables = self.tables();
         tables.lingering.push_back((until, key));
         while tables.lingering.len() > self.limit.saturating_mul(LINGERING_PER_RUNNING) {
             tables.forget_oldest();
         }
+    }
+
+    /// Forgets a completed transaction that cannot come again.
+    fn forget(&self, key: &str) {
+        self.tables().forget(key);
     }
 
     /// Forgets completed transactions whose time is over.
@@ -194,14 +199,15 @@ impl Transactions {
 
 impl Tables {
     fn forget_oldest(&mut self) {
-        let Some((_, key)) = self.lingering.pop_front() else {
-            return;
-        };
-        let name = self
-            .server
-            .remove(&key)
-            .and_then(|tx| tx.merged_key.clone());
-        if let Some(name) = name.filter(|name| self.first.get(name) == Some(&key)) {
+        if let Some((_, key)) = self.lingering.pop_front() {
+            self.forget(&key);
+        }
+    }
+
+    fn forget(&mut self, key: &str) {
+        let name = self.server.remove(key);
+        let name = name.and_then(|tx| tx.merged_key.clone());
+        if let Some(name) = name.filter(|name| self.first.get(name).is_some_and(|k| **k == *key)) {
             self.first.remove(&name);
         }
     }

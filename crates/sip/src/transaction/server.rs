@@ -13,13 +13,18 @@ use crate::net::Flow;
 use crate::wire::{Method, Request, Response};
 
 pub(crate) struct ServerTx {
-    key: String,
-    pub merged_key: Option<String>,
-    invite: bool,
+    key: Arc<str>,
+    pub merged_key: Option<Arc<str>>,
+    /// What only the transaction of an INVITE has; many thousand others are remembered at once.
+    invite: Option<Box<Invitation>>,
     flow: Flow,
     /// The tag every response of ours carries.
     pub to_tag: String,
     state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct Invitation {
     acknowledged: CancellationToken,
     cancelled: CancellationToken,
     cancel_reason: OnceLock<Option<Reason>>,
@@ -33,11 +38,11 @@ struct State {
 }
 
 impl ServerTx {
-    pub fn new(key: String, request: &Request, flow: Flow, permit: OwnedSemaphorePermit) -> Self {
+    pub fn new(key: Arc<str>, request: &Request, flow: Flow, permit: OwnedSemaphorePermit) -> Self {
         Self {
             key,
-            merged_key: merged_key(request),
-            invite: request.method == Method::Invite,
+            merged_key: merged_key(request).map(Into::into),
+            invite: (request.method == Method::Invite).then(Box::default),
             flow,
             to_tag: request.to_tag().unwrap_or_else(ident::tag),
             state: Mutex::new(State {
@@ -45,9 +50,6 @@ impl ServerTx {
                 status: 0,
                 permit: Some(permit),
             }),
-            acknowledged: CancellationToken::new(),
-            cancelled: CancellationToken::new(),
-            cancel_reason: OnceLock::new(),
         }
     }
 
@@ -57,7 +59,7 @@ impl ServerTx {
 
     /// Whether the request is being answered, or started a call.
     pub fn is_served(&self) -> bool {
-        let until = if self.invite { 300 } else { 200 };
+        let until = if self.invite.is_some() { 300 } else { 200 };
         self.state().status < until
     }
 
@@ -65,7 +67,7 @@ impl ServerTx {
     /// by its dialog instead (RFC 6026 §7.1).
     pub fn repeat(&self) {
         let state = self.state();
-        if self.invite && (200..300).contains(&state.status) {
+        if self.invite.is_some() && (200..300).contains(&state.status) {
             return;
         }
         if let Some(last) = &state.last {
@@ -76,17 +78,18 @@ impl ServerTx {
     /// An ACK came on this branch; false when it is not for a refusal.
     pub fn acknowledge(&self) -> bool {
         let refused = self.state().status >= 300;
-        if refused {
-            self.acknowledged.cancel();
+        if let Some(invite) = self.invite.as_ref().filter(|_| refused) {
+            invite.acknowledged.cancel();
         }
         refused
     }
 
     /// A CANCEL came: its owner learns of it unless it has answered already.
     pub fn cancel(&self, reason: Option<Reason>) {
+        let Some(invite) = &self.invite else { return };
         if self.state().status < 200 {
-            let _ = self.cancel_reason.set(reason);
-            self.cancelled.cancel();
+            let _ = invite.cancel_reason.set(reason);
+            invite.cancelled.cancel();
         }
     }
 }
@@ -119,10 +122,13 @@ impl ServerHandle {
         &self.tx.to_tag
     }
 
-    /// Until a CANCEL comes; gives its reason.
+    /// Until a CANCEL comes; gives its reason. Only an INVITE can be cancelled.
     pub async fn cancelled(&self) -> Option<Reason> {
-        self.tx.cancelled.cancelled().await;
-        self.tx.cancel_reason.get().cloned().flatten()
+        let Some(invite) = &self.tx.invite else {
+            return std::future::pending().await;
+        };
+        invite.cancelled.cancelled().await;
+        invite.cancel_reason.get().cloned().flatten()
     }
 
     /// Sends a response. After a final one, further ones have no effect.
@@ -143,8 +149,13 @@ impl ServerHandle {
         if response.status < 200 {
             return;
         }
-        self.transactions.linger(self.tx.key.clone());
-        if self.tx.invite && response.status >= 300 && !self.tx.flow.is_reliable() {
+        // Timers H and J: over a connection only the ACK is still to come.
+        if self.tx.flow.is_reliable() && self.tx.invite.is_none() {
+            self.transactions.forget(&self.tx.key);
+        } else {
+            self.transactions.linger(Arc::clone(&self.tx.key));
+        }
+        if self.tx.invite.is_some() && response.status >= 300 && !self.tx.flow.is_reliable() {
             self.repeat_until_acknowledged(bytes);
         }
     }
@@ -152,6 +163,8 @@ impl ServerHandle {
     /// Timers G and H.
     fn repeat_until_acknowledged(&self, bytes: Bytes) {
         let tx = Arc::clone(&self.tx);
+        let acknowledged = tx.invite.as_ref().map(|invite| invite.acknowledged.clone());
+        let acknowledged = acknowledged.unwrap_or_default();
         let (timers, stop) = (self.transactions.timers, self.transactions.stop.clone());
         self.transactions.tasks.spawn(async move {
             let give_up = tokio::time::sleep(timers.give_up());
@@ -159,7 +172,7 @@ impl ServerHandle {
             let mut interval = timers.t1;
             loop {
                 tokio::select! {
-                    () = tx.acknowledged.cancelled() => return,
+                    () = acknowledged.cancelled() => return,
                     () = stop.cancelled() => return,
                     () = &mut give_up => return,
                     () = tokio::time::sleep(interval) => {

@@ -72,11 +72,6 @@ impl Line {
             return;
         }
         let key = self.trunk.key.clone();
-        if let TrunkStatus::Failing { why, .. } = &status {
-            tracing::warn!(trunk.key = %key, %why, hint = why.hint(), "a trunk fails");
-        } else {
-            tracing::info!(trunk.key = %key, ?status, "a trunk changed");
-        }
         tokio::select! {
             () = core.stop.cancelled() => {}
             _ = core.events.send(SipEvent::TrunkChanged { key, status }) => {}
@@ -86,7 +81,7 @@ impl Line {
     /// Where to try it now, the address that answered last first.
     pub async fn targets(&self, core: &Core) -> Result<Vec<Target>, TrunkProblem> {
         let server = self.next_hop();
-        let records = core.records()?;
+        let records = core.records();
         let mut random = |below: u32| rand::random::<u32>() % below.max(1);
         let found = resolve::targets(records, server, self.trunk.transport, &mut random).await;
         let mut targets = found?;

@@ -21,7 +21,7 @@ use crate::wire::{host_port, phrase};
 pub(crate) use line::{Line, Trunks, set};
 pub(crate) use probe::probe;
 pub(crate) use proof::Authenticator;
-pub(crate) use resolve::{Dns, Target};
+pub(crate) use resolve::{Dns, Records, Target};
 
 /// A carrier as the stack needs to know it.
 #[derive(Clone, Debug, PartialEq)]

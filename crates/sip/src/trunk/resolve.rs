@@ -50,9 +50,9 @@ pub(crate) trait Records: Send + Sync + 'static {
 }
 
 /// Where to try a carrier, the best first. `random` gives a number below its
-/// argument; SRV weights ask for it.
+/// argument; SRV weights ask for it. An address needs no records.
 pub(crate) async fn targets(
-    records: &dyn Records,
+    records: Result<&dyn Records, TrunkProblem>,
     server: &HostPort,
     transport: Option<Transport>,
     random: &mut (dyn FnMut(u32) -> u32 + Send),
@@ -69,6 +69,7 @@ pub(crate) async fn targets(
             remote,
         }]);
     }
+    let records = records?;
     let services = match server.port {
         Some(_) => Vec::new(),
         None => services(records, &server.host, transport).await,
@@ -333,7 +334,7 @@ mod tests {
 
     async fn of(book: &Book, server: &str, transport: Option<Transport>) -> Vec<String> {
         let server = server.parse().expect("a host");
-        let found = targets(book, &server, transport, &mut |_| 0).await;
+        let found = targets(Ok(book), &server, transport, &mut |_| 0).await;
         let found = found.expect("targets").into_iter();
         found
             .map(|target| format!("{} {}", target.transport.as_str(), target.remote))
@@ -388,7 +389,7 @@ mod tests {
             ["TCP [2001:db8::1]:5060"]
         );
         let gone = "gone.example".parse().expect("a host");
-        let problem = targets(&book, &gone, None, &mut |_| 0).await;
+        let problem = targets(Ok(&book), &gone, None, &mut |_| 0).await;
         let problem = problem.expect_err("nothing there").to_string();
         assert!(problem.contains("gone.example"), "{problem}");
     }

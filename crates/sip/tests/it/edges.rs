@@ -97,11 +97,27 @@ async fn each_listener_tells_its_own_address() {
         let invite = peer.invite("4210", &format!("l{at}"), "");
         peer.send(&invite.replace("@127.0.0.1>", "@host.invalid>"))
             .await;
-        let call = server.incoming().await;
+        let call = loop {
+            if let sip::SipEvent::Incoming(call) = server.event().await {
+                break call;
+            }
+        };
         call.leg.handle().ring().await.unwrap();
         let ringing = peer.until("SIP/2.0 180").await;
         // Loopback is our side of any NAT.
         assert_eq!(header(&ringing, "Contact"), format!("<sip:{address}>"));
+        // A phone is called from the listener it registered at.
+        let user = format!("100{at}");
+        register(&peer, &user, &format!("pw-{user}"), 1, "").await;
+        let _leg = server.stack.dial(to_device(&user)).await.unwrap();
+        let mut buffer = [0; 4096];
+        let from = loop {
+            let (length, from) = peer.socket.recv_from(&mut buffer).await.unwrap();
+            if buffer[..length].starts_with(b"INVITE ") {
+                break from;
+            }
+        };
+        assert_eq!(from, address);
     }
 }
 

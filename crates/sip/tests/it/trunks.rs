@@ -14,7 +14,8 @@ use sip::{
     Registration, SipConfig, SipEvent, SipStack, Transport, Trunk, TrunkCredential, TrunkProblem,
     TrunkStatus, TrunkTls,
 };
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::secure::certificate;
@@ -468,6 +469,15 @@ async fn a_call_by_tls_reaches_the_carrier_its_certificate_names_or_nobody() {
     there.hang_up(Reason::normal()).await.unwrap();
     assert_eq!(next(&mut leg).await, LegEvent::Confirmed { sdp: None });
     assert!(matches!(next(&mut leg).await, LegEvent::HungUp { .. }));
+    // The connection serves the next call as well.
+    let mut second = dial(&server.stack, Identity::default(), SDP).await;
+    let again = carrier.incoming().await;
+    assert_eq!(again.source, call.source);
+    again.leg.handle().reject(486, None).await.unwrap();
+    assert!(matches!(
+        next(&mut second).await,
+        LegEvent::Failed { status: 486, .. }
+    ));
     // Another name than the certificate's, and authorities that don't vouch for it.
     let mut named = trunk.clone();
     named.tls.name = Some("sip.example.com".into());
@@ -497,7 +507,7 @@ async fn a_call_by_tls_reaches_the_carrier_its_certificate_names_or_nobody() {
 #[tokio::test]
 async fn a_probe_says_each_step_and_why_not() {
     let server = Server::with(fast, Arc::new(Book::default())).await;
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = nobody.local_addr().unwrap();
     drop(nobody);
     let tcp = Trunk {
@@ -573,7 +583,7 @@ async fn a_large_request_goes_by_tcp_where_it_can() {
     let invite = plain.until("INVITE").await;
     assert!(header(&invite, "Via").starts_with("SIP/2.0/UDP "));
     // A stack has both on one port.
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let both = port.local_addr().unwrap();
     drop(port);
     let same = |c: &mut SipConfig| {
@@ -588,4 +598,64 @@ async fn a_large_request_goes_by_tcp_where_it_can() {
     assert_ne!(call.source, server.udp(), "it came by a connection");
     let _small = dial(&server.stack, Identity::default(), SDP).await;
     assert_eq!(carrier.incoming().await.source, server.udp());
+}
+
+/// One whole message of a connection.
+async fn read(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let whole = async {
+        while !text.ends_with(b"\r\n\r\n") {
+            text.push(stream.read_u8().await.unwrap());
+        }
+    };
+    timeout(DEADLINE, whole).await.expect("a message in time");
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_registration_lives_and_dies_with_its_connection() {
+    let mut server = Server::start().await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trunk = Trunk {
+        transport: Some(Transport::Tcp),
+        ..registering(silent(port.local_addr().unwrap()), 300)
+    };
+    server.stack.set_trunks(vec![trunk]);
+    let (mut stream, _) = timeout(DEADLINE, port.accept()).await.unwrap().unwrap();
+    let register = read(&mut stream).await;
+    assert!(header(&register, "Contact").ends_with(";transport=tcp>"));
+    let ok = respond(&register, "200 OK", "c", "Expires: 300\r\n", "");
+    stream.write_all(ok.as_bytes()).await.unwrap();
+    // The carrier calls by the connection we opened.
+    let peer = Peer::new(server.udp()).await;
+    let invite = peer.invite("4215550", "in", "").replace("/UDP ", "/TCP ");
+    stream.write_all(invite.as_bytes()).await.unwrap();
+    let call = loop {
+        if let SipEvent::Incoming(call) = server.event().await {
+            break call;
+        }
+    };
+    assert_eq!(call.trunk.as_deref(), Some("carrier"));
+    drop(call);
+    drop(stream);
+    let (mut stream, _) = timeout(DEADLINE, port.accept()).await.unwrap().unwrap();
+    assert!(read(&mut stream).await.starts_with("REGISTER "));
+}
+
+#[tokio::test]
+async fn a_carrier_is_reached_by_ipv6() {
+    let both = |c: &mut SipConfig| {
+        let six = "[::1]:0".parse().unwrap();
+        c.listeners.push(Listener::new(Transport::Udp, six));
+    };
+    let server = Server::with(both, Arc::new(Book::default())).await;
+    let six = server.stack.addresses().last().unwrap().1;
+    let carrier = Peer::beside(six).await;
+    server.stack.set_trunks(vec![silent(carrier.address())]);
+    let _leg = dial(&server.stack, Identity::default(), SDP).await;
+    let invite = carrier.until("INVITE").await;
+    let to = format!("INVITE sip:+420222@{} SIP/2.0", carrier.address());
+    assert!(invite.starts_with(&to), "{invite}");
+    assert_eq!(header(&invite, "Contact"), format!("<sip:{six}>"));
+    assert!(header(&invite, "Via").contains(&format!(" {six};")));
 }
