@@ -20,7 +20,7 @@ use model::{
     AgentId, CallFact, CallId, DigitVia, HangupCause, LegId, RecordingId, RecordingKind, TenantId,
     Timestamp,
 };
-use sip::{Dial, DialTarget, Identity, Leg, LegEvent, Party, ReasonProtocol, sdp};
+use sip::{Dial, DialTarget, Identity, Leg, LegEvent, LegHandle, Party, ReasonProtocol, sdp};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::{StreamExt, StreamMap, wrappers::ReceiverStream};
 use tracing::Instrument;
@@ -147,6 +147,7 @@ impl Driver {
     /// The leg whose INVITE opened the call.
     async fn take_caller(&mut self, leg: Leg, offer: Option<String>, terms: Terms) {
         let (handle, events) = leg.split();
+        self.trace(&handle);
         self.leg_events
             .insert(LegId::FIRST, ReceiverStream::new(events));
         // A browser that calls says so in its offer.
@@ -736,6 +737,7 @@ impl Driver {
         match self.shared.sip.dial(placing).await {
             Ok(placed) => {
                 let (handle, events) = placed.split();
+                self.trace(&handle);
                 let mut line = Line::new(handle, end);
                 line.slot = Some(slot);
                 self.lines.insert(leg, line);
@@ -785,6 +787,7 @@ impl Driver {
         match self.shared.sip.dial(dial).await {
             Ok(placed) => {
                 let (handle, events) = placed.split();
+                self.trace(&handle);
                 let mut line = Line::new(handle, end);
                 line.agent = Some(agent);
                 self.lines.insert(leg, line);
@@ -823,6 +826,12 @@ impl Driver {
         self.media.remove_leg(leg);
         let cause = HangupCause::MediaFailed;
         self.take(Input::LegFailed { leg, cause }).await;
+    }
+
+    /// Lets traces show all legs of the call together.
+    fn trace(&self, leg: &LegHandle) {
+        let call = self.call.to_string();
+        self.shared.sip.belongs_to(leg.sip_call_id(), &call);
     }
 
     async fn hang_up(&mut self, leg: LegId, cause: HangupCause) {

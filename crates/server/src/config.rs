@@ -42,6 +42,9 @@ const SETTINGS: &[&str] = &[
     "outbound_allow",
     "trunk_sources",
     "drain_seconds",
+    "trace_memory_mb",
+    "hep_server",
+    "hep_all",
     "log",
     "log_format",
 ];
@@ -94,6 +97,12 @@ pub struct Config {
     pub trunk_sources: Option<Vec<Network>>,
     /// How long a drain lets calls go on. Set, it holds for SIGTERM as well, which otherwise ends calls at once.
     pub drain_seconds: Option<u64>,
+    /// Memory for the signalling of the last calls; 0 keeps none.
+    pub trace_memory_mb: usize,
+    /// A Homer server that running traces are sent to.
+    pub hep_server: Option<SocketAddr>,
+    /// Whether it gets everything, traced or not.
+    pub hep_all: bool,
     pub log: String,
     pub log_json: bool,
 }
@@ -318,6 +327,18 @@ impl Sources {
             drain_seconds: self.maybe("drain_seconds", "a number of seconds up to 86400", |t| {
                 t.parse().ok().filter(|n| *n <= 86_400)
             }),
+            trace_memory_mb: self.take(
+                "trace_memory_mb",
+                "16",
+                "a number of megabytes up to 1024, 0 for none",
+                |t| t.parse().ok().filter(|n| *n <= 1024),
+            ),
+            hep_server: self.maybe(
+                "hep_server",
+                "an IP address and port such as 192.0.2.9:9060",
+                |t| t.parse().ok(),
+            ),
+            hep_all: self.take("hep_all", "false", "true or false", |t| t.parse().ok()),
             log: self.take(
                 "log",
                 "info",

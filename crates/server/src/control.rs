@@ -13,8 +13,9 @@ use std::{
 };
 
 use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
-use sip::SipStack;
+use sip::{Filter, Message, SipStack, Trace, TraceInfo};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::UnixListener,
@@ -130,12 +131,47 @@ impl Control {
                     .map_err(|_| "the server is draining already".to_owned())?;
                 Ok(json!({ "within_seconds": within.as_secs() }))
             }
+            Some("trace.start") => self.start_trace(&request),
+            Some("trace.list") => Ok(self.traces()),
+            Some("trace.show") => self.show_trace(&request),
+            Some("trace.stop") => {
+                let trace = self.sip.stop_trace(number(&request, "id")?);
+                trace.map(|trace| told(&trace)).ok_or_else(no_trace)
+            }
+            Some("trace.call") => {
+                let messages = self.sip.signalling(text(&request, "call")?);
+                Ok(json!({ "messages": messages_json(&messages) }))
+            }
             Some(other) => match self.carriers.answer(other, &request).await {
                 Some(answer) => answer,
                 None => Err(format!("no such command: {other}")),
             },
             None => Err("command: is missing".to_owned()),
         }
+    }
+
+    fn start_trace(&self, request: &Value) -> Result<Value, String> {
+        let filter = match text(request, "by")? {
+            "all" => Filter::All,
+            "number" => Filter::Number(text(request, "value")?.to_owned()),
+            "device" => Filter::Device(text(request, "value")?.to_owned()),
+            "call" => Filter::Call(text(request, "value")?.to_owned()),
+            _ => return Err("by: must be number, device, call or all".to_owned()),
+        };
+        let lasting = Duration::from_secs(number(request, "seconds")?);
+        let started = self.sip.start_trace(filter, lasting);
+        let id = started.map_err(|error| error.to_string())?;
+        Ok(json!({ "id": id }))
+    }
+
+    fn traces(&self) -> Value {
+        Value::Array(self.sip.traces().iter().map(info).collect())
+    }
+
+    fn show_trace(&self, request: &Value) -> Result<Value, String> {
+        let skip = request["skip"].as_u64().unwrap_or(0);
+        let trace = self.sip.trace(number(request, "id")?, skip);
+        trace.map(|trace| told(&trace)).ok_or_else(no_trace)
     }
 
     fn bans(&self) -> Value {
@@ -150,6 +186,79 @@ impl Control {
         });
         Value::Array(all.collect())
     }
+}
+
+fn no_trace() -> String {
+    "there is no such trace; `trunkline trace list` shows those there are".to_owned()
+}
+
+fn told(trace: &Trace) -> Value {
+    let mut told = info(&trace.info);
+    told["collected"] = messages_json(&trace.messages);
+    told
+}
+
+fn info(info: &TraceInfo) -> Value {
+    let (by, value) = match &info.filter {
+        Filter::All => ("all", None),
+        Filter::Number(number) => ("number", Some(number)),
+        Filter::Device(device) => ("device", Some(device)),
+        Filter::Call(call) => ("call", Some(call)),
+    };
+    json!({
+        "id": info.id,
+        "by": by,
+        "value": value,
+        "started_at": info.started_at,
+        "until": info.until,
+        "running": info.running,
+        "messages": info.messages,
+        "dropped": info.dropped,
+    })
+}
+
+/// Octets as base64: a message need not be text.
+fn messages_json(messages: &[Arc<Message>]) -> Value {
+    let all = messages.iter().map(|message| {
+        json!({
+            "at": message.at,
+            "sent": message.sent,
+            "transport": message.transport,
+            "local": message.local,
+            "remote": message.remote,
+            "octets": BASE64.encode(&message.octets),
+        })
+    });
+    Value::Array(all.collect())
+}
+
+/// The operator's end of [`messages_json`].
+///
+/// # Errors
+/// When the server speaks another version of this protocol.
+pub fn messages_of(value: &Value) -> anyhow::Result<Vec<Message>> {
+    let all = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter()
+        .map(|one| {
+            Ok(Message {
+                at: serde_json::from_value(one["at"].clone())?,
+                sent: one["sent"].as_bool().unwrap_or_default(),
+                transport: serde_json::from_value(one["transport"].clone())?,
+                local: serde_json::from_value(one["local"].clone())?,
+                remote: serde_json::from_value(one["remote"].clone())?,
+                octets: BASE64
+                    .decode(one["octets"].as_str().unwrap_or_default())?
+                    .into(),
+            })
+        })
+        .collect::<anyhow::Result<_>>()
+        .context("the server runs another version of trunkline than this command")
+}
+
+fn number(request: &Value, name: &str) -> Result<u64, String> {
+    request[name]
+        .as_u64()
+        .ok_or_else(|| format!("{name}: must be a whole number"))
 }
 
 fn text<'a>(request: &'a Value, name: &str) -> Result<&'a str, String> {

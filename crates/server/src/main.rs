@@ -40,6 +40,8 @@ enum Command {
     Trunk(commands::trunk::Args),
     /// Show whose outgoing calls were stopped as toll fraud, and release them
     Fraud(commands::fraud::Args),
+    /// See the signalling of a call, a number or a device
+    Trace(commands::trace::Args),
     /// Let running calls end, take no new ones, then end the server
     Drain(commands::drain::Args),
     /// Say what is wrong with this machine and what to do about it
@@ -57,6 +59,7 @@ fn main() -> std::process::ExitCode {
         Command::Bans(args) => commands::bans::run(args),
         Command::Trunk(args) => commands::trunk::run(args),
         Command::Fraud(args) => commands::fraud::run(args),
+        Command::Trace(args) => commands::trace::run(args),
         Command::Drain(args) => commands::drain::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Search(args) => commands::search::run(args),

@@ -15,7 +15,7 @@ use gateway::Gateway;
 use media::{MediaConfig, MediaEngine};
 use outbound::{Outbound, Policy};
 use phone::{Devices, Folders, Network, Phone, Prompts, recordings::Recordings};
-use sip::{Certificate, SipConfig, SipStack, Transport};
+use sip::{Certificate, SipConfig, SipStack, TraceConfig, Transport};
 use store::{Db, ledger::Ledger};
 use tokio::{net::TcpListener, sync::mpsc};
 use url::Url;
@@ -104,6 +104,11 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         local_networks: config.sip_local_networks.clone(),
         trusted_proxies: config.sip_trusted_proxies.clone(),
         name_servers: config.sip_name_servers.clone(),
+        trace: TraceConfig {
+            recent_bytes: config.trace_memory_mb << 20,
+            hep_server: config.hep_server,
+            hep_all: config.hep_all,
+        },
         ..SipConfig::default()
     };
     let realm = sip_config.realm.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{HostPort, Transport};
+use crate::{HostPort, TraceConfig, Transport};
 
 /// Listeners, names and limits of one [`SipStack`](crate::SipStack).
 #[derive(Clone, Debug)]
@@ -28,6 +28,7 @@ pub struct SipConfig {
     /// Value of the User-Agent and Server headers.
     pub user_agent: String,
     pub limits: Limits,
+    pub trace: TraceConfig,
 }
 
 /// One address and what is spoken there.
@@ -107,6 +108,7 @@ impl Default for SipConfig {
             realm: "trunkline".into(),
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).into(),
             limits: Limits::default(),
+            trace: TraceConfig::default(),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::net::{
     ConnectError, Connections, Flow, Listening, Port, RateLimit, Sink, TlsPeer, connect, source_key,
 };
 use crate::registrar::Registrar;
+use crate::trace::Tracer;
 use crate::transaction::{Matched, ServerHandle, Transactions, response_flow};
 use crate::trunk::{Dns, Records, Trunks};
 use crate::wire::{
@@ -61,6 +62,7 @@ pub(crate) struct Core {
     pub dialogs: Mutex<HashMap<DialogId, Listed>>,
     pub limit: Mutex<RateLimit>,
     pub guard: Guard,
+    pub tracer: Arc<Tracer>,
     pub tally: Tally,
 }
 
@@ -208,6 +210,7 @@ impl Core {
         if self.shuns(flow.remote.ip()) {
             return count(&self.tally.banned);
         }
+        flow.tap_arrived(data);
         match screen(data, flow.remote, flow.is_stream()) {
             // A pong for a ping (RFC 5626 §4.4.1 asks for it on connections, phones
             // expect it on UDP too); strangers are not to make us send.

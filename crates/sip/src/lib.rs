@@ -14,6 +14,8 @@ mod core;
 mod dialog;
 mod digest;
 mod directory;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod ident;
 mod leg;
@@ -21,6 +23,7 @@ mod net;
 mod registrar;
 pub mod sdp;
 mod stack;
+mod trace;
 mod transaction;
 mod trunk;
 mod wire;
@@ -35,6 +38,9 @@ pub use leg::{
 };
 pub use net::CertificateError;
 pub use stack::{Counters, SipError, SipStack};
+pub use trace::{
+    Filter, Message, PCAP_HEADER, Trace, TraceConfig, TraceError, TraceInfo, ladder, pcap,
+};
 pub use trunk::{
     HostPort, HostPortError, Identity, Privacy, ProbeAction, ProbeReport, ProbeStep, Registration,
     Trunk, TrunkCredential, TrunkProblem, TrunkStatus, TrunkTls,

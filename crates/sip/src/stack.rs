@@ -17,6 +17,7 @@ use crate::net::{
     self, Accepting, CertificateError, Connections, Listening, Local, Port, RateLimit, Shown, Sink,
 };
 use crate::registrar::Registrar;
+use crate::trace::{Filter, Message, Trace, TraceError, TraceInfo, Tracer};
 use crate::transaction::Transactions;
 use crate::trunk::{self, Dns, ProbeReport, Trunk, TrunkStatus, Trunks};
 use crate::{
@@ -51,6 +52,8 @@ pub enum SipError {
     NoCertificate,
     #[error("the certificate cannot be used")]
     Certificate(#[from] CertificateError),
+    #[error("cannot send to the HEP server")]
+    Hep(#[from] std::io::Error),
     #[error("cannot listen on {transport} {address}")]
     Bind {
         transport: &'static str,
@@ -77,6 +80,8 @@ pub struct Counters {
     pub datagrams_lost: u64,
     /// Messages of ours that a full socket or a stuck peer did not take.
     pub unsent: u64,
+    /// Messages missing in traces because they came too fast.
+    pub untraced: u64,
     /// Transactions running now.
     pub transactions: usize,
     /// Legs alive now.
@@ -95,6 +100,7 @@ impl SipStack {
         if config.listeners.is_empty() {
             return Err(SipError::NoListener);
         }
+        let (tracer, caught) = Tracer::new(&config.trace)?;
         let secure = |on: &Listener| matches!(on.transport, Transport::Tls | Transport::Wss);
         let shown = match &config.certificate {
             _ if !config.listeners.iter().any(secure) => None,
@@ -117,7 +123,7 @@ impl SipStack {
                 near: Arc::clone(&near),
             };
             if on.transport == Transport::Udp {
-                let port = net::bind(local).map_err(unbound)?;
+                let port = net::bind(local, tracer.tap()).map_err(unbound)?;
                 addresses.push((on.transport, port.local.bound));
                 udp.push(Arc::new(port));
                 continue;
@@ -162,10 +168,12 @@ impl SipStack {
             draining: stop.child_token(),
             stop,
             dialogs: Mutex::new(HashMap::new()),
+            tracer: Arc::clone(&tracer),
             guard: Guard::new(config.limits.banning.clone()),
             tally: Tally::default(),
             config,
         });
+        core.tasks.spawn(tracer.run(caught, core.stop.clone()));
         serve(&core, udp, accepting, shown);
         Ok((
             Self {
@@ -208,6 +216,7 @@ impl SipStack {
             banned: core.tally.banned.load(Ordering::Relaxed),
             limited: core.tally.limited.load(Ordering::Relaxed),
             stray_responses: core.tally.stray_responses.load(Ordering::Relaxed),
+            untraced: core.tracer.lost(),
             transactions: core.transactions.running(),
             legs: core.tally.legs.load(Ordering::Relaxed),
         }
@@ -223,6 +232,46 @@ impl SipStack {
     pub fn lift_ban(&self, source: IpAddr) -> usize {
         let source = net::source_key(source);
         self.inner.core.guard.lift(source, Timestamp::now())
+    }
+
+    /// Begins to collect messages from now on; of a call, also those still kept.
+    /// Gives the trace's number.
+    ///
+    /// # Errors
+    /// When as many traces are running as are allowed.
+    pub fn start_trace(&self, filter: Filter, lasting: Duration) -> Result<u64, TraceError> {
+        self.inner.core.tracer.start(filter, lasting)
+    }
+
+    /// Ends a trace, forgets it, and gives what it collected.
+    #[must_use]
+    pub fn stop_trace(&self, id: u64) -> Option<Trace> {
+        self.inner.core.tracer.stop(id)
+    }
+
+    /// The traces there are, running and ended.
+    #[must_use]
+    pub fn traces(&self) -> Vec<TraceInfo> {
+        self.inner.core.tracer.list()
+    }
+
+    /// What a trace has collected, without the first `skip` messages it ever saw.
+    #[must_use]
+    pub fn trace(&self, id: u64, skip: u64) -> Option<Trace> {
+        self.inner.core.tracer.show(id, skip)
+    }
+
+    /// Says of which call a leg is part, so that traces show all its legs together.
+    /// `call` is the owner's own name of the call.
+    pub fn belongs_to(&self, sip_call_id: &str, call: &str) {
+        self.inner.core.tracer.belongs_to(sip_call_id, call);
+    }
+
+    /// What is still remembered of a call's signalling, oldest message first. The
+    /// call is named as in [`SipStack::belongs_to`], or by one of its Call-IDs.
+    #[must_use]
+    pub fn signalling(&self, call: &str) -> Vec<Arc<Message>> {
+        self.inner.core.tracer.recent(call)
     }
 
     /// Places a call; the leg tells how it goes.
@@ -345,6 +394,7 @@ fn serve(
         stop: core.stop.clone(),
         message_bytes: core.config.limits.message_bytes,
         idle: core.config.limits.connection_idle,
+        tap: core.tracer.tap(),
     };
     let _ = core.listening.set(listening.clone());
     for port in udp {
@@ -377,6 +427,7 @@ async fn housekeeping(core: Arc<Core>, shown: Option<Arc<Shown>>) {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .forget_rested(now);
         core.guard.forget(Timestamp::now());
+        core.tracer.tidy();
         core.registrar.expire(&core).await;
         core.registrar.keep_open(&core, second);
         second = second.wrapping_add(1);

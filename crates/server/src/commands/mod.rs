@@ -7,6 +7,7 @@ pub mod drain;
 pub mod fraud;
 pub mod search;
 pub mod serve;
+pub mod trace;
 pub mod trunk;
 
 use std::path::PathBuf;

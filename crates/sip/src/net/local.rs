@@ -56,7 +56,7 @@ impl Local {
 
 /// The address this machine would send from; connecting a datagram socket asks
 /// the routing table and sends nothing.
-fn source_towards(peer: IpAddr) -> Option<IpAddr> {
+pub(crate) fn source_towards(peer: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = match peer {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

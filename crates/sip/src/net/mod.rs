@@ -16,9 +16,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::Transport;
+use crate::trace::Tap;
 pub(crate) use limit::RateLimit;
-pub(crate) use local::Local;
-pub(crate) use tcp::{Accepting, ConnectError, Listening, accept, adopt, connect, listen};
+pub(crate) use local::{Local, source_towards};
+pub(crate) use tcp::{
+    Accepting, ConnectError, Framed, Listening, accept, adopt, connect, listen, next_message,
+};
 pub use tls::CertificateError;
 pub(crate) use tls::{Shown, TlsPeer};
 pub(crate) use udp::{Port, bind, lost, receive};
@@ -68,6 +71,7 @@ struct Stream {
     queue: mpsc::Sender<Bytes>,
     /// Whom a connection of ours made sure to have reached.
     peer: Option<Arc<TlsPeer>>,
+    tap: Arc<Tap>,
     /// Messages lost because the peer does not read.
     unsent: Arc<AtomicU64>,
 }
@@ -196,9 +200,22 @@ impl Flow {
         flow
     }
 
+    /// Lets the tap see what arrived this way.
+    pub fn tap_arrived(&self, data: &[u8]) {
+        self.tap().arrived(self.local(), self.remote, data);
+    }
+
+    fn tap(&self) -> &Tap {
+        match &self.via {
+            Medium::Udp(port) => &port.tap,
+            Medium::Stream(stream) => &stream.tap,
+        }
+    }
+
     /// Sends without waiting: a full socket or a stuck peer loses the message,
     /// as the network might. False when the connection is gone.
     pub fn send(&self, data: Bytes) -> bool {
+        self.tap().leaves(self.local(), self.remote, &data);
         match &self.via {
             Medium::Udp(port) => {
                 if let Err(error) = port.socket.try_send_to(&data, self.remote) {

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Connections, Flow, Local, Medium, Sink, Stream, TlsPeer, websocket};
 use crate::Transport;
+use crate::trace::Tap;
 
 /// What every connection needs from its owner.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ pub(crate) struct Listening {
     pub stop: CancellationToken,
     pub message_bytes: usize,
     pub idle: Duration,
+    pub tap: Arc<Tap>,
 }
 
 /// Connections the kernel holds until we accept them.
@@ -250,6 +252,7 @@ impl Remote {
             local: Arc::clone(&self.local),
             queue,
             peer: self.peer.clone(),
+            tap: Arc::clone(&with.tap),
             unsent: Arc::clone(&with.connections.unsent),
         };
         let flow = Flow {
@@ -372,7 +375,8 @@ async fn read<S: AsyncRead>(
     }
 }
 
-enum Framed {
+#[derive(Debug)]
+pub(crate) enum Framed {
     Message(Bytes),
     Ping,
     Incomplete,
@@ -385,7 +389,7 @@ enum Framed {
 }
 
 /// Cuts the next message off the buffer (RFC 3261 §18.3).
-fn next_message(buffer: &mut BytesMut, limit: usize) -> Framed {
+pub(crate) fn next_message(buffer: &mut BytesMut, limit: usize) -> Framed {
     if buffer.starts_with(b"\r\n\r\n") {
         let _ = buffer.split_to(4);
         return Framed::Ping;

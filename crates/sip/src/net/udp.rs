@@ -9,6 +9,7 @@ use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::{Flow, Local, Sink};
+use crate::trace::Tap;
 
 /// What the kernel is asked to hold for us while we are busy: at 1 kB a
 /// message, some seconds of a rush. It grants what `net.core.rmem_max` allows.
@@ -21,10 +22,11 @@ pub(crate) struct Port {
     pub local: Local,
     /// Datagrams of ours the kernel did not take.
     pub unsent: AtomicU64,
+    pub tap: Arc<Tap>,
 }
 
 /// Binds a socket with room for a rush; `local` learns the port that was free.
-pub(crate) fn bind(mut local: Local) -> std::io::Result<Port> {
+pub(crate) fn bind(mut local: Local, tap: Arc<Tap>) -> std::io::Result<Port> {
     let address = local.bound;
     let socket = Socket::new(
         Domain::for_address(address),
@@ -52,6 +54,7 @@ pub(crate) fn bind(mut local: Local) -> std::io::Result<Port> {
     Ok(Port {
         socket,
         local,
+        tap,
         unsent: AtomicU64::new(0),
     })
 }
@@ -112,7 +115,7 @@ mod tests {
             public: None,
             near: [].into(),
         };
-        let port = bind(local).expect("bound");
+        let port = bind(local, Tap::shut()).expect("bound");
         let socket = port.socket;
         assert_eq!(lost(&socket), Some(0));
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");

@@ -28,7 +28,7 @@ pub(super) fn md5_only(request: &Request) -> bool {
 const REMEMBERED: usize = 200_000;
 
 /// What a peer presents.
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     pub username: String,
     realm: String,
     nonce: String,

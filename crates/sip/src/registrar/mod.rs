@@ -20,6 +20,7 @@ use crate::transaction::ServerHandle;
 use crate::wire::{NameAddr, Request, SipUri, split_list};
 use crate::{Binding, DeviceCredential, SipConfig, SipEvent};
 use bindings::{Change, Contact, Refusal, Table};
+pub(crate) use digest::Credentials;
 use digest::{Checked, Nonces};
 
 /// Bindings are written one at a time per username; usernames share these locks.
@@ -127,7 +128,7 @@ impl Registrar {
         let offered = request
             .headers
             .all(header)
-            .find_map(|value| digest::Credentials::parse(value, &self.realm));
+            .find_map(|value| Credentials::parse(value, &self.realm));
         let Some(offered) = offered else {
             let values = self.challenges(flow, now, false, md5_only);
             return (Verdict::Challenge(values), None);

@@ -30,7 +30,8 @@ impl NameAddr {
             // RFC 3261 §20.10: without brackets, parameters are the header's.
             let (uri, params) = rest.split_once(';').unwrap_or((rest, ""));
             let uri = uri.trim();
-            return (!uri.is_empty() && !uri.contains(char::is_whitespace)).then(|| Self {
+            let bare = |c: char| !c.is_whitespace() && !"<>\"".contains(c);
+            return (!uri.is_empty() && uri.chars().all(bare)).then(|| Self {
                 display: None,
                 uri: uri.into(),
                 params: params.into(),

@@ -8,6 +8,7 @@ mod device;
 mod dialogs;
 mod edges;
 mod flows;
+mod fuzzing;
 mod malformed;
 mod peers;
 mod registration;
