@@ -44,19 +44,10 @@ export function inside(method, { cseq = 2, txn, ack, refused, body, headers, typ
   return `<send${attributes(sending)}>${message(head, { body, headers, type })}</send>`;
 }
 
-/** The CANCEL of the INVITE that was so many steps ago. */
-export function cancel(ago, { txn } = {}) {
-  const head = [
-    "CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0", VIA.replace("[branch]", `[branch-${ago}]`), "Max-Forwards: 70", `From: ${US}`,
-    "To: <sip:[service]@[remote_ip]:[remote_port]>", "Call-ID: [call_id]", "CSeq: 1 CANCEL",
-  ];
-  return `<send${attributes({ retrans: 500, ...(txn && { start_txn: txn }) })}>${message(head, {})}</send>`;
-}
-
 /** A request in the dialog of a call we took, towards whoever sent the INVITE. */
 export function back(method, { cseq = 1, body, headers, type, txn } = {}) {
   const head = [
-    `${method} [next_url] SIP/2.0`, VIA, "Max-Forwards: 70", "From: [$them];tag=[pid]b[call_number]", "To: [$us]", "Call-ID: [call_id]",
+    `${method} [next_url] SIP/2.0`, VIA, "[routes]", "Max-Forwards: 70", "From: [$them];tag=[pid]b[call_number]", "To: [$us]", "Call-ID: [call_id]",
     `CSeq: ${cseq} ${method}`, CONTACT,
   ];
   const sending = method === "ACK" ? {} : { retrans: 500, ...(txn && { start_txn: txn }) };
@@ -70,6 +61,12 @@ export function answer(status, { body, headers = [], retrans = false } = {}) {
     "[last_Call-ID:]", "[last_CSeq:]", CONTACT,
   ];
   return `<send${retrans ? ' retrans="500"' : ""}>${message(head, { body, headers })}</send>`;
+}
+
+/** Answers the INVITE after other requests have come. */
+export function answersInvite(status, { body = [] } = {}) {
+  const head = [`SIP/2.0 ${status}`, "[$vias]", "[$routes]", "From:[$us]", "To:[$them];tag=[pid]b[call_number]", "[last_Call-ID:]", "CSeq: [$cseq] INVITE", CONTACT];
+  return `<send retrans="500">${message(head, { body })}</send>`;
 }
 
 /** Answers a request in a dialog that has its tags. */
@@ -90,16 +87,23 @@ export function asked(method, { optional = false, next, matches = [], timeout } 
   return `<recv${attributes(all)}>${action(matches)}</recv>`;
 }
 
-/** The INVITE of a call we take; its From and To are kept for requests of ours. */
+/** The INVITE of a call we take; what later messages of ours repeat of it is kept. */
 export function invited({ matches = [] } = {}) {
-  const keep = [{ header: "From:", keep: "us" }, { header: "To:", keep: "them" }, ...matches];
-  return asked("INVITE", { matches: keep });
+  const lines = (name) => `${name}: [^[:cntrl:]]*([[:cntrl:]]+${name}: [^[:cntrl:]]*)*`;
+  const kept = [
+    { header: "From:", keep: "us" }, { header: "To:", keep: "them" }, { keep: "cseq", expression: "[0-9]+", header: "CSeq:" },
+    { keep: "vias", expression: lines("Via") }, { keep: "routes", expression: `(${lines("Record-Route")})|Max-Forwards: [0-9]+` },
+  ];
+  return asked("INVITE", { matches: [...kept, ...matches] });
 }
 
 function action(matches) {
   if (!matches.length) return "";
   const each = matches.map((match, index) => {
-    if (match.keep) return `<ereg regexp="[^;]*.*" search_in="hdr" header="${match.header}" check_it="true" assign_to="${match.keep}"/>`;
+    if (match.keep) {
+      const where = match.header ? `search_in="hdr" header="${match.header}"` : 'search_in="msg"';
+      return `<ereg regexp="${match.expression ?? ".*"}" ${where} check_it="true" assign_to="${match.keep}${match.expression?.includes("(") ? `,${match.keep}_` : ""}"/>`;
+    }
     const where = match.body ? 'search_in="body"' : 'search_in="msg"';
     const regexp = (match.body ?? match.message).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
     return `<ereg regexp="${regexp}" ${where} check_it="true" assign_to="m${index}"/><log message="found [$m${index}]"/>`;
@@ -122,8 +126,8 @@ export class Sipp {
     sipp.name = name;
     sipp.port = port ?? (await freePort());
     const stem = path.join(server.folder, `${name.replace(/\W+/g, "-")}-${sipp.port}`);
-    const used = steps.join("").includes("[$them]") ? "" : '<Reference variables="us,them"/>';
-    const kept = steps.join("").includes('assign_to="us"') ? used : "";
+    // SIPp takes a variable that nothing reads for a mistake.
+    const kept = steps.join("").includes('assign_to="us"') ? '<Reference variables="us,them,cseq,vias,vias_,routes,routes_"/>' : "";
     await fs.writeFile(`${stem}.xml`, `<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="${name}">\n${steps.join("\n")}\n${kept}</scenario>\n`);
     sipp.program = new Program(`sipp ${name}`, "sipp", [
       ...(waits ? [] : [`${target.host}:${target.port}`]), "-sf", `${stem}.xml`, "-m", "1", "-s", to, "-i", "127.0.0.1", "-p", String(sipp.port), "-mi", "127.0.0.1",

@@ -17,7 +17,7 @@ export class UserAgent {
   static async open(server, { from, to = server.number, codec = PCMU, events = true, lateOffer = false }) {
     const agent = new UserAgent();
     const { host, port } = server.demo.sip;
-    Object.assign(agent, { server: { host, port }, from, codec, events, lateOffer, cseq: 1, statuses: [], requests: [] });
+    Object.assign(agent, { server: { host, port }, from, codec, events, lateOffer, routes: [], cseq: 1, statuses: [], requests: [] });
     agent.socket = await udp(0);
     agent.port = agent.socket.address().port;
     agent.audio = await RtpPeer.open(codec);
@@ -43,7 +43,7 @@ export class UserAgent {
 
   #request(method, { cseq = this.cseq, branch = `z9hG4bK${randomBytes(6).toString("hex")}`, body = "", type = "application/sdp", target = this.target } = {}) {
     const lines = [
-      `${method} ${target} SIP/2.0`, `Via: SIP/2.0/UDP 127.0.0.1:${this.port};branch=${branch};rport`, "Max-Forwards: 70", `From: ${this.local}`,
+      `${method} ${target} SIP/2.0`, `Via: SIP/2.0/UDP 127.0.0.1:${this.port};branch=${branch};rport`, ...this.routes, "Max-Forwards: 70", `From: ${this.local}`,
       `To: ${this.remote}`, `Call-ID: ${this.id}`, `CSeq: ${cseq} ${method}`, `Contact: <sip:${this.from}@127.0.0.1:${this.port}>`,
       "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE", ...(body ? [`Content-Type: ${type}`] : []), `Content-Length: ${Buffer.byteLength(body)}`, "", body,
     ];
@@ -61,7 +61,7 @@ export class UserAgent {
     else this.#asked(message);
   }
 
-  #answer({ status, headers, body }) {
+  #answer({ status, headers, body, head }) {
     const [, method] = headers.cseq.split(" ");
     this.statuses.push({ status, method, headers, body });
     if (method !== "INVITE" || status < 200) return;
@@ -72,6 +72,8 @@ export class UserAgent {
       return;
     }
     this.remote = headers.to;
+    // RFC 3261 §12.1.2: what proxies recorded, from the last to the first.
+    this.routes = head.filter((line) => /^record-route:/i.test(line)).flatMap((line) => line.slice(line.indexOf(":") + 1).split(",")).reverse().map((route) => `Route: ${route.trim()}`);
     this.target = headers.contact?.match(/<([^>]+)>/)?.[1] ?? this.target;
     this.#request("ACK", { cseq: Number(headers.cseq.split(" ")[0]), body: this.lateOffer ? this.sdp() : "" });
   }
@@ -114,6 +116,13 @@ export class UserAgent {
   /** A key, in the form of most gateways. */
   async info(key) {
     return this.says("INFO", { type: "application/dtmf-relay", body: `Signal=${key}\r\nDuration=160\r\n` });
+  }
+
+  /** Gives up, whatever the answer is meanwhile. */
+  async cancels() {
+    const cseq = "1 CANCEL";
+    this.#request("CANCEL", { cseq: 1, branch: this.branch });
+    return (await until("an answer to CANCEL", () => this.statuses.find(({ headers }) => headers.cseq === cseq))).status;
   }
 
   async hangup() {

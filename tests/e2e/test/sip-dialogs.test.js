@@ -8,6 +8,13 @@ import { until } from "../lib/until.js";
 
 scene("a carrier's dialogs go as the standards say, by UDP and by TCP", async (scene) => {
   await Promise.all(["udp", "tcp"].map((transport) => carrierCases(scene, { transport })));
+  await scene.step("CANCEL crosses the answer", async () => {
+    const agent = await scene.userAgent({ from: "+421900000898" });
+    assert.equal(await agent.cancels(), 200);
+    const { status } = await until("an answer to INVITE", () => agent.statuses.find(({ method, status }) => method === "INVITE" && status >= 200));
+    // Whoever was first has won, and both sides know it.
+    assert.ok(status === 487 || (status === 200 && (await agent.hangup()) === 200), String(status));
+  });
   await scene.step("BYE crosses a re-INVITE", async () => {
     const agent = await scene.userAgent({ from: "+421900000899" });
     await agent.isAnswered();

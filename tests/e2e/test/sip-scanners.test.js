@@ -39,7 +39,7 @@ scene("svmap, svwar and svcrack learn nothing and are banned", async (scene) => 
 
   await scene.step("svwar sees no difference between an extension and none", async () => {
     for (const method of ["REGISTER", "INVITE", "OPTIONS"]) {
-      const said = await attack("svwar", ["-e", "995-1005", "--force", "-m", method, "-p", String(port), "-D", host]);
+      const said = await attack("svwar", ["-e", "995-1005", "--force", "--maximumtime=3", "-m", method, "-p", String(port), "-D", host]);
       // What it lists are the extensions that answered otherwise than one that can't exist.
       assert.doesNotMatch(said, /\b100[1-4]\b.*(reqauth|noauth|weird)/, `${method}:\n${said}`);
       await bans("lift", "127.0.0.1");
