@@ -11,6 +11,8 @@
 mod codec;
 mod dtmf;
 mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod g711;
 pub mod music;
 mod ports;
