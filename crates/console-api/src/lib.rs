@@ -15,6 +15,7 @@ mod numbers;
 mod outgoing;
 mod phone;
 mod session;
+mod signalling;
 mod trunks;
 
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub fn router(console: Console) -> Router {
         .route("/me", get(me::show))
         .route("/calls", get(calls::list))
         .route("/calls/{id}/recording", get(calls::recording))
+        .route("/calls/{id}/signalling", get(signalling::show))
+        .route("/calls/{id}/signalling.pcap", get(signalling::capture))
         .route("/agents", get(agents::list))
         .route("/numbers", get(numbers::list))
         .route("/connections", get(connections::list))

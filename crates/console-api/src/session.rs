@@ -43,7 +43,7 @@ impl Person {
 }
 
 impl Person {
-    /// Carriers cost money, and their settings say how.
+    /// Carriers cost money, and their settings say how; signalling says where everybody is.
     pub(crate) fn must_manage(&self) -> Result<(), ConsoleError> {
         if matches!(self.0.user.role, Role::Owner | Role::Admin) {
             Ok(())

@@ -16,6 +16,7 @@ mod prompts;
 mod reception;
 pub mod recordings;
 pub mod recovery;
+pub mod signalling;
 mod switchboard;
 pub mod trunks;
 pub mod web_phone;

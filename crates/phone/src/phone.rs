@@ -248,6 +248,10 @@ impl Phone {
             .copied()
     }
 
+    pub(crate) fn sip(&self) -> &SipStack {
+        &self.shared.sip
+    }
+
     /// How many devices an agent has registered.
     #[must_use]
     pub fn devices(&self, username: &str) -> usize {

@@ -67,6 +67,21 @@ scene("the console shows what happened", async (scene) => {
     await accessible(person, "calls-playing");
   });
 
+  await scene.step("a call's signalling is shown as a ladder, without secrets, and can be downloaded", async () => {
+    await page.getByRole("button", { name: `Signalling of the call with ${FROM}` }).click();
+    const ladder = page.getByRole("region", { name: "Ladder diagram" });
+    await ladder.waitFor();
+    assert.match(await ladder.textContent(), /INVITE SDP 1001.*200 OK|INVITE SDP[\s\S]*BYE/);
+    await accessible(person, "calls-signalling");
+    const href = await page.getByRole("link", { name: "Download for Wireshark" }).getAttribute("href");
+    const capture = await page.evaluate(async (href) => [...new Uint8Array(await (await fetch(href)).arrayBuffer())].slice(0, 4), href);
+    assert.deepEqual(capture, [0xd4, 0xc3, 0xb2, 0xa1]);
+    await page.getByRole("tab", { name: "Messages" }).click();
+    await page.getByRole("button", { name: /^INVITE SDP/ }).first().click();
+    await page.getByText(/Content-Type: application\/sdp/).first().waitFor();
+    await page.getByRole("button", { name: "Close" }).click();
+  });
+
   await scene.step("filters narrow the list and stay in the address", async () => {
     await page.goto(`${server.web}/calls?status=missed`);
     await page.getByRole("row").filter({ hasText: "742" }).waitFor();

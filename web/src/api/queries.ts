@@ -1,6 +1,18 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { read } from "./client";
-import type { Agent, CallPage, Connection, Direction, Items, Me, Outgoing, PhoneNumber, Trunk, WebPhone } from "./types";
+import type {
+  Agent,
+  CallPage,
+  Connection,
+  Direction,
+  Items,
+  Me,
+  Outgoing,
+  PhoneNumber,
+  Signalling,
+  Trunk,
+  WebPhone,
+} from "./types";
 
 /** What a list of calls can be narrowed to; lives in the address. */
 export interface CallFilters {
@@ -60,6 +72,14 @@ export const outgoingQuery = queryOptions({
   queryFn: ({ signal }) => read<Outgoing>("/outgoing", signal),
   refetchInterval: LIVE,
 });
+
+export const signallingQuery = (call: number) =>
+  queryOptions({
+    queryKey: ["signalling", call],
+    queryFn: ({ signal }) => read<Signalling>(`/calls/${call}/signalling`, signal),
+  });
+
+export const captureUrl = (call: number) => `/console/api/calls/${call}/signalling.pcap`;
 
 export const recordingUrl = (call: number) => `/console/api/calls/${call}/recording`;
 

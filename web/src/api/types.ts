@@ -53,6 +53,21 @@ export interface Recording {
   problem: string | null;
 }
 
+/** What was said on the wire for a call; empty when nothing is remembered. */
+export interface Signalling {
+  ladder: string;
+  messages: SignallingMessage[];
+}
+
+export interface SignallingMessage {
+  at: string;
+  summary: string;
+  from: string;
+  to: string;
+  transport: string;
+  text: string;
+}
+
 export interface CallPage {
   items: Call[];
   page: number;

@@ -3,9 +3,10 @@ import { IconArrowDownLeft, IconArrowsLeftRight, IconArrowUpRight } from "@table
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { type CallFilters, callsQuery, meQuery } from "../api/queries";
-import type { Call, Direction } from "../api/types";
+import type { Call, Direction, Me } from "../api/types";
 import { CallStatusBadge } from "../components/CallStatusBadge";
 import { RecordingPlayer } from "../components/RecordingPlayer";
+import { SignallingButton } from "../components/Signalling";
 import { Empty, ListState } from "../ui/ListState";
 import { duration, instant } from "../util/format";
 
@@ -107,6 +108,7 @@ function Filters({ filters, onChange }: { filters: CallFilters; onChange: (filte
 }
 
 function CallTable({ calls }: { calls: Call[] }) {
+  const { data: me } = useQuery(meQuery);
   return (
     <Table.ScrollContainer minWidth={860}>
       <Table verticalSpacing="sm" highlightOnHover>
@@ -119,6 +121,7 @@ function CallTable({ calls }: { calls: Call[] }) {
             <Table.Th>Started</Table.Th>
             <Table.Th>Duration</Table.Th>
             <Table.Th>Recording</Table.Th>
+            {seesSignalling(me) && <Table.Th>Details</Table.Th>}
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
@@ -129,6 +132,11 @@ function CallTable({ calls }: { calls: Call[] }) {
       </Table>
     </Table.ScrollContainer>
   );
+}
+
+/** It shows where phones and carriers are. */
+function seesSignalling(me: Me | undefined): boolean {
+  return me?.role === "owner" || me?.role === "admin";
 }
 
 function CallRow({ call }: { call: Call }) {
@@ -172,6 +180,11 @@ function CallRow({ call }: { call: Call }) {
       <Table.Td>
         <RecordingPlayer call={call} />
       </Table.Td>
+      {seesSignalling(me) && (
+        <Table.Td>
+          <SignallingButton call={call} />
+        </Table.Td>
+      )}
     </Table.Tr>
   );
 }
