@@ -33,12 +33,17 @@ export async function noWrapUp(server) {
   assert.equal((await run("sqlite3", ["-cmd", ".timeout 5000", path.join(server.data, "trunkline.db"), "update agents set wrap_up_seconds = 0"])).code, 0);
 }
 
-/** A phone that is registered, and a number that leads straight to it. */
-export async function lane(server, { transport, username, group, number, target, algorithm }) {
+/** Makes a number lead straight to a group. */
+export async function routeTo(server, group, number) {
   const list = async (what, name) => (await server.cloudtalk("GET", `/${what}/index.json`)).json.responseData.data.map((item) => item[name]);
   const { id } = (await list("groups", "Group")).find(({ internal_name }) => internal_name === group);
   const edited = (await list("numbers", "CallNumber")).find(({ caller_id_e164 }) => caller_id_e164 === number);
   assert.equal((await server.cloudtalk("POST", `/numbers/edit/${edited.id}.json`, { connected_to: 0, source_id: Number(id) })).status, 200);
+}
+
+/** A phone that is registered, and a number that leads straight to it. */
+export async function lane(server, { transport, username, group, number, target, algorithm }) {
+  await routeTo(server, group, number);
   const port = await freePort();
   await register(server, server.agent(username), { transport, port, algorithm, target });
   return { transport, username, port, number, target };

@@ -18,9 +18,9 @@ export class Phone {
   /**
    * @param {import("./server.js").Server} server
    * @param {{username: string, password: string}} account
-   * @param {{answer?: "auto"|"manual", frequency?: number, registers?: boolean}} options
+   * @param {{answer?: "auto"|"manual", frequency?: number, registers?: boolean, transport?: "udp"|"tls", at?: number}} options `at`: the port it registers at
    */
-  static async start(server, account, { answer = "auto", frequency = 700, registers = true } = {}) {
+  static async start(server, account, { answer = "auto", frequency = 700, registers = true, transport = "udp", at } = {}) {
     const phone = new Phone();
     phone.username = account.username;
     phone.folder = path.join(server.folder, `phone-${account.username}-${await freePort()}`);
@@ -29,7 +29,7 @@ export class Phone {
     await fs.mkdir(phone.folder, { recursive: true });
     await fs.writeFile(path.join(phone.folder, "says.wav"), wav(tone(frequency, SOURCE_SECONDS)));
     const control = await freePort();
-    await phone.#configure(server, account, { answer, registers, control });
+    await phone.#configure(server, account, { answer, registers, control, transport, at });
     // baresip writes its WAV beside wherever it was told; the folder is its own.
     phone.program = new Program(`baresip ${account.username}`, "baresip", ["-f", phone.folder, "-v"], { cwd: phone.folder });
     try {
@@ -41,7 +41,7 @@ export class Phone {
     return phone;
   }
 
-  async #configure(server, account, { answer, registers, control }) {
+  async #configure(server, account, { answer, registers, control, transport, at }) {
     const { host, port } = server.demo.sip;
     const rtp = await freeRange(20);
     // It takes the next port for TLS too.
@@ -49,14 +49,14 @@ export class Phone {
     const found = await Promise.all(MODULES.map((folder) => fs.access(folder).then(() => folder, () => undefined)));
     const modules = found.find(Boolean) ?? MODULES[0];
     const config = [
-      "poll_method epoll", `sip_listen ${host}:${signalling}`, "sip_trans_def udp", "call_local_timeout 120", "call_max_calls 4",
+      "poll_method epoll", `sip_listen ${host}:${signalling}`, `sip_trans_def ${transport}`, "call_local_timeout 120", "call_max_calls 4",
       "audio_player aufile," + this.heardFile, "audio_source aufile," + path.join(this.folder, "says.wav"), "audio_alert aufile," + path.join(this.folder, "alert.wav"),
       "audio_srate 8000", "audio_channels 1", "ausrc_srate 8000", "auplay_srate 8000", "audio_buffer 20-160", "jitter_buffer_delay 1-5", `rtp_ports ${rtp}-${rtp + 19}`, "rtcp_mux no",
       `ctrl_tcp_listen 127.0.0.1:${control}`, `module_path ${modules}`, "module g711.so", "module aufile.so", "module_tmp uuid.so", "module_tmp account.so",
       "module_app menu.so", "module_app ctrl_tcp.so",
     ];
     const account_line =
-      `<sip:${account.username}@${host}:${port};transport=udp>;auth_user=${account.username};auth_pass=${account.password ?? ""};` +
+      `<sip:${account.username}@${host}:${at ?? port};transport=${transport}>;auth_user=${account.username};auth_pass=${account.password ?? ""};` +
       `answermode=${answer};regint=${registers ? 60 : 0};audio_codecs=pcmu,pcma;ptime=20`;
     await fs.writeFile(path.join(this.folder, "config"), config.join("\n") + "\n");
     await fs.writeFile(path.join(this.folder, "accounts"), account_line + "\n", { mode: 0o600 });
