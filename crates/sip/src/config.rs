@@ -124,6 +124,8 @@ pub struct Limits {
     pub request_burst: u32,
     /// TCP connections open at once.
     pub connections: usize,
+    /// Of those, how many one source may have open to us.
+    pub connections_per_source: usize,
     /// A TCP connection silent for this long, with no device behind it, is closed.
     pub connection_idle: Duration,
     /// Longest message accepted on a stream.
@@ -158,6 +160,7 @@ impl Default for Limits {
             requests_per_second: 200,
             request_burst: 400,
             connections: 2_000,
+            connections_per_source: 500,
             connection_idle: Duration::from_secs(180),
             message_bytes: 65_535,
             bindings_per_user: 10,

@@ -53,12 +53,12 @@ pub fn stream(data: &[u8]) {
 /// The messages of a connection that carried these pieces, and whether it ended.
 fn cut<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Bytes>, bool) {
     const LONGEST: usize = 2_048;
-    let mut buffer = BytesMut::new();
+    let (mut buffer, mut searched) = (BytesMut::new(), 0);
     let mut messages = Vec::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
         loop {
-            match next_message(&mut buffer, LONGEST) {
+            match next_message(&mut buffer, &mut searched, LONGEST) {
                 Framed::Message(message) => messages.push(message),
                 Framed::Ping => messages.push(Bytes::from_static(b"ping")),
                 Framed::Incomplete => break,

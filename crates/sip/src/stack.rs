@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +15,7 @@ use crate::core::{Core, Entry, Tally};
 use crate::guard::Guard;
 use crate::net::{
     self, Accepting, CertificateError, Connections, Listening, Local, Port, RateLimit, Shown, Sink,
+    Slots,
 };
 use crate::registrar::Registrar;
 use crate::trace::{Filter, Message, Trace, TraceError, TraceInfo, Tracer};
@@ -387,8 +388,9 @@ fn serve(
         sink: Arc::clone(&sink),
         connections: Arc::clone(&core.connections),
         locals: accepting.iter().map(|on| Arc::clone(&on.local)).collect(),
-        slots: Arc::new(Semaphore::new(
-            core.config.limits.connections.min(Semaphore::MAX_PERMITS),
+        slots: Arc::new(Slots::new(
+            core.config.limits.connections,
+            core.config.limits.connections_per_source,
         )),
         tasks: core.tasks.clone(),
         stop: core.stop.clone(),

@@ -2,6 +2,7 @@
 
 mod limit;
 mod local;
+mod slots;
 mod tcp;
 mod tls;
 mod udp;
@@ -19,6 +20,7 @@ use crate::Transport;
 use crate::trace::Tap;
 pub(crate) use limit::RateLimit;
 pub(crate) use local::{Local, source_towards};
+pub(crate) use slots::Slots;
 pub(crate) use tcp::{
     Accepting, ConnectError, Framed, Listening, accept, adopt, connect, listen, next_message,
 };

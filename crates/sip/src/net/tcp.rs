@@ -9,11 +9,13 @@ use bytes::{Bytes, BytesMut};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::slots::{Slot, Slots};
 use super::{Connections, Flow, Local, Medium, Sink, Stream, TlsPeer, websocket};
 use crate::Transport;
 use crate::trace::Tap;
@@ -25,7 +27,7 @@ pub(crate) struct Listening {
     pub connections: Arc<Connections>,
     /// The listeners for connections, which those we open ourselves name too.
     pub locals: Arc<[Arc<Local>]>,
-    pub slots: Arc<Semaphore>,
+    pub slots: Arc<Slots>,
     pub tasks: TaskTracker,
     pub stop: CancellationToken,
     pub message_bytes: usize,
@@ -41,6 +43,8 @@ const WRITE_QUEUE: usize = 64;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a peer may take to accept what we write.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to finish a message, and a new one to begin its first.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a peer may take to agree on TLS and WebSocket.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -82,7 +86,7 @@ pub(crate) async fn accept(on: Accepting, with: Listening) {
             Ok((_, remote)) if !with.sink.welcomes(remote.ip()) => {}
             Ok((stream, remote)) => {
                 // Beyond the limit a connection is closed at once.
-                let Ok(slot) = Arc::clone(&with.slots).try_acquire_owned() else {
+                let Some(slot) = with.slots.accepted(remote.ip()) else {
                     continue;
                 };
                 let opening = open(Arc::clone(&on), stream, remote, slot, with.clone());
@@ -102,7 +106,7 @@ async fn open(
     on: Arc<Accepting>,
     stream: TcpStream,
     remote: SocketAddr,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
     with: Listening,
 ) {
     let _ = stream.set_nodelay(true);
@@ -143,7 +147,8 @@ where
     if !with.sink.welcomes(remote.ip()) {
         return;
     }
-    let Ok(slot) = Arc::clone(&with.slots).try_acquire_owned() else {
+    // A proxy of the web server's may be the source of them all.
+    let Some(slot) = with.slots.uncounted() else {
         return;
     };
     let peer = Remote {
@@ -178,8 +183,7 @@ pub(crate) async fn connect(
     tls: Option<Arc<TlsPeer>>,
     with: &Listening,
 ) -> Result<Flow, ConnectError> {
-    let slot = Arc::clone(&with.slots);
-    let slot = slot.try_acquire_owned().map_err(|_| ConnectError::Busy)?;
+    let slot = with.slots.uncounted().ok_or(ConnectError::Busy)?;
     let opened = tokio::time::timeout(CONNECT_TIMEOUT, opened(remote, tls, slot, with));
     opened.await.map_err(|_| ConnectError::TimedOut)?
 }
@@ -187,7 +191,7 @@ pub(crate) async fn connect(
 async fn opened(
     remote: SocketAddr,
     tls: Option<Arc<TlsPeer>>,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
     with: &Listening,
 ) -> Result<Flow, ConnectError> {
     let stream = TcpStream::connect(remote).await.map_err(ConnectError::Io)?;
@@ -241,7 +245,7 @@ pub(super) struct Remote {
     pub local: Arc<Local>,
     pub address: SocketAddr,
     pub peer: Option<Arc<TlsPeer>>,
-    pub slot: OwnedSemaphorePermit,
+    pub slot: Slot,
 }
 
 impl Remote {
@@ -274,7 +278,9 @@ where
     with.tasks.spawn(write(writing, queued, closed.clone()));
     let (held, reader) = (flow.clone(), with.clone());
     let ended = closed.clone();
-    let read = async move { read(reading, &held, &reader, &closed).await };
+    // Whoever connects has something to say.
+    let awaited = peer.slot.is_accepted();
+    let read = async move { read(reading, &held, &reader, &closed, awaited).await };
     keep(read, flow.clone(), ended, peer.slot, with);
     flow
 }
@@ -284,7 +290,7 @@ pub(super) fn keep(
     reader: impl Future<Output = ()> + Send + 'static,
     flow: Flow,
     closed: CancellationToken,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
     with: &Listening,
 ) {
     let id = with.connections.add(&flow);
@@ -335,28 +341,45 @@ async fn read<S: AsyncRead>(
     flow: &Flow,
     with: &Listening,
     closed: &CancellationToken,
+    awaited: bool,
 ) {
     let mut buffer = BytesMut::with_capacity(4096);
+    // When the message must be whole that is awaited or has begun.
+    let mut due = awaited.then(|| Instant::now() + MESSAGE_TIMEOUT);
+    let mut searched = 0;
     loop {
+        let until = due.unwrap_or_else(|| Instant::now() + with.idle);
         let read = tokio::select! {
             () = closed.cancelled() => return,
-            read = tokio::time::timeout(with.idle, half.read_buf(&mut buffer)) => read,
+            read = tokio::time::timeout_at(until, half.read_buf(&mut buffer)) => read,
         };
         match read {
             Ok(Ok(1..)) => {}
             Ok(_) => return,
             // A half message, or nobody behind it: the slot is needed elsewhere.
-            Err(_) if buffer.is_empty() && with.sink.keeps(flow) => continue,
+            Err(_) if is_between_messages(&buffer) && with.sink.keeps(flow) => {
+                due = None;
+                continue;
+            }
             Err(_) => return,
         }
         loop {
-            match next_message(&mut buffer, with.message_bytes) {
-                Framed::Message(message) => with.sink.arrived(&message, flow),
+            match next_message(&mut buffer, &mut searched, with.message_bytes) {
+                Framed::Message(message) => {
+                    due = None;
+                    with.sink.arrived(&message, flow);
+                }
                 Framed::Ping => {
+                    due = None;
                     // RFC 5626 §4.4.1: a pong for a ping.
                     flow.send(Bytes::from_static(b"\r\n"));
                 }
-                Framed::Incomplete => break,
+                Framed::Incomplete => {
+                    if !is_between_messages(&buffer) {
+                        due = due.or_else(|| Some(Instant::now() + MESSAGE_TIMEOUT));
+                    }
+                    break;
+                }
                 Framed::Broken(message) => {
                     // Where the next message starts is unknown: answer and close.
                     with.sink.arrived(&message, flow);
@@ -389,7 +412,11 @@ pub(crate) enum Framed {
 }
 
 /// Cuts the next message off the buffer (RFC 3261 §18.3).
-pub(crate) fn next_message(buffer: &mut BytesMut, limit: usize) -> Framed {
+///
+/// `searched` is how much of the buffer was searched in vain before: a message
+/// that comes in small pieces isn't read anew with each. It begins as 0.
+pub(crate) fn next_message(buffer: &mut BytesMut, searched: &mut usize, limit: usize) -> Framed {
+    let from = std::mem::take(searched);
     if buffer.starts_with(b"\r\n\r\n") {
         let _ = buffer.split_to(4);
         return Framed::Ping;
@@ -401,11 +428,14 @@ pub(crate) fn next_message(buffer: &mut BytesMut, limit: usize) -> Framed {
     {
         let _ = buffer.split_to(2);
     }
-    let Some(head) = buffer
+    let from = from.saturating_sub(3);
+    let rest = buffer.get(from..).unwrap_or_default();
+    let Some(head) = rest
         .windows(4)
         .position(|w| w == b"\r\n\r\n")
-        .map(|at| at + 4)
+        .map(|at| from + at + 4)
     else {
+        *searched = buffer.len();
         return if buffer.len() > limit {
             Framed::Oversized
         } else {
@@ -418,12 +448,18 @@ pub(crate) fn next_message(buffer: &mut BytesMut, limit: usize) -> Framed {
     match head.checked_add(length) {
         Some(total) if total <= limit => {
             if buffer.len() < total {
+                *searched = head - 1;
                 return Framed::Incomplete;
             }
             Framed::Message(buffer.split_to(total).freeze())
         }
         _ => Framed::TooLarge(buffer.split_to(head).freeze()),
     }
+}
+
+/// Whether nothing of a message has come yet; a line break may be a pong.
+fn is_between_messages(buffer: &[u8]) -> bool {
+    b"\r\n".starts_with(buffer)
 }
 
 /// The one Content-Length of a header section; none counts as zero only when no
@@ -459,12 +495,12 @@ mod tests {
     #[test]
     fn messages_are_cut_wherever_the_network_cut_them() {
         let wire = b"\r\nA\r\nContent-Length: 3\r\n\r\nxyzB\r\nl: 0\r\n\r\n\r\n\r\n";
-        let mut buffer = BytesMut::new();
+        let (mut buffer, mut searched) = (BytesMut::new(), 0);
         let mut got = Vec::new();
         for byte in wire {
             buffer.extend_from_slice(&[*byte]);
             loop {
-                match next_message(&mut buffer, 1000) {
+                match next_message(&mut buffer, &mut searched, 1000) {
                     Framed::Message(m) => got.push(String::from_utf8_lossy(&m).trim().to_owned()),
                     Framed::Ping => got.push("ping".into()),
                     Framed::Incomplete => break,
@@ -482,7 +518,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_framed_is_said_so() {
-        let frame = |text: &str| next_message(&mut BytesMut::from(text), 40);
+        let frame = |text: &str| next_message(&mut BytesMut::from(text), &mut 0, 40);
         assert!(matches!(
             frame("A\r\nl: 1\r\nl: 1\r\n\r\n"),
             Framed::Broken(_)
