@@ -514,13 +514,15 @@ impl Lexicon {
     ) -> Option<usize> {
         let english = words.iter().filter(|word| is_english(word)).count();
         let score = |language: &Language| {
-            words
-                .iter()
-                .filter(|word| {
-                    language.look_up(word).is_some()
-                        || (!is_english(word) && language.split(word).is_some())
-                })
-                .count()
+            let known = words.iter().filter(|word| {
+                language.look_up(word).is_some()
+                    || (!is_english(word) && language.split(word).is_some())
+            });
+            // Two languages may share a word, seldom an expression.
+            let expressions = words
+                .windows(2)
+                .filter(|pair| language.words.contains_key(&fold(&pair.join(" "))));
+            known.count() + 2 * expressions.count()
         };
         let scores = self.languages.each_ref().map(score);
         let best = (0..3).max_by_key(|at| (scores[*at], 3 - at))?;
