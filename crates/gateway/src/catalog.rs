@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connector::{
     Action, Doc, Index, Manifest,
-    search::{Words, search_all},
+    search::{Hit, VectorsError, Words, search_hybrid},
 };
 
 use crate::ids::derived_id;
@@ -35,6 +35,11 @@ impl Connector {
     #[must_use]
     pub fn integration_id(&self, workspace_id: &str) -> String {
         derived_id(&["integration", workspace_id, &self.manifest.key])
+    }
+
+    /// Gives the index an embedding model's vectors, one for each action.
+    pub(crate) fn set_meaning(&self, vectors: Vec<Vec<f32>>) -> Result<(), VectorsError> {
+        self.index.set_meaning(vectors)
     }
 
     /// Whether a selector (id, key or uuid) means this connector.
@@ -84,6 +89,34 @@ pub struct Ranked<T> {
     pub score: f32,
     /// The words that matched.
     pub matched: Vec<String>,
+    /// How much of what was asked for it has, from 0 to 1.
+    pub coverage: f32,
+    /// How often it was run after such words, where the workspace learns from use.
+    pub learned_runs: Option<i64>,
+}
+
+impl<T> Ranked<T> {
+    fn of(item: T, hit: Hit) -> Self {
+        Self {
+            item,
+            score: hit.score,
+            matched: hit.matched,
+            coverage: hit.coverage,
+            learned_runs: None,
+        }
+    }
+
+    /// Found because a name of its own is the text or a part of it.
+    #[must_use]
+    pub fn by_name(item: T, score: f32, name: &str) -> Self {
+        Self {
+            item,
+            score,
+            matched: vec![name.to_owned()],
+            coverage: score,
+            learned_runs: None,
+        }
+    }
 }
 
 /// The actions of these connectors that fit an intent, best first.
@@ -91,19 +124,16 @@ pub(crate) fn rank_actions(
     connectors: &[Arc<Connector>],
     intent: &str,
     words: Option<&Words>,
+    meant: Option<&[f32]>,
     limit: usize,
 ) -> Vec<Ranked<CatalogAction>> {
     let indexes: Vec<&Index> = connectors
         .iter()
         .map(|connector| &connector.index)
         .collect();
-    search_all(&indexes, intent, words, limit)
+    search_hybrid(&indexes, intent, words, meant, limit)
         .into_iter()
-        .map(|(at, hit)| Ranked {
-            item: CatalogAction::new(connectors[at].clone(), hit.doc),
-            score: hit.score,
-            matched: hit.matched,
-        })
+        .map(|(at, hit)| Ranked::of(CatalogAction::new(connectors[at].clone(), hit.doc), hit))
         .collect()
 }
 
@@ -159,11 +189,7 @@ impl Catalog {
     pub fn find_apps(&self, text: &str) -> Vec<Ranked<Arc<Connector>>> {
         let hits = self.apps.search(text, self.connectors.len());
         hits.into_iter()
-            .map(|hit| Ranked {
-                item: self.connectors[hit.doc].clone(),
-                score: hit.score,
-                matched: hit.matched,
-            })
+            .map(|hit| Ranked::of(self.connectors[hit.doc].clone(), hit))
             .collect()
     }
 

@@ -14,6 +14,7 @@ mod changes;
 mod connections;
 mod credentials;
 mod customers;
+mod embedding;
 mod error;
 mod ids;
 mod local;
@@ -25,7 +26,7 @@ mod send;
 mod tokens;
 mod workspaces;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use connector::Manifest;
 use outbound::Outbound;
@@ -40,6 +41,7 @@ pub use connections::{
     ClientAction, ClientActionKind, ConnectionQuery, ConnectionSelector, CreateConnection,
     PatchConnection, normalise_app_url,
 };
+pub use embedding::{EmbedError, Embedder, Purpose, RemoteEmbedder};
 pub use error::{ErrorKind, GatewayError};
 pub use local::{LOCAL_CONNECTOR, LocalKeyError, LocalPhone};
 pub use proxy::{ProxyBody, ProxyCall};
@@ -85,6 +87,7 @@ struct Inner {
     grants: Option<Arc<dyn Grants>>,
     changes: changes::Changes,
     search_memory: search_learning::SearchMemory,
+    understanding: OnceLock<embedding::Understanding>,
 }
 
 impl Gateway {
@@ -102,6 +105,7 @@ impl Gateway {
                 grants: parts.grants,
                 changes: changes::Changes::new(),
                 search_memory: search_learning::SearchMemory::default(),
+                understanding: OnceLock::new(),
             }),
         }
     }

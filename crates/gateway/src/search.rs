@@ -4,15 +4,11 @@ use std::sync::Arc;
 
 use store::gateway::{Connection, ConnectionFilter, PageOf};
 
-use crate::{
-    Caller, CatalogAction, Connector, Gateway, GatewayError, Page, Ranked, catalog::rank_actions,
-};
+use crate::{Caller, CatalogAction, Connector, Gateway, GatewayError, Page, Ranked};
 
 const LONGEST_QUERY: usize = 200;
 /// Connections looked through.
 const MOST_CONNECTIONS: u64 = 1000;
-/// Actions that a search may give.
-const MOST_ACTIONS: usize = 1000;
 
 /// Kinds of things that can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,21 +104,22 @@ impl Gateway {
                 item,
                 score: app.score,
                 matched: app.matched.clone(),
+                coverage: app.coverage,
+                learned_runs: None,
             }));
         }
         if wanted(ElementKind::Action) {
-            let words = self.words_of(&self.search_settings(caller).await?);
-            let actions = rank_actions(
-                self.inner.catalog.connectors(),
-                text,
-                words.as_deref(),
-                MOST_ACTIONS,
-            );
-            found.extend(beside_names(actions).map(|ranked| Ranked {
-                item: Found::Action(ranked.item),
-                score: ranked.score,
-                matched: ranked.matched,
-            }));
+            let actions = self
+                .ranked(caller, self.inner.catalog.connectors(), text)
+                .await?;
+            let actions = actions.into_iter().map(|found| Ranked {
+                item: Found::Action(found.action),
+                score: found.score.unwrap_or_default(),
+                matched: found.matched,
+                coverage: found.coverage,
+                learned_runs: found.learned_runs,
+            });
+            found.extend(beside_names(actions.collect()));
         }
         if wanted(ElementKind::Connection) {
             let page = PageOf {
@@ -143,10 +140,9 @@ impl Gateway {
                         &connection.app_domain,
                     ],
                 );
-                (score > 0.0).then(|| Ranked {
-                    matched: vec![connection.name.clone()],
-                    item: Found::Connection(Box::new(connection)),
-                    score,
+                (score > 0.0).then(|| {
+                    let name = connection.name.clone();
+                    Ranked::by_name(Found::Connection(Box::new(connection)), score, &name)
                 })
             }));
         }
@@ -154,23 +150,28 @@ impl Gateway {
         Page::slice(found, query.cursor.as_deref(), query.limit)
     }
 
-    /// Apps by name first, then by what they are for.
-    fn fitting_apps(&self, text: &str) -> Vec<Ranked<Arc<Connector>>> {
+    /// Apps that fit a text, best first: by name, then by what they are for.
+    #[must_use]
+    pub fn fitting_apps(&self, text: &str) -> Vec<Ranked<Arc<Connector>>> {
         let catalog = &self.inner.catalog;
         let mut apps: Vec<_> = beside_names(catalog.find_apps(text)).collect();
         for connector in catalog.connectors() {
             let by_name = fit_of_names(connector, text);
             let known = apps.iter_mut().find(|app| app.item.id == connector.id);
             match known {
-                Some(app) => app.score = app.score.max(by_name),
-                None if by_name > 0.0 => apps.push(Ranked {
-                    item: connector.clone(),
-                    score: by_name,
-                    matched: vec![connector.manifest.name.clone()],
-                }),
+                Some(app) => {
+                    app.score = app.score.max(by_name);
+                    app.coverage = app.coverage.max(by_name);
+                }
+                None if by_name > 0.0 => apps.push(Ranked::by_name(
+                    connector.clone(),
+                    by_name,
+                    &connector.manifest.name,
+                )),
                 None => {}
             }
         }
+        apps.sort_by(|left, right| right.score.total_cmp(&left.score));
         apps
     }
 }

@@ -93,9 +93,10 @@ async fn page(gateway: &Gateway, caller: &Caller, scope: ActionScope, params: &P
         limit,
     };
     let page = gateway.list_actions(caller, &query).await?;
-    Ok(axum::Json(views::page(page, |found| {
-        views::action(&found, &caller.workspace)
-    })))
+    let ranked = page.items.iter().filter(|found| found.score.is_some());
+    let best = ranked.map(|found| found.coverage).max_by(f32::total_cmp);
+    let view = views::page(page, |found| views::action(&found, &caller.workspace));
+    Ok(axum::Json(views::doubt(view, best)))
 }
 
 async fn read(

@@ -8,8 +8,8 @@ use axum::{
     routing::get,
 };
 use gateway::{
-    Caller, ConnectionQuery, Connector, ElementKind, Gateway, GatewayError, Page, SearchQuery,
-    SearchSettings,
+    Caller, ConnectionQuery, Connector, ElementKind, Gateway, GatewayError, Page, Ranked,
+    SearchQuery, SearchSettings,
 };
 use serde_json::{Value, json};
 
@@ -60,36 +60,34 @@ async fn nothing(Auth(_): Auth) -> axum::Json<Value> {
     axum::Json(json!({ "items": [] }))
 }
 
-/// Connectors that a text names, all without one, cut into a page.
-fn matching(gateway: &Gateway, params: &Params) -> Result<Page<Arc<Connector>>, GatewayError> {
+/// A connector, with how well it fits where a text was looked for.
+struct Match {
+    connector: Arc<Connector>,
+    ranked: Option<Ranked<Arc<Connector>>>,
+}
+
+/// Connectors that a text names, the best first; all without one, cut into a page.
+fn matching(gateway: &Gateway, params: &Params) -> Result<Page<Match>, GatewayError> {
     let catalog = gateway.catalog();
-    let text = params.get("search").map(str::to_lowercase);
-    let fits = |connector: &&Arc<Connector>| {
-        let manifest = &connector.manifest;
-        let mut parts = [&manifest.name, &manifest.key, &manifest.description]
-            .into_iter()
-            .chain(&manifest.domains)
-            .chain(&manifest.categories);
-        text.as_ref()
-            .is_none_or(|text| parts.any(|part| part.to_lowercase().contains(text.as_str())))
+    let mut found: Vec<Match> = match params.get("search").map(str::trim) {
+        None | Some("") => {
+            let all = catalog.connectors().iter().cloned();
+            all.map(|connector| Match {
+                connector,
+                ranked: None,
+            })
+            .collect()
+        }
+        Some(text) => named(gateway, text),
     };
-    let mut found: Vec<Arc<Connector>> =
-        catalog.connectors().iter().filter(fits).cloned().collect();
-    if let Some(text) = text.as_deref().filter(|_| found.is_empty()) {
-        // Nothing has the text in it: misspelt, in another language, or said in other words.
-        found.extend(catalog.find_apps(text).into_iter().map(|app| app.item));
-    }
     if let Some(category) = params.get("category") {
-        found.retain(|connector| {
-            connector
-                .manifest
-                .categories
-                .iter()
-                .any(|own| own == category)
+        found.retain(|found| {
+            let categories = &found.connector.manifest.categories;
+            categories.iter().any(|own| own == category)
         });
     }
     if let Some(app) = params.get("externalAppId") {
-        found.retain(|connector| connector.app_id == app || connector.manifest.key == app);
+        found.retain(|found| found.connector.app_id == app || found.connector.manifest.key == app);
     }
     let start = match params.get("cursor") {
         None => 0,
@@ -106,10 +104,39 @@ fn matching(gateway: &Gateway, params: &Params) -> Result<Page<Arc<Connector>>, 
     })
 }
 
+/// What has the text in it; where nothing has, what fits it: misspelt, in another language, or in other words.
+fn named(gateway: &Gateway, text: &str) -> Vec<Match> {
+    let lower = text.to_lowercase();
+    let contains = |connector: &Connector| {
+        let manifest = &connector.manifest;
+        [&manifest.name, &manifest.key, &manifest.description]
+            .into_iter()
+            .chain(&manifest.domains)
+            .chain(&manifest.categories)
+            .any(|part| part.to_lowercase().contains(&lower))
+    };
+    let mut found = gateway.fitting_apps(text);
+    for connector in gateway.catalog().connectors() {
+        let known = found.iter().any(|found| found.item.id == connector.id);
+        if !known && contains(connector) {
+            // A part of a word says little, but it was typed as it stands there.
+            found.push(Ranked::by_name(connector.clone(), 0.5, text));
+        }
+    }
+    if found.iter().any(|found| contains(&found.item)) {
+        found.retain(|found| contains(&found.item));
+    }
+    let matches = found.into_iter().map(|ranked| Match {
+        connector: ranked.item.clone(),
+        ranked: Some(ranked),
+    });
+    matches.collect()
+}
+
 async fn connectors(State(gateway): State<Gateway>, Auth(_): Auth, params: Params) -> Answer {
     Ok(axum::Json(views::page(
         matching(&gateway, &params)?,
-        |connector| views::connector(&connector),
+        |found| views::explained(views::connector(&found.connector), found.ranked.as_ref()),
     )))
 }
 
@@ -129,10 +156,11 @@ async fn apps(State(gateway): State<Gateway>, Auth(caller): Auth, params: Params
     let page = matching(&gateway, &params)?;
     let wanted = params.flag("isConnected");
     let mut items = Vec::new();
-    for connector in page.items {
-        let connected = is_connected(&gateway, &caller, &connector).await?;
+    for found in page.items {
+        let connected = is_connected(&gateway, &caller, &found.connector).await?;
         if wanted.is_none_or(|wanted| wanted == connected) {
-            items.push(views::app(&connector, connected));
+            let view = views::app(&found.connector, connected);
+            items.push(views::explained(view, found.ranked.as_ref()));
         }
     }
     Ok(axum::Json(views::page(
@@ -182,7 +210,10 @@ async fn integrations(
 ) -> Answer {
     Ok(axum::Json(views::page(
         matching(&gateway, &params)?,
-        |connector| views::integration(&connector, &caller.workspace),
+        |found| {
+            let view = views::integration(&found.connector, &caller.workspace);
+            views::explained(view, found.ranked.as_ref())
+        },
     )))
 }
 
@@ -230,7 +261,8 @@ async fn search(State(gateway): State<Gateway>, Auth(caller): Auth, params: Para
         limit: params.limit(20, 100)?,
     };
     let page = gateway.search(&caller, &query).await?;
-    Ok(axum::Json(views::page(page, |found| {
-        views::ranked(&found, &caller.workspace)
-    })))
+    let best = page.items.iter().map(|found| found.coverage);
+    let best = best.max_by(f32::total_cmp);
+    let view = views::page(page, |found| views::ranked(&found, &caller.workspace));
+    Ok(axum::Json(views::doubt(view, best)))
 }

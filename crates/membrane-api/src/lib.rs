@@ -12,6 +12,7 @@ mod body;
 mod catalog;
 mod connections;
 mod error;
+mod mcp;
 mod owners;
 mod pages;
 mod params;
@@ -65,6 +66,17 @@ impl FromRef<MembraneApi> for Gateway {
 
 /// All routes of the interface. It has a fallback of its own, so that an unknown path is a typed 404.
 pub fn router(state: MembraneApi) -> Router {
+    let interface = interface().with_state(state.clone());
+    let mcp = mcp::routes(&state, interface.clone());
+    interface
+        .merge(mcp)
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(cors())
+}
+
+/// The interface itself: what programs and pages call.
+fn interface() -> Router<MembraneApi> {
     Router::new()
         .route("/", get(health))
         .merge(owners::routes())
@@ -75,10 +87,6 @@ pub fn router(state: MembraneApi) -> Router {
         .merge(proxy::routes())
         .merge(pages::routes())
         .route("/act", post(actions::act))
-        .fallback(unknown)
-        .method_not_allowed_fallback(wrong_method)
-        .with_state(state)
-        .layer(cors())
 }
 
 /// Browsers may call from anywhere: the interface knows no cookies.
@@ -98,6 +106,7 @@ fn cors() -> CorsLayer {
             HeaderName::from_static("membrane-api-version"),
             HeaderName::from_static("api-version"),
             HeaderName::from_static("x-membrane-session-id"),
+            HeaderName::from_static("mcp-protocol-version"),
         ])
 }
 

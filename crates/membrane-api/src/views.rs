@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use connector::search::FITS;
 use gateway::{
     CatalogAction, ClientAction, Connection, ConnectionRequest, ConnectionState, Connector,
     Customer, Found, FoundAction, Gateway, GatewayError, Page, Ranked, RecordedRun, RequestStatus,
@@ -281,28 +282,50 @@ pub(crate) fn action(found: &FoundAction, workspace: &Workspace) -> Value {
         members.insert("connectionId".into(), id.clone().into());
     }
     if let Some(score) = found.score {
-        explain(&mut view, score, &found.matched);
-        if let (Some(runs), Some(members)) = (found.learned_runs, view.as_object_mut()) {
-            members.insert("learned".into(), json!({ "runs": runs }));
-        }
+        explain(&mut view, score, &found.matched, found.coverage);
+        learned(&mut view, found.learned_runs);
     }
     view
 }
 
 /// Says how well something fits what was looked for, and by which words.
-fn explain(view: &mut Value, score: f32, matched: &[String]) {
+fn explain(view: &mut Value, score: f32, matched: &[String], coverage: f32) {
     if let Some(members) = view.as_object_mut() {
         // Two digits tell the order; more would look like a measurement.
-        let score = (f64::from(score) * 100.0).round() / 100.0;
-        members.insert("score".into(), score.into());
+        let rounded = |number: f32| (f64::from(number) * 100.0).round() / 100.0;
+        members.insert("score".into(), rounded(score).into());
         members.insert("matched".into(), json!(matched));
+        members.insert("coverage".into(), rounded(coverage).into());
     }
 }
 
-pub(crate) fn ranked(ranked: &Ranked<Found>, workspace: &Workspace) -> Value {
-    let mut view = found(&ranked.item, workspace);
-    explain(&mut view, ranked.score, &ranked.matched);
+fn learned(view: &mut Value, runs: Option<i64>) {
+    if let (Some(runs), Some(members)) = (runs, view.as_object_mut()) {
+        members.insert("learned".into(), json!({ "runs": runs }));
+    }
+}
+
+/// A view with how well it fits what was looked for, where something was.
+pub(crate) fn explained<T>(mut view: Value, ranked: Option<&Ranked<T>>) -> Value {
+    if let Some(ranked) = ranked {
+        explain(&mut view, ranked.score, &ranked.matched, ranked.coverage);
+        learned(&mut view, ranked.learned_runs);
+    }
     view
+}
+
+/// Says of a ranked list that nothing in it has much of what was asked for. Nothing is hidden.
+pub(crate) fn doubt(mut page: Value, best_coverage: Option<f32>) -> Value {
+    if best_coverage.is_some_and(|coverage| coverage < FITS)
+        && let Some(members) = page.as_object_mut()
+    {
+        members.insert("nothingFitsWell".into(), true.into());
+    }
+    page
+}
+
+pub(crate) fn ranked(ranked: &Ranked<Found>, workspace: &Workspace) -> Value {
+    explained(found(&ranked.item, workspace), Some(ranked))
 }
 
 fn catalog_action(found: &CatalogAction, workspace: &Workspace) -> Value {

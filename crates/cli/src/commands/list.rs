@@ -44,6 +44,11 @@ pub fn print(printer: Printer, answer: &Answer, columns: &[Column], nothing: &st
             .collect()
     };
     printer.table(&head, items.iter().map(row).collect())?;
+    if answer.value.get("nothingFitsWell") == Some(&Value::Bool(true)) {
+        printer.hint(
+            "nothing fits well; say it in other words, or look at all of them without an intent",
+        );
+    }
     if let Some(cursor) = text_at(&answer.value, "/cursor") {
         printer.hint(format!("there is more: add --cursor={cursor}"));
     }

@@ -43,6 +43,7 @@ pub fn run(session: &Session, args: SearchArgs) -> Result<()> {
             ("id", &["/element/id"]),
             ("key", &["/element/key"]),
             ("name", &["/element/name"]),
+            ("score", &["/score"]),
         ],
         "Nothing found.",
     )

@@ -56,7 +56,8 @@ impl Gateway {
         Page::slice(found, query.cursor.as_deref(), query.limit)
     }
 
-    async fn ranked(
+    /// Actions that fit an intent, best first, as the workspace's words and what it learnt have it.
+    pub(crate) async fn ranked(
         &self,
         caller: &Caller,
         connectors: &[Arc<Connector>],
@@ -64,7 +65,14 @@ impl Gateway {
     ) -> Result<Vec<FoundAction>, GatewayError> {
         let settings = self.search_settings(caller).await?;
         let words = self.words_of(&settings);
-        let ranked = rank_actions(connectors, intent, words.as_deref(), MOST_RANKED);
+        let meant = self.meant(intent).await;
+        let ranked = rank_actions(
+            connectors,
+            intent,
+            words.as_deref(),
+            meant.as_deref(),
+            MOST_RANKED,
+        );
         let mut found: Vec<_> = ranked
             .into_iter()
             .map(|ranked| FoundAction {
@@ -72,6 +80,7 @@ impl Gateway {
                 connection_id: None,
                 score: Some(ranked.score),
                 matched: ranked.matched,
+                coverage: ranked.coverage,
                 learned_runs: None,
             })
             .collect();
@@ -136,6 +145,7 @@ impl Gateway {
             connection_id: connection.map(|connection| connection.public_id),
             score: None,
             matched: Vec::new(),
+            coverage: 0.0,
             learned_runs: None,
         })
     }
@@ -203,6 +213,7 @@ fn actions_of(connector: &Arc<Connector>) -> impl Iterator<Item = FoundAction> {
         connection_id: None,
         score: None,
         matched: Vec::new(),
+        coverage: 0.0,
         learned_runs: None,
     })
 }

@@ -98,6 +98,8 @@ pub struct FoundAction {
     pub score: Option<f32>,
     /// The words of the action that the intent met.
     pub matched: Vec<String>,
+    /// How much of the intent it has, from 0 to 1.
+    pub coverage: f32,
     /// How often it was run after such words, where the workspace learns from use.
     pub learned_runs: Option<i64>,
 }

@@ -69,6 +69,20 @@ async fn an_intent_finds_its_action_and_every_listed_action_can_be_read() {
         .await
         .ok();
     assert_eq!(misspelt["items"][0]["key"], "cloudtalk", "{misspelt}");
+    for path in ["/external-apps", "/connectors", "/integrations"] {
+        let named = world.get(&token, &format!("{path}?search=cloudtalk")).await;
+        let first = &named.ok()["items"][0];
+        assert!(
+            first["score"].is_number() && first["matched"].is_array(),
+            "{path}: {first}"
+        );
+        let all = world.get(&token, path).await.ok();
+        assert!(all["items"][0]["score"].is_null(), "{path}: {all}");
+    }
+    let cake = "/actions?intent=bake%20a%20chocolate%20cake%20with%20marzipan%20and%20a%20number";
+    let cake = world.get(&token, cake).await.ok();
+    assert_eq!(cake["nothingFitsWell"], true, "{cake}");
+    assert!(found["nothingFitsWell"].is_null(), "{found}");
     let twin = world
         .get(&token, "/action?key=send-sms&integrationKey=cloudtalk")
         .await

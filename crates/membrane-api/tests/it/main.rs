@@ -3,5 +3,7 @@
 mod access;
 mod actions;
 mod connections;
+mod mcp;
+mod meaning;
 mod pages;
 mod world;
