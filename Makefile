@@ -51,6 +51,7 @@ bench: ## First figures, as ratios measured side by side (release build)
 	scripts/install-packages $(TEST_PACKAGES)
 	cargo build --release --workspace --bins
 	scripts/bench
+	cargo bench -p connector --bench search
 
 install: web ## Install trunkline and membrane below PREFIX (default /usr/local)
 	@scripts/need cargo cc

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use outbound::AllowEntry;
@@ -45,6 +46,11 @@ const SETTINGS: &[&str] = &[
     "trace_memory_mb",
     "hep_server",
     "hep_all",
+    "search_model",
+    "search_embeddings_url",
+    "search_embeddings_model",
+    "search_embeddings_key",
+    "search_budget_ms",
     "log",
     "log_format",
 ];
@@ -103,8 +109,22 @@ pub struct Config {
     pub hep_server: Option<SocketAddr>,
     /// Whether it gets everything, traced or not.
     pub hep_all: bool,
+    /// Folder of a static embedding model that helps finding actions.
+    pub search_model: Option<PathBuf>,
+    /// A server of embeddings that does; only where there is no folder.
+    pub search_embeddings: Option<Embeddings>,
+    /// How long an intent may take it.
+    pub search_budget: Duration,
     pub log: String,
     pub log_json: bool,
+}
+
+/// A server with `POST /v1/embeddings`.
+#[derive(Clone, Debug)]
+pub struct Embeddings {
+    pub url: Url,
+    pub model: String,
+    pub key: Option<SecretString>,
 }
 
 /// All that is wrong with the settings.
@@ -242,7 +262,32 @@ impl Sources {
                 t.parse::<IpAddr>().ok()
             })
             .unwrap_or(sip.ip());
+        let embeddings_model = self.maybe("search_embeddings_model", "a model's name", |t| {
+            Some(t.to_owned())
+        });
+        let embeddings_key = self.maybe("search_embeddings_key", "a key", |t| {
+            Some(SecretString::from(t.to_owned()))
+        });
+        let search_embeddings = self
+            .maybe(
+                "search_embeddings_url",
+                "a URL such as http://127.0.0.1:11434/v1/embeddings",
+                web_url,
+            )
+            .map(|url| Embeddings {
+                url,
+                model: embeddings_model.unwrap_or_default(),
+                key: embeddings_key,
+            });
         let config = Config {
+            search_model: self.maybe("search_model", "a folder", |t| Some(PathBuf::from(t))),
+            search_embeddings,
+            search_budget: Duration::from_millis(self.take(
+                "search_budget_ms",
+                "25",
+                "milliseconds from 1 to 5000",
+                |t| t.parse().ok().filter(|n| (1..=5000).contains(n)),
+            )),
             data: self.take("data", "data", "a folder", |t| {
                 (!t.is_empty()).then(|| PathBuf::from(t))
             }),

@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod control;
 mod demo;
+mod embedding;
 mod faces;
 mod glue;
 mod http;

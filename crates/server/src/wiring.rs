@@ -25,7 +25,7 @@ use crate::{
     config::Config,
     control::{self, Control},
     demo::{self, Addresses, Demo},
-    glue,
+    embedding, glue,
     http::{self, Faces},
     recovery,
 };
@@ -186,10 +186,13 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
             other_bases: other_bases.into_iter().collect(),
         },
     );
+    let outbound =
+        Outbound::new(outbound_policy(&config)).context("the way out can't be opened")?;
+    let embedder = embedding::embedder(&config, &outbound)?;
     let gateway = Gateway::new(gateway::Parts {
         db: db.clone(),
         keys,
-        outbound: Outbound::new(outbound_policy(&config)).context("the way out can't be opened")?,
+        outbound,
         manifests: manifests()?,
         base_url: gateway_base,
         local_phone: Some(Arc::new(glue::ThisPhone {
@@ -217,6 +220,10 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         .map(|token| format!("{base}{}", token.path()));
     let speaking = phone.clone();
     tokio::spawn(async move { speaking.prepare_prompts().await });
+    if let Some(embedder) = embedder {
+        let budget = config.search_budget;
+        tokio::spawn(embedding::understand(gateway.clone(), embedder, budget));
+    }
 
     let faces = Faces {
         config: &config,

@@ -14,20 +14,20 @@ import { inSeconds, jwt } from "../lib/tokens.js";
 
 const SDK = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../sdk");
 
-scene("the unmodified SDK drives the gateway", async (scene) => {
+scene("the unmodified SDKs drive the gateway", async (scene) => {
   const { membrane, cloudtalk } = scene.server.demo;
-  const installed = await fs.access(path.join(SDK, "node_modules/@membranehq/sdk")).then(() => true, () => false);
+  const installed = await fs.access(path.join(SDK, "node_modules/@modelcontextprotocol/sdk")).then(() => true, () => false);
   if (!installed) {
     const npm = await run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: SDK, within: 300_000 });
     assert.equal(npm.code, 0, npm.stderr);
   }
   const env = {
     ...process.env, MEMBRANE_API_URI: membrane.apiUri, MEMBRANE_WORKSPACE_KEY: membrane.workspaceKey, MEMBRANE_WORKSPACE_SECRET: membrane.workspaceSecret,
-    MEMBRANE_TENANT_KEY: membrane.tenantKey, CLOUDTALK_KEY_ID: cloudtalk.keyId, CLOUDTALK_KEY_SECRET: cloudtalk.keySecret,
+    MEMBRANE_TENANT_KEY: membrane.tenantKey, MEMBRANE_TOKEN: membrane.token, CLOUDTALK_KEY_ID: cloudtalk.keyId, CLOUDTALK_KEY_SECRET: cloudtalk.keySecret,
   };
   // A run inside a run reports to the outer one unless told otherwise.
   delete env.NODE_TEST_CONTEXT;
-  const ran = await run(process.execPath, ["--test", "--test-reporter=tap", "sdk.test.mjs"], { cwd: SDK, env, within: 120_000 });
+  const ran = await run(process.execPath, ["--test", "--test-reporter=tap", "sdk.test.mjs", "mcp.test.mjs"], { cwd: SDK, env, within: 120_000 });
   assert.equal(ran.code, 0, ran.stdout + ran.stderr);
   assert.match(ran.stdout, /^# pass ([1-9]\d*)$/m);
 });

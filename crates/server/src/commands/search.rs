@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use connector::search::eval::{Figures, LabelledIntent, RawAction, Report, evaluate};
+use connector::search::{
+    Words,
+    eval::{Embed, Figures, LabelledIntent, RawAction, Report, evaluate_with},
+    search_hybrid,
+};
 use serde::de::DeserializeOwned;
 
 #[derive(Debug, Parser)]
@@ -31,6 +35,12 @@ struct EvalArgs {
     actions: PathBuf,
     /// Intents, one JSON object a line: id, app, kind, intent, expected
     intents: PathBuf,
+    /// A workspace's own words, in the form of `PUT /search/settings`
+    #[arg(long, value_name = "FILE")]
+    words: Option<PathBuf>,
+    /// Folder of a static embedding model (tokenizer.json, model.safetensors) to search with
+    #[arg(long, value_name = "DIR")]
+    embedding: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,8 +54,27 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Command::Eval(args) = args.command;
     let actions: Vec<RawAction> = read_lines(&args.actions)?;
     let intents: Vec<LabelledIntent> = read_lines(&args.intents)?;
+    let words = args.words.as_deref().map(read_words).transpose()?;
     let start = Instant::now();
-    let report = evaluate(&actions, &intents, || start.elapsed());
+    let clock = || start.elapsed();
+    let model = args
+        .embedding
+        .as_deref()
+        .map(crate::embedding::read_model)
+        .transpose()?;
+    let embed = model
+        .as_ref()
+        .map(|model| move |text: &str| model.embed(text));
+    let report = evaluate_with(
+        &actions,
+        &intents,
+        clock,
+        embed.as_ref().map(|embed| embed as &Embed<'_>),
+        &mut |indexes, intent, limit| {
+            let meant = model.as_ref().map(|model| model.embed(intent));
+            search_hybrid(indexes, intent, words.as_ref(), meant.as_deref(), limit)
+        },
+    );
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -55,6 +84,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         print_misses(&report);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn read_words(path: &Path) -> anyhow::Result<Words> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+    Ok(Words::read(&text))
 }
 
 fn read_lines<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
