@@ -32,12 +32,16 @@ mod queue;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod transfer;
+#[cfg(test)]
+mod transfer_tests;
 
 pub use ending::MIN_MESSAGE_MS;
 pub use machine::Call;
 pub use outgoing::{
     Begun, CLICK_TO_CALL_RING_SECONDS, Callee, CallingAgent, OutgoingCall, RING_SECONDS, TrunkDial,
 };
+pub use transfer::{TRANSFER_RING_SECONDS, TransferTarget};
 
 /// A prompt being played, numbered within the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -210,6 +214,32 @@ pub enum Input {
         /// What was kept.
         duration_ms: u64,
     },
+    /// An agent's phone refers the other party to somebody (REFER, RFC 3515).
+    Referred {
+        /// His leg.
+        leg: LegId,
+        /// Which REFER of that leg.
+        referral: u32,
+        /// To whom.
+        target: TransferTarget,
+    },
+    /// What [`Output::TakeOver`] asked for is here, and its audio is agreed. If it can't come, that is
+    /// [`Input::LegFailed`].
+    PartyJoined {
+        /// Its leg in this call.
+        leg: LegId,
+        /// Which agent it is; `None` when it is from outside.
+        agent: Option<AgentId>,
+    },
+    /// Another call takes over the party that the agent on this leg talks with.
+    HandOver {
+        /// The agent's leg.
+        leg: LegId,
+        /// Who he is.
+        agent: AgentId,
+        /// The other call.
+        to: CallId,
+    },
     /// The operator ends the call, for example at shutdown.
     End {
         /// Why.
@@ -301,6 +331,50 @@ pub enum Output {
     AgentBusy {
         /// Who.
         agent: AgentId,
+    },
+    /// Tell an agent's phone that its REFER is accepted (202).
+    AcceptReferral {
+        /// His leg.
+        leg: LegId,
+        /// Which.
+        referral: u32,
+    },
+    /// Refuse it.
+    RefuseReferral {
+        /// His leg.
+        leg: LegId,
+        /// Which.
+        referral: u32,
+        /// The SIP status that says why.
+        status: u16,
+    },
+    /// Tell it what came of the transfer.
+    ReportReferral {
+        /// His leg.
+        leg: LegId,
+        /// Which.
+        referral: u32,
+        /// As the target answered.
+        status: u16,
+    },
+    /// Ask another call for the party that the agent on a leg of it talks with
+    /// ([`Input::HandOver`]). It comes as [`Input::PartyJoined`].
+    TakeOver {
+        /// The new leg in this call.
+        leg: LegId,
+        /// The other call.
+        call: CallId,
+        /// The agent's leg there.
+        theirs: LegId,
+        /// Who he is.
+        agent: AgentId,
+    },
+    /// Give a leg to the call that asked for it. It is over for this one.
+    HandOver {
+        /// Which.
+        leg: LegId,
+        /// Which agent it is; `None` when it is from outside.
+        agent: Option<AgentId>,
     },
     /// End a leg in whatever state: refuse, cancel or BYE.
     HangUp {

@@ -1,9 +1,10 @@
 //! What a call's facts add up to.
 
 use model::{
-    AgentId, CallEvent, CallFact, CallPrice, CallRecord, CallStep, Direction, GroupId, HangupCause,
-    LegId, OfferResult, OfferStep, QueueStep, RecordingKind, RecordingRef, RecordingState,
-    RingStrategy, StepKind, Timestamp, TrunkAttempt,
+    AgentId, CallEvent, CallFact, CallId, CallPrice, CallRecord, CallStep, Direction, GroupId,
+    HangupCause, LegId, OfferResult, OfferStep, QueueStep, RecordingKind, RecordingRef,
+    RecordingState, RingStrategy, StepKind, Timestamp, TransferKind, TransferResult, TransferStep,
+    TrunkAttempt,
 };
 
 mod lost;
@@ -96,6 +97,8 @@ struct Fold {
     carrier: Option<(LegId, Option<CallPrice>)>,
     /// The callee of an agent's call, and since when his phone rings.
     dialled: Option<(LegId, Option<Timestamp>)>,
+    /// Whom a transfer reaches.
+    passed_to: Option<AgentId>,
 }
 
 impl Fold {
@@ -127,6 +130,8 @@ impl Fold {
             answered_at: None,
             ended_at: None,
             cause: None,
+            reason: None,
+            continued_in: None,
             agent: None,
             dialled: None,
             callee: None,
@@ -154,6 +159,7 @@ impl Fold {
             wrap_ups: Vec::new(),
             carrier: None,
             dialled: None,
+            passed_to: None,
         })
     }
 
@@ -173,7 +179,10 @@ impl Fold {
             CallFact::AgentDialed { leg, agent, .. } => {
                 // The first leg is the phone of the agent himself.
                 if *leg != LegId::FIRST {
-                    self.record.callee = Some(*agent);
+                    match self.transfer() {
+                        Some(_) => self.passed_to = Some(*agent),
+                        None => self.record.callee = Some(*agent),
+                    }
                     self.dialled = Some((*leg, None));
                 }
             }
@@ -233,6 +242,21 @@ impl Fold {
             }
             CallFact::OfferEnded { leg, reason, .. } => {
                 self.ring_over(*leg, OfferResult::Missed(*reason), at);
+            }
+            CallFact::TransferStarted {
+                agent, kind, to, ..
+            } => self.transfer_started(*agent, *kind, to, at),
+            CallFact::TransferEnded { failed } => self.transfer_ended(*failed),
+            CallFact::LegTaken { agent, from, .. } => self.leg_taken(*agent, *from),
+            CallFact::LegGiven { to, .. } => self.record.continued_in = Some(*to),
+            CallFact::LegReason { leg, reason } => {
+                // Of phones that were rung in vain the queue tells.
+                let in_vain = self
+                    .ring(*leg)
+                    .is_some_and(|(ring, _)| ring.step.result != Some(OfferResult::Answered));
+                if !in_vain {
+                    self.record.reason = Some(reason.clone());
+                }
             }
             CallFact::Bridged { a, b } => self.bridged(*a, *b, at),
             CallFact::LegEnded { leg, .. } => self.leg_ended(*leg, at),
@@ -350,6 +374,54 @@ impl Fold {
         None
     }
 
+    /// The transfer under way.
+    fn transfer(&mut self) -> Option<&mut TransferStep> {
+        let last = self.places.iter_mut().rev().find_map(|place| match place {
+            Place::Step(CallStep::Transfer(step)) => Some(step),
+            _ => None,
+        });
+        last.filter(|step| step.result == TransferResult::Running)
+    }
+
+    fn transfer_started(&mut self, agent: AgentId, kind: TransferKind, to: &str, at: Timestamp) {
+        self.close_step(at);
+        self.part(at);
+        self.passed_to = None;
+        self.places
+            .push(Place::Step(CallStep::Transfer(TransferStep {
+                agent,
+                kind,
+                to: to.to_owned(),
+                from: None,
+                at,
+                result: TransferResult::Running,
+            })));
+    }
+
+    fn leg_taken(&mut self, agent: Option<AgentId>, from: CallId) {
+        self.passed_to = agent;
+        if let Some(step) = self.transfer() {
+            step.from = Some(from);
+        }
+    }
+
+    fn transfer_ended(&mut self, failed: Option<HangupCause>) {
+        let passed_to = self.passed_to.take();
+        let Some(step) = self.transfer() else { return };
+        step.result = failed.map_or(TransferResult::Completed, TransferResult::Failed);
+        let by = step.agent;
+        if failed.is_none() {
+            // An agent's own call stays his; its other side is another one now.
+            let own = self.record.direction != Direction::Incoming && self.record.agent != Some(by);
+            let agent = if own {
+                &mut self.record.callee
+            } else {
+                &mut self.record.agent
+            };
+            *agent = passed_to.or(*agent);
+        }
+    }
+
     fn trunk(&mut self, event: &CallEvent) {
         match &event.fact {
             CallFact::TrunkDialed {
@@ -427,6 +499,8 @@ impl Fold {
 
     fn bridged(&mut self, a: LegId, b: LegId, at: Timestamp) {
         self.record.answered_at.get_or_insert(at);
+        // What ended one attempt does not end the call.
+        self.record.reason = None;
         if self.bridge.is_none() {
             self.talking.begin(at);
         }
@@ -438,19 +512,26 @@ impl Fold {
         }
     }
 
+    /// Who talked, talks no more.
+    fn part(&mut self, at: Timestamp) {
+        let Some((a, b)) = self.bridge.take() else {
+            return;
+        };
+        self.talking.end(at);
+        for leg in [a, b] {
+            if let Some((ring, _)) = self.ring(leg) {
+                ring.talked.end(at);
+            }
+        }
+    }
+
     fn leg_ended(&mut self, leg: LegId, at: Timestamp) {
         self.last_leg_end = Some(at);
         if self.dialled.is_some_and(|(dialled, _)| dialled == leg) {
             self.callee_rang_until(at);
         }
-        if let Some((a, b)) = self.bridge.filter(|(a, b)| *a == leg || *b == leg) {
-            self.bridge = None;
-            self.talking.end(at);
-            for leg in [a, b] {
-                if let Some((ring, _)) = self.ring(leg) {
-                    ring.talked.end(at);
-                }
-            }
+        if self.bridge.is_some_and(|(a, b)| a == leg || b == leg) {
+            self.part(at);
         }
         if let Some((ring, _)) = self.ring(leg) {
             ring.over = true;

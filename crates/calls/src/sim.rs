@@ -87,6 +87,8 @@ pub struct World {
     last_call: i64,
     /// Offers as they were made, for fairness checks.
     pub offers: Vec<(Timestamp, acd::Offer)>,
+    /// Calls that asked another one for its party, with the leg it will be.
+    taking: BTreeMap<CallId, LegId>,
     shuffle: Option<u64>,
 }
 
@@ -114,6 +116,7 @@ impl World {
             happenings: 0,
             last_call: 0,
             offers: Vec::new(),
+            taking: BTreeMap::new(),
             shuffle: None,
         }
     }
@@ -165,6 +168,46 @@ impl World {
         id
     }
 
+    /// An agent calls a colleague; the phone of the latter does as it always does.
+    pub fn colleague_call(&mut self, agent: AgentId, callee: AgentId) -> CallId {
+        self.last_call += 1;
+        let id = CallId(self.last_call);
+        let caller = call::CallingAgent {
+            agent,
+            name: format!("Agent {agent}"),
+            extension: "100".to_owned(),
+            dialled: "101".to_owned(),
+            wrap_up_seconds: 10,
+        };
+        let new = NewCall {
+            direction: Direction::Internal,
+            agent: Some(caller),
+            external: None,
+            internal: None,
+            ..self.new_call(id)
+        };
+        let outgoing = call::OutgoingCall {
+            begun: call::Begun::ByPhone,
+            callee: call::Callee::Agent {
+                agent: callee,
+                name: format!("Agent {callee}"),
+            },
+            ring_seconds: 30,
+        };
+        let (call, outputs) = Call::outgoing(new, outgoing, self.now);
+        self.calls.insert(id, call);
+        self.carry_out(id, outputs);
+        self.deliver();
+        id
+    }
+
+    /// What calls did that is to be done, in order.
+    #[must_use]
+    pub fn done(&self, call: CallId) -> Vec<call::Output> {
+        let all = self.log.iter().filter(|(_, id, _)| *id == call);
+        all.map(|(_, _, output)| output.clone()).collect()
+    }
+
     /// Changes what an agent does from now on.
     pub fn set_manner(&mut self, agent: AgentId, manner: Manner) {
         self.manners.insert(agent, manner);
@@ -185,20 +228,7 @@ impl World {
     pub fn caller(&mut self, flow: &Arc<Flow>, acts: &[(u32, Act)]) -> CallId {
         self.last_call += 1;
         let id = CallId(self.last_call);
-        let new = NewCall {
-            id,
-            uuid: format!("call-{id}"),
-            direction: Direction::Incoming,
-            agent: None,
-            external: PhoneNumber::parse("+421900000001").ok(),
-            internal: PhoneNumber::parse("+421200000001").ok(),
-            number: None,
-            contact: None,
-            trunk: None,
-            node: "sim".to_owned(),
-            groups: Arc::new(self.groups.clone()),
-            record_conversation: true,
-        };
+        let new = self.new_call(id);
         for (wait, act) in acts {
             let input = match act {
                 Act::Press(digit) => call::Input::Digit {
@@ -220,9 +250,32 @@ impl World {
         id
     }
 
+    fn new_call(&self, id: CallId) -> NewCall {
+        NewCall {
+            id,
+            uuid: format!("call-{id}"),
+            direction: Direction::Incoming,
+            agent: None,
+            external: PhoneNumber::parse("+421900000001").ok(),
+            internal: PhoneNumber::parse("+421200000001").ok(),
+            number: None,
+            contact: None,
+            trunk: None,
+            node: "sim".to_owned(),
+            groups: Arc::new(self.groups.clone()),
+            record_conversation: true,
+        }
+    }
+
     /// Brings a call an input right now.
     pub fn input(&mut self, call: CallId, input: call::Input) {
         self.to_calls.entry(call).or_default().push_back(input);
+        self.deliver();
+    }
+
+    /// Somebody hangs up his phone.
+    pub fn hang_up(&mut self, call: CallId, leg: LegId) {
+        self.happen(call, call::Input::LegHungUp { leg });
         self.deliver();
     }
 
@@ -370,8 +423,13 @@ impl World {
                 Some(&id) => {
                     let input = self.to_calls.get_mut(&id).and_then(VecDeque::pop_front);
                     if let (Some(input), Some(call)) = (input, self.calls.get_mut(&id)) {
+                        let taker = match &input {
+                            call::Input::HandOver { to, .. } => Some(*to),
+                            _ => None,
+                        };
                         let outputs = call.handle(self.now, input);
                         self.carry_out(id, outputs);
+                        self.not_handed_over(taker);
                     }
                 }
                 None => {
@@ -381,6 +439,17 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// The call that asked for a party gets none.
+    fn not_handed_over(&mut self, taker: Option<CallId>) {
+        if let Some(taker) = taker
+            && let Some(leg) = self.taking.remove(&taker)
+        {
+            let cause = HangupCause::SignallingFailed;
+            let failed = call::Input::LegFailed { leg, cause };
+            self.to_calls.entry(taker).or_default().push_back(failed);
         }
     }
 
@@ -511,7 +580,31 @@ impl World {
                     .push_back(acd::Fact::AgentBusy { agent, call: id });
             }
             Output::Finished => self.to_acd.push_back(acd::Fact::CallGone(id)),
-            Output::DialTrunk { .. }
+            Output::TakeOver {
+                leg,
+                call,
+                theirs,
+                agent,
+            } => {
+                self.taking.insert(id, leg);
+                let hand_over = Input::HandOver {
+                    leg: theirs,
+                    agent,
+                    to: id,
+                };
+                self.to_calls.entry(call).or_default().push_back(hand_over);
+            }
+            Output::HandOver { agent, .. } => {
+                let taker = self.taking.pop_first();
+                if let Some((taker, leg)) = taker {
+                    let joined = Input::PartyJoined { leg, agent };
+                    self.later(ROUND_TRIP, Happening::ToCall(taker, joined));
+                }
+            }
+            Output::AcceptReferral { .. }
+            | Output::RefuseReferral { .. }
+            | Output::ReportReferral { .. }
+            | Output::DialTrunk { .. }
             | Output::Ring { .. }
             | Output::Progress { .. }
             | Output::Unbridge { .. }

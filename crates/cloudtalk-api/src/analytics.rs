@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use model::{
     CallId, CallRecord, CallStep, OfferEnd, OfferResult, OfferStep, QueueOutcome, QueueStep,
-    RingStrategy, TenantId,
+    RingStrategy, TenantId, TransferResult,
 };
 use serde_json::{Value, json};
 use store::StoreError;
@@ -160,7 +160,7 @@ impl Detail<'_> {
                 "holding_time": seconds(call.holding_ms),
             },
             "direction": direction(call.direction),
-            "type": "regular",
+            "type": kind(call),
             "status": status(call.is_answered()),
             "call_steps": call.steps.iter().map(|step| self.step(step)).collect::<Vec<_>>(),
             "notes": notes,
@@ -170,6 +170,7 @@ impl Detail<'_> {
             "dialled": call.dialled,
             "refused": call.refused,
             "trunk_attempts": attempts(call),
+            "hangup_reason": call.reason,
             // Nothing closes yet: there are no business hours.
             "out_of_office": false,
         })
@@ -190,6 +191,13 @@ impl Detail<'_> {
                 "option": key.map(String::from),
             }),
             CallStep::Queue(queue) => self.queue(queue),
+            CallStep::Transfer(step) => json!({
+                "type": "transfer",
+                "id": step.from.map(|from| from.0),
+                "date": dates::utc(step.at),
+                "endpoint": step.to,
+                "status": if step.result == TransferResult::Completed { "answered" } else { "missed" },
+            }),
             CallStep::Voicemail {
                 at, total_ms, kept, ..
             } => json!({
@@ -286,4 +294,14 @@ impl Detail<'_> {
 
 fn status(answered: bool) -> &'static str {
     if answered { "answered" } else { "missed" }
+}
+
+/// What kind of call the details say it is.
+fn kind(call: &CallRecord) -> &'static str {
+    let passed_on = |step: &CallStep| matches!(step, CallStep::Transfer(step) if step.result == TransferResult::Completed);
+    if call.steps.iter().any(passed_on) {
+        "transferred"
+    } else {
+        "regular"
+    }
 }

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use model::{
-    AgentId, CallId, CallRecord, ContactId, Direction, GroupId, NumberId, RecordingState, TenantId,
+    AgentId, CallId, CallRecord, CallStep, ContactId, Direction, GroupId, NumberId, RecordingState,
+    TenantId,
 };
 use serde_json::{Map, Value, json};
 use store::{
@@ -196,7 +197,7 @@ fn cdr(context: &Context, call: &CallRecord, around: &Surroundings) -> Value {
         "fax_email": null,
         "is_redirected": if is_redirected { "1" } else { "0" },
         "redirected_from": "",
-        "transferred_from": null,
+        "transferred_from": transferred_from(call),
         "is_local": is_local,
         "user_id": call.agent.map(|id| id.to_string()),
         "talking_time": talking_seconds(call).to_string(),
@@ -225,6 +226,9 @@ fn cdr(context: &Context, call: &CallRecord, around: &Surroundings) -> Value {
         if !call.attempts.is_empty() {
             fields.insert("trunk_attempts".into(), attempts(call));
         }
+        if let Some(reason) = &call.reason {
+            fields.insert("hangup_reason".into(), json!(reason));
+        }
         if let Some(reason) = recording_error(call) {
             fields.insert("recording_error".into(), reason.into());
         }
@@ -247,6 +251,14 @@ pub(crate) fn attempts(call: &CallRecord) -> Value {
         })
     });
     attempts.collect()
+}
+
+/// The call whose party came to this one.
+fn transferred_from(call: &CallRecord) -> Option<String> {
+    call.steps.iter().find_map(|step| match step {
+        CallStep::Transfer(step) => step.from.map(|from| from.to_string()),
+        _ => None,
+    })
 }
 
 fn call_number(number: &Number) -> Value {

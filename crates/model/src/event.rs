@@ -143,6 +143,27 @@ pub enum RecordingKind {
     Voicemail,
 }
 
+/// What a peer's signalling says about the end of a leg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerReason {
+    /// The SIP status of a refusal, or from a Reason header (RFC 3326).
+    pub sip: Option<u16>,
+    /// The Q.850 cause.
+    pub q850: Option<u16>,
+    /// The peer's text.
+    pub text: Option<String>,
+}
+
+/// How an agent passes his party on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferKind {
+    /// Without talking to the target first.
+    Blind,
+    /// After talking to it in a second call.
+    Attended,
+}
+
 /// The technical reason for the end of a leg or a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -163,6 +184,10 @@ pub enum HangupCause {
     NoAnswer,
     /// Somebody else answered first.
     AnsweredElsewhere,
+    /// An agent passed his party on and is done.
+    Transferred,
+    /// A party was passed on to nobody, and the agent who did it was gone.
+    TransferFailed,
     /// The number is not ours, or has no routing.
     NotRouted,
     /// The caller is on the blacklist, or whom an agent wanted to call.
@@ -313,6 +338,27 @@ pub enum CallFact {
         duration_ms: u64,
         kept: bool,
     },
+    /// An agent passes the other party on. An attended transfer says by [`CallFact::LegTaken`] to whom.
+    TransferStarted {
+        /// His leg.
+        leg: LegId,
+        agent: AgentId,
+        kind: TransferKind,
+        /// The target, as people read it.
+        to: String,
+    },
+    /// The party has reached the target; or not, and why.
+    TransferEnded { failed: Option<HangupCause> },
+    /// The party of another call came to this one.
+    LegTaken {
+        leg: LegId,
+        from: CallId,
+        agent: Option<AgentId>,
+    },
+    /// A party of this call went to another one.
+    LegGiven { leg: LegId, to: CallId },
+    /// Why the peer of a leg ended or refused it, in its own words.
+    LegReason { leg: LegId, reason: PeerReason },
     /// A leg is over.
     LegEnded { leg: LegId, cause: HangupCause },
     /// The call is over. No fact but wrap-up follows.

@@ -11,14 +11,14 @@ mod record;
 
 pub use agent::{AgentState, Availability, RingStrategy};
 pub use event::{
-    CallEvent, CallFact, CallPrice, DigitVia, Direction, HangupCause, LegId, OfferEnd,
-    QueueOutcome, RecordingKind, StepKind,
+    CallEvent, CallFact, CallPrice, DigitVia, Direction, HangupCause, LegId, OfferEnd, PeerReason,
+    QueueOutcome, RecordingKind, StepKind, TransferKind,
 };
 pub use id::*;
 pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use record::{
     CallRecord, CallStep, OfferResult, OfferStep, QueueStep, RecordingRef, RecordingState,
-    TrunkAttempt,
+    TransferResult, TransferStep, TrunkAttempt,
 };
 
 /// An instant in UTC. Stored as epoch milliseconds, printed by the faces as each interface wants.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, CallId, ContactId, Direction, GroupId, HangupCause, NumberId, OfferEnd, PhoneNumber,
-    QueueOutcome, RecordingId, RecordingKind, RingStrategy, TenantId, Timestamp, TrunkId,
+    AgentId, CallId, ContactId, Direction, GroupId, HangupCause, NumberId, OfferEnd, PeerReason,
+    PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, TenantId, Timestamp,
+    TransferKind, TrunkId,
 };
 
 /// One call. `calls::record::fold` makes it from the call's events and nothing else.
@@ -29,6 +30,12 @@ pub struct CallRecord {
     /// `None` while the call runs.
     pub ended_at: Option<Timestamp>,
     pub cause: Option<HangupCause>,
+    /// What the peer that ended or refused the call last said about it.
+    #[serde(default)]
+    pub reason: Option<PeerReason>,
+    /// The call in which a party of this one was passed on.
+    #[serde(default)]
+    pub continued_in: Option<CallId>,
     /// The agent who talked last, or who placed the call.
     pub agent: Option<AgentId>,
     /// What the agent dialled, when he placed the call.
@@ -123,12 +130,37 @@ pub enum CallStep {
         key: Option<char>,
     },
     Queue(QueueStep),
+    /// An agent passed the other party on.
+    Transfer(TransferStep),
     Voicemail {
         name: String,
         at: Timestamp,
         total_ms: u64,
         kept: bool,
     },
+}
+
+/// One transfer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransferStep {
+    /// Who passed the party on.
+    pub agent: AgentId,
+    pub kind: TransferKind,
+    /// To whom, as people read it; empty for a party that came from another call.
+    pub to: String,
+    /// The call that party came from.
+    pub from: Option<CallId>,
+    pub at: Timestamp,
+    pub result: TransferResult,
+}
+
+/// How a transfer came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferResult {
+    Running,
+    Completed,
+    Failed(HangupCause),
 }
 
 /// A stay in a group's queue.

@@ -47,6 +47,13 @@ impl Company {
         self.names.get(&agent).cloned().unwrap_or_default()
     }
 
+    /// The agent whose devices register under a name.
+    pub(crate) fn agent_named(&self, username: &str) -> Option<AgentId> {
+        let mut all = self.usernames.iter();
+        all.find(|(_, name)| name.as_str() == username)
+            .map(|(agent, _)| *agent)
+    }
+
     /// The groups an agent is in.
     pub(crate) fn groups_of(&self, agent: AgentId) -> Vec<GroupId> {
         let mine = self.memberships.iter().filter(|(_, who)| *who == agent);

@@ -4,7 +4,7 @@
 //! order of decisions is the order of facts.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -21,7 +21,10 @@ use model::{
     Timestamp,
 };
 use sip::{Dial, DialTarget, Identity, Leg, LegEvent, LegHandle, Party, ReasonProtocol, sdp};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 use tokio_stream::{StreamExt, StreamMap, wrappers::ReceiverStream};
 use tracing::Instrument;
 
@@ -32,13 +35,16 @@ use crate::{
     line::{self, End, Line, Ready, Stage, Terms},
     outgoing::Watched,
     phone::Shared,
+    switchboard::Message,
     trunks,
 };
 
+mod transfer;
+
+pub(crate) use transfer::MovedLeg;
+
 /// What a caller is told whom we can't serve at this moment (RFC 3261 §21.5.4).
 const UNAVAILABLE: u16 = 503;
-/// What a phone is told that asks for something we don't do (RFC 3261 §21.6.2).
-const DECLINED: u16 = 603;
 /// How often, and how far apart, the last facts of a call are tried.
 const STORE_ATTEMPTS: u32 = 30;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -108,7 +114,16 @@ struct Driver {
     /// Recordings whose end has not come yet, oldest first: the recorder ends them in their order.
     recordings: VecDeque<RecordingId>,
     watched: Option<Watched>,
+    /// What was watched before the call was passed on to the outside.
+    held: Vec<Watched>,
     is_emergency: bool,
+    /// Legs that other calls are asked for, and what they give.
+    expected: HashSet<LegId>,
+    taking: JoinSet<(LegId, Option<MovedLeg>)>,
+    /// Legs of other calls whose phones are being told where they are now.
+    joining: HashMap<LegId, Option<AgentId>>,
+    /// Where a leg goes that another call asked for.
+    handing: Option<oneshot::Sender<MovedLeg>>,
     /// The time of the decision being carried out.
     decided_at: Timestamp,
     finished: bool,
@@ -134,7 +149,12 @@ impl Driver {
             offers: HashMap::new(),
             recordings: VecDeque::new(),
             watched: start.watched,
+            held: Vec::new(),
             is_emergency: start.is_emergency,
+            expected: HashSet::new(),
+            taking: JoinSet::new(),
+            joining: HashMap::new(),
+            handing: None,
             decided_at: clock::now(),
             finished: false,
         };
@@ -178,10 +198,10 @@ impl Driver {
         line.called_us = true;
         line.offer = offer;
         line.stage = stage;
-        self.lines.insert(LegId::FIRST, line);
+        self.add_line(LegId::FIRST, line);
     }
 
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Input>, outputs: Vec<Output>) {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>, outputs: Vec<Output>) {
         if !self.begin(outputs).await {
             return;
         }
@@ -193,7 +213,11 @@ impl Driver {
             }
             let deadline = self.machine.next_deadline();
             tokio::select! {
-                Some(input) = inbox.recv() => self.take(input).await,
+                Some(message) = inbox.recv() => match message {
+                    Message::Input(input) => self.take(input).await,
+                    Message::HandOver { leg, to, agent, reply } => self.asked_for(leg, to, agent, reply).await,
+                },
+                Some(Ok((leg, party))) = self.taking.join_next() => self.party_came(leg, party).await,
                 Some((leg, event)) = self.leg_events.next() => self.leg_event(leg, event).await,
                 Some(event) = self.media_events.recv() => self.media_event(event).await,
                 Some(rendered) = self.rendering.join_next() => self.rendered(rendered),
@@ -207,6 +231,12 @@ impl Driver {
         self.free_slots();
         self.store_the_rest().await;
         self.desk().tell(Fact::CallGone(self.call)).await;
+    }
+
+    fn add_line(&mut self, leg: LegId, line: Line) {
+        let switchboard = &self.shared.switchboard;
+        switchboard.is_at(line.handle.dialog(), self.call, leg);
+        self.lines.insert(leg, line);
     }
 
     /// Stores that the call exists and lets it begin. A call that can't be stored is refused: nothing may
@@ -265,6 +295,7 @@ impl Driver {
     }
 
     async fn leg_event(&mut self, leg: LegId, event: LegEvent) {
+        self.note_reason(leg, &event);
         let Some(line) = self.lines.get_mut(&leg) else {
             return;
         };
@@ -379,21 +410,9 @@ impl Driver {
                 via: DigitVia::Info,
             },
             LegEvent::Reinvite { offer } => return self.reinvite(leg, offer).await,
-            // A refresh of ours found the phone at another address, or with other codecs.
-            LegEvent::Changed { sdp } => {
-                match line.agree(&sdp) {
-                    Ok(remote) => self.media.connect(leg, remote),
-                    Err(error) => {
-                        tracing::warn!(leg.id = leg.0, %error, "a phone's new session can't be used");
-                    }
-                }
-                return;
-            }
-            LegEvent::ChangeRefused { .. } => return,
-            LegEvent::Referred(referral) => {
-                let _ = line.handle.refuse_referral(referral.id, DECLINED).await;
-                return;
-            }
+            LegEvent::Changed { sdp } => return self.changed(leg, &sdp).await,
+            LegEvent::ChangeRefused { status } => return self.change_refused(leg, status).await,
+            LegEvent::Referred(referral) => return self.referred(leg, referral).await,
         };
         self.take(input).await;
     }
@@ -572,15 +591,37 @@ impl Driver {
                 let call = self.call;
                 self.desk().tell(Fact::AgentBusy { agent, call }).await;
             }
+            Output::AcceptReferral { leg, referral } => self.accept_referral(leg, referral).await,
+            Output::RefuseReferral {
+                leg,
+                referral,
+                status,
+            } => self.refuse_referral(leg, referral, status).await,
+            Output::ReportReferral {
+                leg,
+                referral,
+                status,
+            } => self.report_referral(leg, referral, status).await,
+            Output::TakeOver {
+                leg,
+                call,
+                theirs,
+                agent,
+            } => self.take_over(leg, call, theirs, agent),
+            Output::HandOver { leg, agent } => self.hand_over(leg, agent).await,
             Output::HangUp { leg, cause } => self.hang_up(leg, cause).await,
             Output::Bridge { a, b } => {
                 // Nobody waits for keys now, and voices are not to be taken for any.
-                self.media.detect_inband(LegId::FIRST, false);
+                for leg in [a, b] {
+                    self.media.detect_inband(leg, false);
+                }
                 self.media.bridge(a, b);
             }
-            Output::Unbridge { .. } => {
+            Output::Unbridge { a, b } => {
                 self.media.unbridge();
-                self.media.detect_inband(LegId::FIRST, true);
+                for leg in [a, b] {
+                    self.media.detect_inband(leg, true);
+                }
             }
             Output::StartRecording {
                 recording,
@@ -740,7 +781,7 @@ impl Driver {
                 self.trace(&handle);
                 let mut line = Line::new(handle, end);
                 line.slot = Some(slot);
-                self.lines.insert(leg, line);
+                self.add_line(leg, line);
                 self.leg_events.insert(leg, ReceiverStream::new(events));
             }
             Err(error) => {
@@ -790,7 +831,7 @@ impl Driver {
                 self.trace(&handle);
                 let mut line = Line::new(handle, end);
                 line.agent = Some(agent);
-                self.lines.insert(leg, line);
+                self.add_line(leg, line);
                 self.leg_events.insert(leg, ReceiverStream::new(events));
             }
             Err(error) => {
@@ -835,6 +876,7 @@ impl Driver {
     }
 
     async fn hang_up(&mut self, leg: LegId, cause: HangupCause) {
+        self.expected.remove(&leg);
         self.playing.remove(&leg);
         self.media.remove_leg(leg);
         let Some(line) = self.lines.get_mut(&leg) else {

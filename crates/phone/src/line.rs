@@ -260,6 +260,22 @@ impl Line {
         self.answer_to(offer)
     }
 
+    /// Whether the other end is a browser, or may be one.
+    pub(crate) fn is_browser(&self) -> bool {
+        self.browser.is_some()
+    }
+
+    /// Our audio is received elsewhere: the next description says so (RFC 3264 §8).
+    pub(crate) fn receives_at(&mut self, rtp: SocketAddr) {
+        self.ours.rtp = rtp;
+        self.ours.origin.version += 1;
+        if let sdp::Security::Sdes(sdes) = &self.ours.security {
+            // A key serves one stream of packets only (RFC 4568 §6.1).
+            let fresh = sdp::Sdes::with_fresh_keys(sdes.required);
+            self.ours.security = sdp::Security::Sdes(fresh);
+        }
+    }
+
     /// Our offer once more, for a change of session that came without one.
     pub(crate) fn reoffer(&self) -> String {
         match &self.browser {

@@ -4,7 +4,10 @@
 use std::sync::{Arc, Mutex};
 
 use calls::{
-    call::{Begun, Call, Callee, CallingAgent, NewCall, OutgoingCall, RING_SECONDS, TrunkDial},
+    call::{
+        Begun, Call, Callee, CallingAgent, NewCall, OutgoingCall, RING_SECONDS, TransferTarget,
+        TrunkDial,
+    },
     fraud::{Guard, Placing, Rules, Scope, Stop, Verdict},
     routing::{self, Attempt, Outbound, Rule, Target},
 };
@@ -490,6 +493,137 @@ async fn admit(
         Verdict::Stops(stop) => {
             report(shared, company, agent, &stop, now).await;
             Err(not_allowed(stopped(&stop)))
+        }
+    }
+}
+
+/// Whom an agent passes his party on to.
+pub(crate) struct PassedOn {
+    pub(crate) target: TransferTarget,
+    /// Held while the call runs, when it goes outside.
+    pub(crate) watched: Option<Watched>,
+    pub(crate) is_emergency: bool,
+}
+
+impl PassedOn {
+    fn to(target: TransferTarget) -> Self {
+        Self {
+            target,
+            watched: None,
+            is_emergency: false,
+        }
+    }
+
+    fn to_flow(flow: calls::flow::Flow, label: &str) -> Self {
+        Self::to(TransferTarget::Flow {
+            flow: Arc::new(flow),
+            label: label.to_owned(),
+        })
+    }
+
+    fn to_agent(company: &Company, agent: AgentId) -> Self {
+        let name = company.agent_name(agent);
+        Self::to(TransferTarget::Callee {
+            label: name.clone(),
+            callee: Callee::Agent { agent, name },
+        })
+    }
+
+    /// To the other party of another call of the agent's.
+    pub(crate) fn party(call: CallId, leg: LegId) -> Self {
+        Self::to(TransferTarget::Party { call, leg })
+    }
+}
+
+/// What an agent's phone means that passes its party on: whatever it could call itself, under the
+/// same rules.
+///
+/// # Errors
+/// The SIP status that tells the phone why not.
+pub(crate) async fn pass_on(
+    shared: &Arc<Shared>,
+    company: &Arc<Company>,
+    agent: AgentId,
+    text: &str,
+    call: CallId,
+) -> Result<PassedOn, u16> {
+    let unreadable = |error: store::StoreError| {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the target of a transfer could not be looked up"
+        );
+        500_u16
+    };
+    let target = match routing::dialled(text, &company.dial_plan) {
+        Some(target) => target,
+        // Phones that show who called may name a colleague by his account.
+        None => Target::Agent(company.agent_named(text).ok_or(404_u16)?),
+    };
+    match target {
+        Target::Agent(callee) if callee == agent => Err(603),
+        Target::Agent(callee) => Ok(PassedOn::to_agent(company, callee)),
+        Target::Group(group) => Ok(PassedOn::to_flow(
+            reception::group_flow(group),
+            company
+                .groups
+                .get(&group)
+                .map_or("", |group| group.name.as_str()),
+        )),
+        Target::OwnNumber(id) => {
+            let number = shared.db.number(company.tenant, id).await;
+            let number = number.map_err(unreadable)?.ok_or(404_u16)?;
+            if let Some(Route::Agent(callee)) = number.route {
+                return Ok(PassedOn::to_agent(company, callee));
+            }
+            let flow = reception::route(shared, &number).await.ok_or(404_u16)?;
+            Ok(PassedOn::to_flow(flow, &number.e164))
+        }
+        // Help is called by whoever needs it, not passed on to.
+        Target::Emergency(_) => Err(403),
+        Target::Outside(number) => {
+            let agent = shared.db.agent(company.tenant, agent).await;
+            let agent = agent.map_err(unreadable)?.ok_or(403_u16)?;
+            pass_outside(shared, company, agent, number, call).await
+        }
+    }
+}
+
+async fn pass_outside(
+    shared: &Arc<Shared>,
+    company: &Arc<Company>,
+    agent: Agent,
+    number: PhoneNumber,
+    call: CallId,
+) -> Result<PassedOn, u16> {
+    let shown = routing::caller_id(
+        Some(&number),
+        agent.default_number,
+        &agent.associated_numbers,
+        company.outgoing.caller_id,
+        &company.dial_plan.numbers,
+    );
+    let wanted = Wanted {
+        agent,
+        dialled: number.as_str().to_owned(),
+        begun: Begun::ByPhone,
+    };
+    match admit(shared, company, &wanted, &number, call).await {
+        Ok((attempts, watched)) => {
+            let dials: Vec<TrunkDial> = attempts
+                .into_iter()
+                .filter_map(|attempt| dial(shared, attempt, &number, shown.as_ref()))
+                .collect();
+            Ok(PassedOn {
+                watched: Some(watched),
+                ..PassedOn::to(TransferTarget::Callee {
+                    callee: Callee::Outside(dials),
+                    label: wanted.dialled,
+                })
+            })
+        }
+        Err(Refusal { cause, reason }) => {
+            tracing::info!(agent.id = wanted.agent.id.0, %reason, "a transfer to the outside was not allowed");
+            Err(crate::line::refusal(cause))
         }
     }
 }

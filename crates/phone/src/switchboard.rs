@@ -6,13 +6,38 @@ use std::{
 };
 
 use calls::call::Input;
-use model::{CallId, TenantId};
-use tokio::sync::mpsc;
+use model::{AgentId, CallId, LegId, TenantId};
+use sip::DialogId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::driver::MovedLeg;
 
 /// Calls by id. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Switchboard {
     calls: Arc<Mutex<HashMap<CallId, Line>>>,
+    dialogs: Arc<Mutex<HashMap<DialogId, Place>>>,
+}
+
+/// Where a leg is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) tenant: TenantId,
+    pub(crate) call: CallId,
+    pub(crate) leg: LegId,
+}
+
+/// What a call is told from outside its legs.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Input(Input),
+    /// Another call takes the party that an agent on this leg talks with. Dropped when there is none.
+    HandOver {
+        leg: LegId,
+        to: CallId,
+        agent: AgentId,
+        reply: oneshot::Sender<MovedLeg>,
+    },
 }
 
 #[derive(Debug)]
@@ -20,33 +45,70 @@ struct Line {
     tenant: TenantId,
     // What the ACD and the operator say to a call is bounded by what the call asked for, so this
     // needs no limit; what strangers send comes by the legs' own bounded channels.
-    inbox: mpsc::UnboundedSender<Input>,
+    inbox: mpsc::UnboundedSender<Message>,
+    dialogs: Vec<DialogId>,
 }
 
 impl Switchboard {
     /// Opens the way to a new call.
-    pub(crate) fn open(&self, call: CallId, tenant: TenantId) -> mpsc::UnboundedReceiver<Input> {
+    pub(crate) fn open(&self, call: CallId, tenant: TenantId) -> mpsc::UnboundedReceiver<Message> {
         let (inbox, receiver) = mpsc::unbounded_channel();
-        self.lock().insert(call, Line { tenant, inbox });
+        let line = Line {
+            tenant,
+            inbox,
+            dialogs: Vec::new(),
+        };
+        self.lock().insert(call, line);
         receiver
     }
 
     /// The call is over.
     pub(crate) fn close(&self, call: CallId) {
-        self.lock().remove(&call);
+        let line = self.lock().remove(&call);
+        let mut dialogs = self.dialogs();
+        for dialog in line.map(|line| line.dialogs).unwrap_or_default() {
+            // A leg that was handed over is found where it is now.
+            if dialogs.get(&dialog).is_some_and(|place| place.call == call) {
+                dialogs.remove(&dialog);
+            }
+        }
+    }
+
+    /// A leg of a call is this dialog.
+    pub(crate) fn is_at(&self, dialog: &DialogId, call: CallId, leg: LegId) {
+        let tenant = {
+            let mut calls = self.lock();
+            let Some(line) = calls.get_mut(&call) else {
+                return;
+            };
+            line.dialogs.push(dialog.clone());
+            line.tenant
+        };
+        let place = Place { tenant, call, leg };
+        self.dialogs().insert(dialog.clone(), place);
+    }
+
+    /// Where a dialog's leg is.
+    pub(crate) fn place(&self, dialog: &DialogId) -> Option<Place> {
+        self.dialogs().get(dialog).copied()
     }
 
     /// Tells a call something. A call that is gone doesn't hear it, and need not.
     pub(crate) fn tell(&self, call: CallId, input: Input) {
+        self.send(call, Message::Input(input));
+    }
+
+    /// As [`Self::tell`], for what is no input of the machine alone.
+    pub(crate) fn send(&self, call: CallId, message: Message) {
         if let Some(line) = self.lock().get(&call) {
-            let _ = line.inbox.send(input);
+            let _ = line.inbox.send(message);
         }
     }
 
     /// Tells every call something.
     pub(crate) fn tell_all(&self, input: &Input) {
         for line in self.lock().values() {
-            let _ = line.inbox.send(input.clone());
+            let _ = line.inbox.send(Message::Input(input.clone()));
         }
     }
 
@@ -62,6 +124,10 @@ impl Switchboard {
             .filter(|(_, line)| line.tenant == tenant)
             .map(|(id, _)| *id)
             .collect()
+    }
+
+    fn dialogs(&self) -> std::sync::MutexGuard<'_, HashMap<DialogId, Place>> {
+        self.dialogs.lock().expect("no holder panics")
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CallId, Line>> {

@@ -41,11 +41,11 @@ export class UserAgent {
     return lines.join("\r\n");
   }
 
-  #request(method, { cseq = this.cseq, branch = `z9hG4bK${randomBytes(6).toString("hex")}`, body = "", type = "application/sdp", target = this.target } = {}) {
+  #request(method, { cseq = this.cseq, branch = `z9hG4bK${randomBytes(6).toString("hex")}`, body = "", type = "application/sdp", target = this.target, headers = [] } = {}) {
     const lines = [
       `${method} ${target} SIP/2.0`, `Via: SIP/2.0/UDP 127.0.0.1:${this.port};branch=${branch};rport`, ...this.routes, "Max-Forwards: 70", `From: ${this.local}`,
       `To: ${this.remote}`, `Call-ID: ${this.id}`, `CSeq: ${cseq} ${method}`, `Contact: <sip:${this.from}@127.0.0.1:${this.port}>`,
-      "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE", ...(body ? [`Content-Type: ${type}`] : []), `Content-Length: ${Buffer.byteLength(body)}`, "", body,
+      "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE", ...headers, ...(body ? [`Content-Type: ${type}`] : []), `Content-Length: ${Buffer.byteLength(body)}`, "", body,
     ];
     this.#send(lines.join("\r\n"));
     return branch;
@@ -123,6 +123,11 @@ export class UserAgent {
     const cseq = "1 CANCEL";
     this.#request("CANCEL", { cseq: 1, branch: this.branch });
     return (await until("an answer to CANCEL", () => this.statuses.find(({ headers }) => headers.cseq === cseq))).status;
+  }
+
+  /** Asks that its other party be connected with somebody else. */
+  async refers(to) {
+    return this.says("REFER", { headers: [`Refer-To: <${to}>`] });
   }
 
   async hangup() {

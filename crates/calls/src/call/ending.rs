@@ -225,6 +225,7 @@ impl Call {
     pub(super) fn end(&mut self, now: Timestamp, cause: HangupCause, out: &mut Out) {
         self.leave_queue(QueueOutcome::Canceled, OfferEnd::Canceled, cause, out);
         self.stop_dialing(cause, out);
+        self.stop_transfer(now, cause, out);
         if let Stage::Menu(menu) = &self.stage {
             out.fact(CallFact::MenuLeft {
                 step: menu.step.clone(),
@@ -243,11 +244,11 @@ impl Call {
         if self.caller_up {
             self.caller_up = false;
             out.fact(CallFact::LegEnded {
-                leg: LegId::FIRST,
+                leg: self.caller,
                 cause,
             });
             out.act(Output::HangUp {
-                leg: LegId::FIRST,
+                leg: self.caller,
                 cause,
             });
         }

@@ -8,7 +8,11 @@ use model::{
     Timestamp,
 };
 
-use super::{Callee, Input, NewCall, Output, PlaybackId, outgoing::DialingStage};
+use super::{
+    Callee, Input, NewCall, Output, PlaybackId,
+    outgoing::DialingStage,
+    transfer::{TakingStage, Transfer},
+};
 use crate::{
     acd::OfferId,
     flow::{Flow, Prompt},
@@ -27,6 +31,9 @@ pub struct Call {
     pub(super) new: NewCall,
     pub(super) flow: Arc<Flow>,
     pub(super) stage: Stage,
+    /// The leg of the party the call is about: the one that opened it, until an agent on that leg
+    /// transfers the other.
+    pub(super) caller: LegId,
     /// Whether the caller's leg is not over yet.
     pub(super) caller_up: bool,
     /// Whether the caller's leg was answered, by us or by him.
@@ -39,6 +46,8 @@ pub struct Call {
     pub(super) recordings_made: u8,
     /// Agents who are in this call past the queues.
     pub(super) busy: Vec<AgentId>,
+    /// An agent is passing the caller on.
+    pub(super) transfer: Option<Transfer>,
     /// Agents who work after their conversation, and when that is over even if nobody says so.
     pub(super) wrap_ups: Vec<(AgentId, Timestamp)>,
 }
@@ -54,8 +63,10 @@ pub(super) enum Stage {
         callee: Callee,
         ring_seconds: u32,
     },
-    /// The callee of an agent's call is being rung.
+    /// The callee of an agent's call, or of a transfer, is being rung.
     Dialing(DialingStage),
+    /// The party of another call is on its way here.
+    Taking(TakingStage),
     /// On the way from one step to the next, only within one input.
     Between,
     /// He hears a prompt of the flow.
@@ -148,9 +159,14 @@ pub(super) struct RingingLeg {
 #[derive(Debug)]
 pub(super) struct TalkingStage {
     pub leg: LegId,
-    pub agent: AgentId,
+    /// Who of us talks; `None` when an agent connected two outside parties.
+    pub agent: Option<AgentId>,
+    /// The colleague on the other leg, where both are ours.
+    pub colleague: Option<AgentId>,
     pub wrap_up_seconds: u32,
     pub recording: Option<RecordingId>,
+    /// The queue the caller came from.
+    pub group: Option<GroupId>,
     /// Where the caller goes on should the agent's leg break.
     pub on_lost: Option<String>,
 }
@@ -234,7 +250,7 @@ impl Call {
         if let Some(caller) = call.new.agent.as_ref().map(|caller| caller.agent) {
             call.busy(caller, &mut out);
         }
-        out.act(Output::Answer { leg: LegId::FIRST });
+        out.act(Output::Answer { leg: call.caller });
         call.flow = flow;
         call.answered = true;
         call.stage = Stage::Connecting {
@@ -267,6 +283,7 @@ impl Call {
             new,
             flow: Arc::new(nowhere()),
             stage: Stage::Between,
+            caller: LegId::FIRST,
             caller_up: true,
             answered: false,
             last_leg: LegId::FIRST.0,
@@ -276,6 +293,7 @@ impl Call {
             recordings: Vec::new(),
             recordings_made: 0,
             busy: Vec::new(),
+            transfer: None,
             wrap_ups: Vec::new(),
         };
         (call, outputs)
@@ -302,18 +320,18 @@ impl Call {
             Input::Connected { leg } => self.connected(now, leg, &mut out),
             Input::Digit { leg, digit, via } => {
                 let digit = digit.to_ascii_uppercase();
-                if leg == LegId::FIRST && matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D') {
+                if leg == self.caller && matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D') {
                     if self.keeps_digits() {
                         out.fact(CallFact::DigitPressed { leg, digit, via });
                     }
                     self.digit(now, digit, &mut out);
                 }
             }
-            Input::PlaybackFinished {
-                leg: LegId::FIRST,
-                playback,
-            } => self.played(now, playback, &mut out),
-            Input::PlaybackFinished { .. } => {}
+            Input::PlaybackFinished { leg, playback } => {
+                if leg == self.caller {
+                    self.played(now, playback, &mut out);
+                }
+            }
             Input::Offered(offer) => self.offered(now, offer, &mut out),
             Input::OfferWithdrawn { offer, reason } => {
                 self.offer_withdrawn(offer, reason, &mut out);
@@ -332,10 +350,10 @@ impl Call {
             Input::TrunkFailed { leg, failure } => {
                 self.trunk_failed(now, leg, &failure, &mut out);
             }
-            Input::LegAnswered { leg: LegId::FIRST } => self.caller_answered(now, &mut out),
+            Input::LegAnswered { leg } if leg == self.caller => self.caller_answered(now, &mut out),
             Input::LegAnswered { leg } => {
                 self.leg_answered(leg, &mut out);
-                self.callee_answered(leg, &mut out);
+                self.callee_answered(now, leg, &mut out);
             }
             Input::LegFailed { leg, cause } => {
                 self.leg_over(now, leg, LegOver::Failed(cause), &mut out);
@@ -359,6 +377,13 @@ impl Call {
             } => {
                 self.recording_failed(now, recording, reason, duration_ms, &mut out);
             }
+            Input::Referred {
+                leg,
+                referral,
+                target,
+            } => self.referred(now, leg, referral, target, &mut out),
+            Input::PartyJoined { leg, agent } => self.party_joined(now, leg, agent, &mut out),
+            Input::HandOver { leg, agent, to } => self.hand_over(now, leg, agent, to, &mut out),
             Input::End { cause } => self.ended_by_operator(now, cause, &mut out),
             Input::WrapUpEnded { agent } => self.wrap_up_ended(agent, &mut out),
         }
@@ -373,6 +398,7 @@ impl Call {
             | Stage::Message { deadline, .. }
             | Stage::RingingCaller { deadline, .. } => Some(*deadline),
             Stage::Dialing(dialing) => Some(dialing.deadline()),
+            Stage::Taking(taking) => Some(taking.deadline),
             Stage::Menu(MenuStage {
                 phase: MenuPhase::Waiting(deadline),
                 ..
@@ -413,6 +439,7 @@ impl Call {
                 self.end(now, HangupCause::NoAnswer, &mut out);
             }
             Stage::Dialing(_) => self.dialing_timers(now, &mut out),
+            Stage::Taking(_) => self.taking_timers(now, &mut out),
             _ => {}
         }
         self.recording_timers(now, &mut out);
@@ -421,7 +448,7 @@ impl Call {
     }
 
     fn connected(&mut self, now: Timestamp, leg: LegId, out: &mut Out) {
-        if leg != LegId::FIRST || !matches!(self.stage, Stage::Connecting { .. }) {
+        if leg != self.caller || !matches!(self.stage, Stage::Connecting { .. }) {
             return;
         }
         out.fact(CallFact::CallerConnected);
@@ -452,6 +479,7 @@ impl Call {
                 Stage::Talking(_)
                     | Stage::RingingCaller { .. }
                     | Stage::Dialing(_)
+                    | Stage::Taking(_)
                     | Stage::Ending { .. }
                     | Stage::Ended
                     | Stage::Finished
@@ -493,7 +521,7 @@ impl Call {
                 let deadline = after_seconds(now, *max_seconds);
                 // A mailbox is entered at most once a call: it ends it.
                 let recording =
-                    self.start_recording(RecordingKind::Voicemail, LegId::FIRST, None, out);
+                    self.start_recording(RecordingKind::Voicemail, self.caller, None, out);
                 match recording {
                     Some(recording) => {
                         self.stage = Stage::Message {
@@ -516,7 +544,7 @@ impl Call {
         self.last_playback += 1;
         let playback = PlaybackId(self.last_playback);
         out.act(Output::Play {
-            leg: LegId::FIRST,
+            leg: self.caller,
             playback,
             prompt,
             repeat: repeat == Repeat::Forever,

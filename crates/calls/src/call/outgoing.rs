@@ -175,7 +175,13 @@ impl Call {
         }
     }
 
-    fn dial(&mut self, now: Timestamp, callee: Callee, give_up: Timestamp, out: &mut Out) {
+    pub(super) fn dial(
+        &mut self,
+        now: Timestamp,
+        callee: Callee,
+        give_up: Timestamp,
+        out: &mut Out,
+    ) {
         self.last_leg += 1;
         let leg = LegId(self.last_leg);
         let mut stage = DialingStage {
@@ -271,7 +277,7 @@ impl Call {
         if stage.was_early {
             self.play(Prompt::ringback(), Repeat::Forever, out);
         } else {
-            out.act(Output::Ring { leg: LegId::FIRST });
+            out.act(Output::Ring { leg: self.caller });
         }
     }
 
@@ -289,18 +295,18 @@ impl Call {
         stage.was_early = true;
         stage.move_on = None;
         if played {
-            out.act(Output::StopPlaying { leg: LegId::FIRST });
+            out.act(Output::StopPlaying { leg: self.caller });
         }
         if !answered {
-            out.act(Output::Progress { leg: LegId::FIRST });
+            out.act(Output::Progress { leg: self.caller });
         }
         out.act(Output::Bridge {
-            a: LegId::FIRST,
+            a: self.caller,
             b: leg,
         });
     }
 
-    pub(super) fn callee_answered(&mut self, leg: LegId, out: &mut Out) {
+    pub(super) fn callee_answered(&mut self, now: Timestamp, leg: LegId, out: &mut Out) {
         match &self.stage {
             Stage::Dialing(stage) if stage.leg == leg => {}
             _ => return,
@@ -308,45 +314,58 @@ impl Call {
         let Stage::Dialing(stage) = std::mem::replace(&mut self.stage, Stage::Between) else {
             return;
         };
-        let Some(caller) = self.new.agent.clone() else {
-            return;
-        };
         out.fact(CallFact::CalleeAnswered { leg });
-        out.fact(CallFact::Bridged {
-            a: LegId::FIRST,
-            b: leg,
-        });
-        if self.answered || stage.was_early {
-            out.act(Output::StopPlaying { leg: LegId::FIRST });
-        }
         if !self.answered {
             self.answered = true;
-            out.act(Output::Answer { leg: LegId::FIRST });
-        }
-        out.act(Output::Bridge {
-            a: LegId::FIRST,
-            b: leg,
-        });
-        if let Some(colleague) = stage.colleague {
-            self.busy(colleague, out);
-        }
-        let recording = if self.new.record_conversation {
-            self.start_recording(RecordingKind::Conversation, leg, Some(LegId::FIRST), out)
+            out.act(Output::Answer { leg: self.caller });
         } else {
-            None
+            out.act(Output::StopPlaying { leg: self.caller });
+        }
+        if stage.was_early {
+            out.act(Output::StopPlaying { leg: self.caller });
+        }
+        if self.transfer.is_some() {
+            return self.passed_on(now, leg, stage.colleague, out);
+        }
+        let Some(caller) = self.new.agent.clone() else {
+            return;
         };
         // Colleagues have nothing to write up after a talk among themselves.
         let wrap_up_seconds = match stage.trunk {
             Some(_) => caller.wrap_up_seconds,
             None => 0,
         };
-        self.stage = Stage::Talking(TalkingStage {
-            leg,
-            agent: caller.agent,
-            wrap_up_seconds,
-            recording,
-            on_lost: None,
-        });
+        self.talk(
+            TalkingStage {
+                leg,
+                agent: Some(caller.agent),
+                colleague: stage.colleague,
+                wrap_up_seconds,
+                recording: None,
+                group: None,
+                on_lost: None,
+            },
+            out,
+        );
+    }
+
+    /// Connects the caller with the other leg.
+    pub(super) fn talk(&mut self, mut talking: TalkingStage, out: &mut Out) {
+        let (caller, leg) = (self.caller, talking.leg);
+        out.fact(CallFact::Bridged { a: caller, b: leg });
+        out.act(Output::Bridge { a: caller, b: leg });
+        if let Some(colleague) = talking.colleague {
+            self.busy(colleague, out);
+        }
+        // The customer in the left channel, whoever called whom.
+        let ours = talking.agent.is_some_and(|agent| self.placed_by(agent));
+        let (left, right) = if ours { (leg, caller) } else { (caller, leg) };
+        talking.recording = if self.new.record_conversation {
+            self.start_recording(RecordingKind::Conversation, left, Some(right), out)
+        } else {
+            None
+        };
+        self.stage = Stage::Talking(talking);
     }
 
     /// A carrier did not connect the call: the next one is asked, unless this one spoke for the callee.
@@ -376,7 +395,7 @@ impl Call {
         out.fact(CallFact::LegEnded { leg, cause });
         if stage.early {
             out.act(Output::Unbridge {
-                a: LegId::FIRST,
+                a: self.caller,
                 b: leg,
             });
             if self.answered || stage.was_early {
@@ -390,7 +409,10 @@ impl Call {
     }
 
     /// Nobody could be reached. An agent whose own phone is up hears so.
-    fn not_connected(&mut self, now: Timestamp, cause: HangupCause, out: &mut Out) {
+    pub(super) fn not_connected(&mut self, now: Timestamp, cause: HangupCause, out: &mut Out) {
+        if self.transfer.is_some() {
+            return self.not_passed_on(now, cause, out);
+        }
         if !self.answered {
             return self.end(now, cause, out);
         }

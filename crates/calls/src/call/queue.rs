@@ -100,26 +100,29 @@ impl Call {
             outcome: QueueOutcome::Answered,
         });
         out.fact(CallFact::Bridged {
-            a: LegId::FIRST,
+            a: self.caller,
             b: leg,
         });
-        out.act(Output::StopPlaying { leg: LegId::FIRST });
+        out.act(Output::StopPlaying { leg: self.caller });
         out.act(Output::Bridge {
-            a: LegId::FIRST,
+            a: self.caller,
             b: leg,
         });
+        let group = queue.group;
         let losers = std::mem::take(&mut queue.ringing);
         let on_lost = queue.on_timeout.take();
         let recording = if self.new.record_conversation {
-            self.start_recording(RecordingKind::Conversation, LegId::FIRST, Some(leg), out)
+            self.start_recording(RecordingKind::Conversation, self.caller, Some(leg), out)
         } else {
             None
         };
         self.stage = Stage::Talking(TalkingStage {
             leg,
-            agent: winner.agent,
+            agent: Some(winner.agent),
+            colleague: None,
             wrap_up_seconds: winner.wrap_up_seconds,
             recording,
+            group: Some(group),
             on_lost,
         });
         out.act(Output::OfferAnswered {
@@ -137,8 +140,11 @@ impl Call {
 
     /// A leg is over and we did not end it.
     pub(super) fn leg_over(&mut self, now: Timestamp, leg: LegId, over: LegOver, out: &mut Out) {
-        if leg == LegId::FIRST {
+        if leg == self.caller {
             return self.caller_over(now, over, out);
+        }
+        if self.is_referrer(leg) {
+            return self.referrer_over(now, out);
         }
         match &mut self.stage {
             Stage::Queue(queue) => {
@@ -157,6 +163,7 @@ impl Call {
             }
             Stage::Talking(talking) if talking.leg == leg => self.agent_over(now, over, out),
             Stage::Dialing(_) => self.dialled_over(now, leg, over, out),
+            Stage::Taking(taking) if taking.leg == leg => self.party_lost(now, over, out),
             _ => {}
         }
     }
@@ -167,14 +174,14 @@ impl Call {
         }
         self.caller_up = false;
         let cause = over.cause(match &self.stage {
-            Stage::Talking(talking) if self.placed_by(talking.agent) => HangupCause::AgentHangup,
+            Stage::Talking(talking) if self.placed(talking) => HangupCause::AgentHangup,
             Stage::RingingCaller { .. } => HangupCause::Rejected,
             Stage::Talking(_) | Stage::Message { .. } => HangupCause::CallerHangup,
             Stage::LastWords { cause, .. } => *cause,
             _ => HangupCause::CallerCanceled,
         });
         out.fact(CallFact::LegEnded {
-            leg: LegId::FIRST,
+            leg: self.caller,
             cause,
         });
         self.end(now, cause, out);
@@ -186,7 +193,10 @@ impl Call {
         let Some(mut talking) = self.take_talking() else {
             return;
         };
-        let outside = self.placed_by(talking.agent) && self.new.direction != Direction::Internal;
+        let outside = match talking.agent {
+            Some(agent) => self.placed_by(agent) && self.new.direction != Direction::Internal,
+            None => true,
+        };
         let cause = over.cause(if outside {
             HangupCause::CallerHangup
         } else {
@@ -200,7 +210,7 @@ impl Call {
         match (over, talking.on_lost.take()) {
             (LegOver::Failed(_), Some(next)) => {
                 out.act(Output::Unbridge {
-                    a: LegId::FIRST,
+                    a: self.caller,
                     b: talking.leg,
                 });
                 self.go(now, Some(next), out);
@@ -209,7 +219,12 @@ impl Call {
         }
     }
 
-    fn take_talking(&mut self) -> Option<TalkingStage> {
+    /// Whether the agent who talks is the one who placed the call.
+    fn placed(&self, talking: &TalkingStage) -> bool {
+        talking.agent.is_some_and(|agent| self.placed_by(agent))
+    }
+
+    pub(super) fn take_talking(&mut self) -> Option<TalkingStage> {
         match std::mem::replace(&mut self.stage, Stage::Between) {
             Stage::Talking(talking) => Some(talking),
             other => {
@@ -229,7 +244,9 @@ impl Call {
         if let Some(recording) = talking.recording {
             self.stop_recording(now, recording, out);
         }
-        self.start_wrap_up(now, talking.agent, talking.wrap_up_seconds, out);
+        if let Some(agent) = talking.agent {
+            self.start_wrap_up(now, agent, talking.wrap_up_seconds, out);
+        }
     }
 
     pub(super) fn offer_withdrawn(&mut self, offer: OfferId, reason: OfferEnd, out: &mut Out) {

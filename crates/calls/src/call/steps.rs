@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{CallFact, HangupCause, LegId, QueueOutcome, Timestamp};
+use model::{CallFact, HangupCause, QueueOutcome, Timestamp};
 
 use super::{
     Output, PlaybackId,
@@ -122,7 +122,7 @@ impl Call {
             return;
         }
         if hears {
-            out.act(Output::StopPlaying { leg: LegId::FIRST });
+            out.act(Output::StopPlaying { leg: self.caller });
         }
         match menu.keys.get(&digit) {
             Some(target) => {

@@ -97,6 +97,8 @@ struct Open {
     offers: Vec<(LegId, AgentId)>,
     menu: Option<String>,
     queue: Option<GroupId>,
+    /// A party is being passed on.
+    transfer: bool,
     recordings: Vec<OpenRecording>,
     /// Who, and when his time is over.
     wrap_ups: Vec<(AgentId, Timestamp)>,
@@ -123,6 +125,9 @@ impl Open {
                     self.legs.push(*leg);
                 }
             }
+            CallFact::LegTaken { leg, .. } => self.legs.push(*leg),
+            CallFact::TransferStarted { .. } => self.transfer = true,
+            CallFact::TransferEnded { .. } => self.transfer = false,
             CallFact::StepEntered { step, kind, .. } => {
                 self.menu = (*kind == model::StepKind::Menu).then(|| step.clone());
             }
@@ -199,6 +204,8 @@ impl Open {
             | CallFact::CallerConnected
             | CallFact::DigitPressed { .. }
             | CallFact::LegRinging { .. }
+            | CallFact::LegGiven { .. }
+            | CallFact::LegReason { .. }
             | CallFact::Bridged { .. } => {}
         }
     }
@@ -225,6 +232,10 @@ impl Open {
                 group,
                 outcome: QueueOutcome::Canceled,
             }));
+            if self.transfer {
+                let failed = Some(cause);
+                facts.push(CallFact::TransferEnded { failed });
+            }
             facts.extend(
                 self.legs
                     .iter()

@@ -507,8 +507,16 @@ impl Forks {
     }
 
     /// Follows a 3xx (RFC 3261 §8.1.3.4) as far as our policy goes: to users of ours, and to no
-    /// more devices than a call may reach that way. Nobody's phone can send our calls elsewhere.
+    /// more devices than a call may reach that way. Nobody's phone can send our calls elsewhere, and no
+    /// carrier anywhere.
     async fn follow(&mut self, index: usize, redirect: &Response) {
+        if self
+            .forks
+            .get(index)
+            .is_none_or(|fork| fork.binding.is_none())
+        {
+            return;
+        }
         let contacts = redirect.headers.all("Contact").flat_map(split_list);
         let users: Vec<String> = contacts
             .filter_map(|contact| SipUri::parse(&NameAddr::parse(contact)?.uri).ok())
