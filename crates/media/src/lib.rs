@@ -28,7 +28,7 @@ mod webrtc;
 
 pub use codec::Codec;
 pub use engine::{
-    CallMedia, EngineStats, LegQuality, MediaConfig, MediaEngine, MediaError, MediaEvent,
+    CallMedia, EngineStats, Health, LegQuality, MediaConfig, MediaEngine, MediaError, MediaEvent,
     RemoteMedia, TelephoneEvent,
 };
 pub use model::{DigitVia, LegId};

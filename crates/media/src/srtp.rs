@@ -111,6 +111,10 @@ struct Source {
 }
 
 /// Session keys of one kind of packet.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each leg has four of one variant, and they live in a box"
+)]
 enum Cipher {
     Counter {
         cipher: EncryptingKey,

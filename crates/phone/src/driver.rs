@@ -13,14 +13,15 @@ use calls::{
     acd::{Fact, Offer, OfferId},
     call::{Call, CallerId, Input, Output, PlaybackId, TrunkDial},
     flow::Prompt,
-    routing::TrunkFailure,
+    routing::{TrunkFailure, TrunkTransport},
 };
 use media::{CallMedia, MediaEvent, RecordingSpec, Sound};
 use model::{
-    AgentId, CallFact, CallId, DigitVia, HangupCause, LegId, RecordingId, RecordingKind, TenantId,
-    Timestamp,
+    AgentId, CallFact, CallId, HangupCause, LegId, RecordingId, RecordingKind, TenantId, Timestamp,
 };
-use sip::{Dial, DialTarget, Identity, Leg, LegEvent, LegHandle, Party, ReasonProtocol, sdp};
+use sip::{
+    Dial, DialTarget, Identity, Leg, LegEvent, LegHandle, Party, ReasonProtocol, Transport, sdp,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -29,10 +30,11 @@ use tokio_stream::{StreamExt, StreamMap, wrappers::ReceiverStream};
 use tracing::Instrument;
 
 use crate::{
+    audio::{Role, Terms},
     clock,
     company::Company,
     desk::Desk,
-    line::{self, End, Line, Ready, Stage, Terms},
+    line::{self, End, Line, Ready, Stage},
     outgoing::Watched,
     phone::Shared,
     switchboard::Message,
@@ -172,12 +174,12 @@ impl Driver {
             .insert(LegId::FIRST, ReceiverStream::new(events));
         // A browser that calls says so in its offer.
         let offered = offer.as_deref().map(sdp::Offer::parse);
-        let browser = matches!(offered, Some(Ok(offered)) if offered.wants_dtls());
-        let session = session_id(self.call, LegId::FIRST);
+        let offered = offered.as_ref().and_then(|offered| offered.as_ref().ok());
         let ready = Ready {
-            session,
+            session: session_id(self.call, LegId::FIRST),
             terms,
-            browsers: browser,
+            browsers: offered.is_some_and(sdp::Offer::wants_dtls),
+            peer: offered.and_then(sdp::Offer::address),
         };
         let (end, stage) = match End::open(&self.media, LegId::FIRST, ready).await {
             Ok(end) => (end, Stage::Early),
@@ -404,11 +406,12 @@ impl Driver {
                     cause: HangupCause::OperatorEnded,
                 }
             }
-            LegEvent::Digit { digit, .. } => Input::Digit {
-                leg,
-                digit,
-                via: DigitVia::Info,
-            },
+            // The media thread knows whether the same press was heard in another way, and tells.
+            LegEvent::Digit { digit, .. } => {
+                line.pressed_by_info();
+                self.media.info_digit(leg, digit);
+                return;
+            }
             LegEvent::Reinvite { offer } => return self.reinvite(leg, offer).await,
             LegEvent::Changed { sdp } => return self.changed(leg, &sdp).await,
             LegEvent::ChangeRefused { status } => return self.change_refused(leg, status).await,
@@ -450,6 +453,12 @@ impl Driver {
                 return self.lose(leg).await;
             }
             MediaEvent::Digit { leg, digit, via } => Input::Digit { leg, digit, via },
+            MediaEvent::SendInfo { leg, digit } => {
+                if let Some(line) = self.lines.get(&leg) {
+                    let _ = line.handle.send_digit(digit).await;
+                }
+                return;
+            }
             MediaEvent::PlaybackFinished { leg, playback } => {
                 let playback = PlaybackId(u32::try_from(playback).unwrap_or(u32::MAX));
                 Input::PlaybackFinished { leg, playback }
@@ -663,11 +672,15 @@ impl Driver {
     }
 
     async fn answer(&mut self, leg: LegId) {
+        let others = self.others_codec(leg);
         let Some(line) = self.lines.get_mut(&leg) else {
             return;
         };
         if line.stage != Stage::Early {
             return;
+        }
+        if let Some(codec) = others {
+            line.prefer(codec);
         }
         match line.answer() {
             Ok((sdp, remote)) => {
@@ -728,6 +741,19 @@ impl Driver {
         }
     }
 
+    /// The codec of a leg that has answered before this one: they will be connected.
+    fn others_codec(&self, leg: LegId) -> Option<sdp::Codec> {
+        self.lines
+            .iter()
+            .filter(|(id, line)| **id != leg && line.stage == Stage::Up)
+            .find_map(|(_, line)| line.codec())
+    }
+
+    /// The codec of the leg that a new one will be connected with.
+    fn callers_codec(&self) -> Option<sdp::Codec> {
+        self.lines.get(&LegId::FIRST).and_then(Line::codec)
+    }
+
     /// Asks a carrier. Whatever keeps us from it is told as the carrier's failure.
     async fn dial_trunk(&mut self, leg: LegId, dial: TrunkDial) {
         let failed = |failure| Input::TrunkFailed { leg, failure };
@@ -748,10 +774,22 @@ impl Driver {
                 .echoes
                 .push_back(failed(TrunkFailure::Unreachable(why)));
         };
+        let secure = settings.transport == Some(TrunkTransport::Tls);
+        let terms = Terms::of_trunk(&settings, self.shared.audio, Role::Offers, secure);
+        let terms = match terms {
+            Ok(terms) => terms.prefer(self.callers_codec()),
+            Err(error) => {
+                let why = error.to_string();
+                return self
+                    .echoes
+                    .push_back(failed(TrunkFailure::Unreachable(why)));
+            }
+        };
         let ready = Ready {
             session: session_id(self.call, leg),
-            terms: Terms::of_trunk(&settings),
+            terms,
             browsers: false,
+            peer: None,
         };
         let end = match End::open(&self.media, leg, ready).await {
             Ok(end) => end,
@@ -799,12 +837,25 @@ impl Driver {
             return self.echoes.push_back(failed(HangupCause::SignallingFailed));
         };
         // His phones ring together, desk phones and browsers: each kind gets the offer it
-        // understands, for one and the same end.
+        // understands, for one and the same end. What desk phones are told may hold only what the
+        // least private of them may read.
         let bindings = self.shared.sip.bindings(&username);
+        let secure = bindings
+            .iter()
+            .filter(|binding| !binding.is_browser())
+            .all(|binding| matches!(binding.transport, Transport::Tls | Transport::Wss));
+        let terms = match Terms::of_devices(self.shared.audio, Role::Offers, secure) {
+            Ok(terms) => terms.prefer(self.callers_codec()),
+            Err(error) => {
+                tracing::warn!(%error, agent.id = agent.0, "an agent's phone can't be rung");
+                return self.echoes.push_back(failed(HangupCause::MediaFailed));
+            }
+        };
         let ready = Ready {
             session: session_id(self.call, leg),
-            terms: Terms::default(),
+            terms,
             browsers: bindings.iter().any(sip::Binding::is_browser),
+            peer: bindings.first().map(|binding| binding.received.ip()),
         };
         let end = match End::open(&self.media, leg, ready).await {
             Ok(end) => end,
@@ -912,8 +963,12 @@ impl Driver {
         {
             Ok(path) => {
                 self.recordings.push_back(recording);
-                self.media
-                    .start_recording(RecordingSpec { path, left, right });
+                self.media.start_recording(RecordingSpec {
+                    path,
+                    left,
+                    right,
+                    without_tones: self.shared.audio.recordings_without_tones,
+                });
             }
             Err(error) => {
                 tracing::error!(

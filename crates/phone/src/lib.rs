@@ -3,6 +3,7 @@
 //! It decides nothing about a call (`calls` does) and knows no HTTP. Start with [`Phone`]; the life of one
 //! call is `driver.rs`, where it comes in is `reception.rs`, who takes it is `desk.rs`.
 
+mod audio;
 mod clock;
 mod company;
 mod desk;
@@ -21,6 +22,7 @@ mod switchboard;
 pub mod trunks;
 pub mod web_phone;
 
+pub use audio::{AudioPolicy, Srtp};
 pub use devices::{Devices, Network};
 pub use phone::{Folders, Parts, Phone};
 pub use prompts::Prompts;

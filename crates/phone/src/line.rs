@@ -1,13 +1,15 @@
 //! One leg as the driver holds it: its signalling, what was agreed about its audio, its stage.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
-use calls::routing::{Codec, SrtpPolicy, TrunkSettings};
 use media::{CallMedia, IceCredentials, MediaError, RemoteMedia, WebRtcPeer};
 use model::{AgentId, HangupCause, LegId};
 use sip::{LegHandle, Reason, ReasonProtocol, sdp};
 
-use crate::trunks::Slot;
+use crate::{
+    audio::{Terms, prefer},
+    trunks::Slot,
+};
 
 /// How far a leg's signalling has come, as the driver must know to end it rightly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(crate) struct Ready {
     pub(crate) terms: Terms,
     /// Whether a browser may be at the other end.
     pub(crate) browsers: bool,
+    /// Where the peer is, if that is known: its IP family is ours then.
+    pub(crate) peer: Option<IpAddr>,
 }
 
 /// What we tell browsers besides an address.
@@ -59,11 +63,12 @@ impl End {
             session,
             terms,
             browsers,
+            peer,
         } = ready;
         if !browsers {
-            let rtp = media.add_leg(leg).await?;
+            let rtp = media.add_leg_towards(leg, peer).await?;
             return Ok(Self {
-                ours: ours(rtp, session, terms),
+                ours: terms.ours(rtp, session),
                 browser: None,
             });
         }
@@ -76,16 +81,16 @@ impl End {
             setup: None,
         };
         Ok(Self {
-            ours: ours(rtp, session, terms),
+            ours: terms.ours(rtp, session),
             browser: Some(browser),
         })
     }
 
     /// No audio at all, for a leg that is over before it began.
     pub(crate) fn none() -> Self {
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let nowhere = ([0, 0, 0, 0], 0).into();
         Self {
-            ours: ours(nowhere, 0, Terms::default()),
+            ours: Terms::clear().ours(nowhere, 0),
             browser: None,
         }
     }
@@ -181,49 +186,10 @@ pub(crate) struct Line {
     pub(crate) early: Option<String>,
     ours: sdp::Ours,
     browser: Option<Browser>,
-}
-
-/// What we are ready for on a leg, as its other end allows.
-#[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    codecs: Vec<sdp::Codec>,
-    security: sdp::Security,
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self {
-            codecs: vec![
-                sdp::Codec::Pcmu,
-                sdp::Codec::Pcma,
-                sdp::Codec::G722,
-                sdp::Codec::Opus,
-            ],
-            security: sdp::Security::Off,
-        }
-    }
-}
-
-impl Terms {
-    /// What an operator says of a carrier.
-    pub(crate) fn of_trunk(settings: &TrunkSettings) -> Self {
-        let mut terms = Self::default();
-        if !settings.codecs.is_empty() {
-            let codec = |codec: &Codec| match codec {
-                Codec::Pcmu => sdp::Codec::Pcmu,
-                Codec::Pcma => sdp::Codec::Pcma,
-                Codec::G722 => sdp::Codec::G722,
-                Codec::Opus => sdp::Codec::Opus,
-            };
-            terms.codecs = settings.codecs.iter().map(codec).collect();
-        }
-        terms.security = match settings.srtp {
-            SrtpPolicy::Off => sdp::Security::Off,
-            SrtpPolicy::Optional => sdp::Security::Sdes(sdp::Sdes::with_fresh_keys(false)),
-            SrtpPolicy::Required => sdp::Security::Sdes(sdp::Sdes::with_fresh_keys(true)),
-        };
-        terms
-    }
+    /// What was agreed last.
+    codec: Option<sdp::Codec>,
+    /// It has pressed keys by SIP INFO, so it understands them too.
+    speaks_info: bool,
 }
 
 impl Line {
@@ -239,7 +205,35 @@ impl Line {
             early: None,
             ours: end.ours,
             browser: end.browser,
+            codec: None,
+            speaks_info: false,
         }
+    }
+
+    /// The codec that was agreed, or will be as things stand.
+    pub(crate) fn codec(&self) -> Option<sdp::Codec> {
+        self.codec.or_else(|| {
+            let offer = sdp::Offer::parse(self.offer.as_deref()?).ok()?;
+            let ours = match &self.browser {
+                Some(browser) if offer.wants_dtls() => {
+                    browser.ours(&self.ours, browser.answering())
+                }
+                _ => self.ours.clone(),
+            };
+            let (_, agreed) = sdp::answer(&offer, &ours).ok()?;
+            Some(agreed.codec)
+        })
+    }
+
+    /// Has this codec win the negotiation where the peer speaks it: the other leg's, to save
+    /// transcoding.
+    pub(crate) fn prefer(&mut self, codec: sdp::Codec) {
+        // What was said before the answer is said again in it.
+        if self.codec.is_some() {
+            return;
+        }
+        prefer(&mut self.ours.codecs, Some(codec));
+        self.ours.order = sdp::Order::Ours;
     }
 
     /// Answers the offer this leg came with. `Ok(None)`: it came with none and gets ours, to be
@@ -254,10 +248,16 @@ impl Line {
         }
     }
 
-    /// Answers a change of the session: hold, resume, another address.
+    /// Answers a change of the session: hold, resume, another address. What was agreed before is
+    /// kept where the peer still offers it.
     pub(crate) fn reanswer(&mut self, offer: &str) -> Result<(String, RemoteMedia), sdp::SdpError> {
+        let before = self.ours.clone();
         self.ours.origin.version += 1;
-        self.answer_to(offer)
+        if self.codec.is_some() {
+            prefer(&mut self.ours.codecs, self.codec);
+            self.ours.order = sdp::Order::Ours;
+        }
+        self.answer_to(offer).inspect_err(|_| self.ours = before)
     }
 
     /// Whether the other end is a browser, or may be one.
@@ -319,28 +319,23 @@ impl Line {
         if webrtc.is_none() {
             self.browser = None;
         }
+        self.codec = Some(agreed.codec);
+        // What has been encrypted once is not taken back to the clear.
+        if let (sdp::Security::Sdes(sdes), sdp::Agreed::Sdes { .. }) =
+            (&mut self.ours.security, &agreed.security)
+        {
+            sdes.required = true;
+        }
         RemoteMedia {
             webrtc,
+            info_digits: self.speaks_info,
             ..remote(agreed)
         }
     }
-}
 
-/// Our side of a leg's session.
-fn ours(rtp: SocketAddr, session_id: u64, terms: Terms) -> sdp::Ours {
-    sdp::Ours {
-        rtp,
-        codecs: terms.codecs,
-        order: sdp::Order::Peers,
-        telephone_event: true,
-        ptime_ms: 20,
-        direction: sdp::Direction::SendRecv,
-        security: terms.security,
-        ice: None,
-        origin: sdp::Origin {
-            session_id,
-            version: 1,
-        },
+    /// Notes that the peer presses keys by SIP INFO.
+    pub(crate) fn pressed_by_info(&mut self) {
+        self.speaks_info = true;
     }
 }
 
@@ -365,6 +360,7 @@ fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
             payload_type: event.payload_type,
             clock_rate: event.clock_rate,
         }),
+        info_digits: false,
         comfort_noise: agreed.comfort_noise,
         ptime_ms: u32::from(agreed.ptime_ms),
         send: somewhere

@@ -22,7 +22,14 @@ use store::{
     trunks::OutgoingStop,
 };
 
-use crate::{clock, company::Company, driver, line::Terms, phone::Shared, reception};
+use crate::{
+    audio::{self, NOT_ACCEPTABLE, Role, Terms},
+    clock,
+    company::Company,
+    driver,
+    phone::Shared,
+    reception,
+};
 
 /// What a company sets for its outgoing calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +198,18 @@ impl Ready {
         company: Arc<Company>,
         incoming: Option<IncomingCall>,
     ) {
+        // Where an agent clicked there is no caller's leg, and its terms are never asked for.
+        let private = incoming.as_ref().is_none_or(audio::is_private);
+        let terms = match Terms::of_devices(shared.audio, Role::Answers, private) {
+            Ok(terms) => terms,
+            Err(error) => {
+                tracing::warn!(%error, "an agent's call is refused");
+                if let Some(incoming) = &incoming {
+                    reception::refuse(incoming, NOT_ACCEPTABLE).await;
+                }
+                return;
+            }
+        };
         let (leg, offer) = match incoming {
             Some(IncomingCall { leg, offer, .. }) => (Some(leg), offer),
             None => (None, None),
@@ -202,7 +221,7 @@ impl Ready {
             outputs: self.outputs,
             leg,
             offer,
-            terms: Terms::default(),
+            terms,
             watched: self.watched,
             is_emergency: self.is_emergency,
         };

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    audio::AudioPolicy,
     clock,
     company::Company,
     desk::{AgentStates, Desk},
@@ -35,6 +36,8 @@ pub struct Parts {
     pub sip: SipStack,
     pub sip_events: mpsc::Receiver<SipEvent>,
     pub media: MediaEngine,
+    /// What is allowed of the audio of devices.
+    pub audio: AudioPolicy,
     pub prompts: Prompts,
     pub recordings: Recordings,
     /// The name of this server in facts.
@@ -60,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) sip: SipStack,
     pub(crate) media: MediaEngine,
+    pub(crate) audio: AudioPolicy,
     pub(crate) prompts: Prompts,
     pub(crate) recordings: Recordings,
     pub(crate) switchboard: Switchboard,
@@ -176,6 +180,7 @@ impl Phone {
             ledger: parts.ledger,
             sip: parts.sip,
             media: parts.media,
+            audio: parts.audio,
             prompts: parts.prompts,
             recordings: parts.recordings,
             switchboard: Switchboard::default(),

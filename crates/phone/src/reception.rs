@@ -11,11 +11,10 @@ use sip::{IncomingCall, Reason, ReasonProtocol};
 use store::directory::{Number, Route};
 
 use crate::{
+    audio::{self, NOT_ACCEPTABLE, Role, Terms},
     clock,
     company::Company,
-    driver,
-    line::{self, Terms},
-    outgoing,
+    driver, line, outgoing,
     phone::Shared,
     trunks::Inbound,
 };
@@ -129,11 +128,21 @@ async fn admit(
         None => PhoneNumber::parse(&from.user).ok(),
     };
     let mut new = describe(&shared, &company, &number, external).await;
-    let mut terms = Terms::default();
-    if let Some(trunk) = &trunk {
-        new.trunk = Some(trunk.id);
-        terms = Terms::of_trunk(&trunk.settings);
-    }
+    let private = audio::is_private(&incoming);
+    let terms = match &trunk {
+        Some(trunk) => {
+            new.trunk = Some(trunk.id);
+            Terms::of_trunk(&trunk.settings, shared.audio, Role::Answers, private)
+        }
+        None => Terms::of_devices(shared.audio, Role::Answers, private),
+    };
+    let terms = match terms {
+        Ok(terms) => terms,
+        Err(error) => {
+            tracing::warn!(%error, "a caller is refused");
+            return refuse(&incoming, NOT_ACCEPTABLE).await;
+        }
+    };
     if is_blacklisted(&shared, &new, &number).await {
         return turn_away(&shared, &company, new, &incoming).await;
     }

@@ -5,13 +5,13 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use outbound::AllowEntry;
-use phone::Network;
+use phone::{AudioPolicy, Network, Srtp};
 use secrecy::SecretString;
 use sip::{HostPort, IpNet, Listener, Transport};
 use url::Url;
@@ -36,7 +36,11 @@ const SETTINGS: &[&str] = &[
     "turn_secret",
     "rtp_ports",
     "rtp_bind",
+    "rtp_ipv6",
     "media_threads",
+    "srtp",
+    "srtp_keys_in_clear",
+    "recording_tones",
     "public_url",
     "database",
     "cloudtalk_rate_limit",
@@ -90,6 +94,10 @@ pub struct Config {
     pub rtp_ports: (u16, u16),
     pub rtp_bind: IpAddr,
     pub media_threads: usize,
+    /// Where audio of IPv6 peers is received, when `rtp_bind` is of IPv4.
+    pub rtp_ipv6: Option<Ipv6Addr>,
+    /// Encryption of the audio of devices.
+    pub audio: AudioPolicy,
     /// How browsers and the command line reach us; `None` means `http` itself.
     pub public_url: Option<Url>,
     /// `None` means SQLite in the data folder.
@@ -334,9 +342,40 @@ impl Sources {
                 port_range,
             ),
             rtp_bind,
+            rtp_ipv6: self.maybe("rtp_ipv6", "an IPv6 address of this machine", |t| {
+                t.parse().ok()
+            }),
             media_threads: self.take("media_threads", "1", "a number from 1 to 64", |t| {
                 t.parse().ok().filter(|n| (1..=64).contains(n))
             }),
+            audio: AudioPolicy {
+                srtp: self.take(
+                    "srtp",
+                    "optional",
+                    "off, optional or required",
+                    |t| match t {
+                        "off" => Some(Srtp::Off),
+                        "optional" => Some(Srtp::Optional),
+                        "required" => Some(Srtp::Required),
+                        _ => None,
+                    },
+                ),
+                keys_in_clear: self.take("srtp_keys_in_clear", "no", "yes or no", |t| match t {
+                    "yes" => Some(true),
+                    "no" => Some(false),
+                    _ => None,
+                }),
+                recordings_without_tones: self.take(
+                    "recording_tones",
+                    "keep",
+                    "keep or remove",
+                    |t| match t {
+                        "keep" => Some(false),
+                        "remove" => Some(true),
+                        _ => None,
+                    },
+                ),
+            },
             public_url: self.maybe(
                 "public_url",
                 "a URL such as https://phone.example.com",

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, TryLockError},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
     sync::{Arc, OnceLock},
@@ -129,6 +129,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     let media = MediaEngine::start(MediaConfig {
         bind: config.rtp_bind,
         advertise: config.sip_advertise,
+        other_family: config.rtp_ipv6.map(IpAddr::V6),
         ports: config.rtp_ports,
         threads: config.media_threads,
     })?;
@@ -139,6 +140,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         sip,
         sip_events,
         media,
+        audio: config.audio,
         prompts: Prompts::new(folders.speech),
         recordings,
         node: node_name(),

@@ -41,6 +41,9 @@ pub struct IncomingCall {
     /// Who last diverted the call (Diversion, RFC 5806).
     pub diversion: Option<Party>,
     pub source: SocketAddr,
+    /// The request came over TLS or WSS: what it says, keys included, was read by nobody on the way
+    /// from the last hop.
+    pub secure: bool,
     /// The authenticated username, when a registered device is calling.
     pub from_device: Option<String>,
     /// The SDP offer; `None` means the answer must carry ours (late offer).
@@ -190,6 +193,11 @@ impl LegHandle {
         self.send(LegCommand::ReportReferral { id, status }).await
     }
 
+    /// Presses a key by SIP INFO (`application/dtmf-relay`) on an answered leg; before the answer it is lost.
+    pub async fn send_digit(&self, digit: char) -> Result<(), LegGone> {
+        self.send(LegCommand::Digit(digit)).await
+    }
+
     async fn send(&self, command: LegCommand) -> Result<(), LegGone> {
         self.commands.send(command).await.map_err(|_| LegGone)
     }
@@ -205,6 +213,7 @@ pub(crate) enum LegCommand {
     AnswerReinvite(String),
     RejectReinvite(u16),
     Reinvite(String),
+    Digit(char),
     AcceptReferral(ReferralId),
     RefuseReferral { id: ReferralId, status: u16 },
     ReportReferral { id: ReferralId, status: u16 },

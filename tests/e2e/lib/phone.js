@@ -18,18 +18,20 @@ export class Phone {
   /**
    * @param {import("./server.js").Server} server
    * @param {{username: string, password: string}} account
-   * @param {{answer?: "auto"|"manual", frequency?: number, registers?: boolean, transport?: "udp"|"tls", at?: number}} options `at`: the port it registers at
+   * @param {{answer?: "auto"|"manual", frequency?: number, registers?: boolean, transport?: "udp"|"tls", at?: number, codecs?: string, encryption?: "srtp"|"srtp-mand"}} options
+   *   `at`: the port it registers at; `codecs` as baresip names them, best first; `encryption` offers keys in a clear profile, or insists on an encrypted one.
    */
-  static async start(server, account, { answer = "auto", frequency = 700, registers = true, transport = "udp", at } = {}) {
+  static async start(server, account, { answer = "auto", frequency = 700, registers = true, transport = "udp", at, codecs = "pcmu,pcma", encryption } = {}) {
     const phone = new Phone();
     phone.username = account.username;
+    phone.serverAddress = `${server.demo.sip.host}:${server.demo.sip.port}`;
     phone.folder = path.join(server.folder, `phone-${account.username}-${await freePort()}`);
     phone.heardFile = path.join(phone.folder, "heard.wav");
     phone.events = [];
     await fs.mkdir(phone.folder, { recursive: true });
     await fs.writeFile(path.join(phone.folder, "says.wav"), wav(tone(frequency, SOURCE_SECONDS)));
     const control = await freePort();
-    await phone.#configure(server, account, { answer, registers, control, transport, at });
+    await phone.#configure(server, account, { answer, registers, control, transport, at, codecs, encryption });
     // baresip writes its WAV beside wherever it was told; the folder is its own.
     phone.program = new Program(`baresip ${account.username}`, "baresip", ["-f", phone.folder, "-v"], { cwd: phone.folder });
     try {
@@ -41,7 +43,7 @@ export class Phone {
     return phone;
   }
 
-  async #configure(server, account, { answer, registers, control, transport, at }) {
+  async #configure(server, account, { answer, registers, control, transport, at, codecs, encryption }) {
     const { host, port } = server.demo.sip;
     const rtp = await freeRange(20);
     // It takes the next port for TLS too.
@@ -52,12 +54,14 @@ export class Phone {
       "poll_method epoll", `sip_listen ${host}:${signalling}`, `sip_trans_def ${transport}`, "call_local_timeout 120", "call_max_calls 4",
       "audio_player aufile," + this.heardFile, "audio_source aufile," + path.join(this.folder, "says.wav"), "audio_alert aufile," + path.join(this.folder, "alert.wav"),
       "audio_srate 8000", "audio_channels 1", "ausrc_srate 8000", "auplay_srate 8000", "audio_buffer 20-160", "jitter_buffer_delay 1-5", `rtp_ports ${rtp}-${rtp + 19}`, "rtcp_mux no",
-      `ctrl_tcp_listen 127.0.0.1:${control}`, `module_path ${modules}`, "module g711.so", "module aufile.so", "module_tmp uuid.so", "module_tmp account.so",
+      `ctrl_tcp_listen 127.0.0.1:${control}`, `module_path ${modules}`, "module g711.so", "module aufile.so",
+      ...(codecs.includes("G722") ? ["module g722.so"] : []), ...(codecs.includes("opus") ? ["module opus.so", "opus_stereo no", "opus_sprop_stereo no"] : []),
+      ...(encryption ? ["module srtp.so"] : []), "module_tmp uuid.so", "module_tmp account.so",
       "module_app menu.so", "module_app ctrl_tcp.so",
     ];
     const account_line =
       `<sip:${account.username}@${host}:${at ?? port};transport=${transport}>;auth_user=${account.username};auth_pass=${account.password ?? ""};` +
-      `answermode=${answer};regint=${registers ? 60 : 0};audio_codecs=pcmu,pcma;ptime=20`;
+      `answermode=${answer};regint=${registers ? 60 : 0};audio_codecs=${codecs};ptime=20${encryption ? `;mediaenc=${encryption}` : ""}`;
     await fs.writeFile(path.join(this.folder, "config"), config.join("\n") + "\n");
     await fs.writeFile(path.join(this.folder, "accounts"), account_line + "\n", { mode: 0o600 });
     await fs.writeFile(path.join(this.folder, "contacts"), "");
@@ -109,6 +113,16 @@ export class Phone {
     await until(`${this.username}'s phone to register`, () => this.count("REGISTER_OK") > 0 || /200 OK.*\(binding|\d+ binding/i.test(this.program.log), { within: 20_000 }).catch((error) => {
       throw new Error(`${error.message}\n${this.program.tail()}`);
     });
+  }
+
+  /** Calls a number of the server's. */
+  dial(number) {
+    this.command("dial", `sip:${number}@${this.serverAddress}`);
+  }
+
+  /** Presses a key, by telephone-event. */
+  press(key) {
+    this.command("sndcode", key);
   }
 
   hangup() {

@@ -239,6 +239,7 @@ async fn phone(db: &Db, ledger: Ledger, recordings: &std::path::Path) -> Phone {
     let media = MediaConfig {
         bind: local,
         advertise: local,
+        other_family: None,
         ports: (40_000, 40_100),
         threads: 1,
     };
@@ -248,6 +249,7 @@ async fn phone(db: &Db, ledger: Ledger, recordings: &std::path::Path) -> Phone {
         sip,
         sip_events,
         media: MediaEngine::start(media).expect("audio"),
+        audio: phone::AudioPolicy::default(),
         prompts: Prompts::new(recordings.join("speech")),
         recordings: Recordings::new(db.clone(), recordings.to_owned()),
         node: "test".into(),

@@ -88,6 +88,11 @@ impl Detector {
         }
     }
 
+    /// Whether a key is being held, as far as is certain.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.pressed.is_some()
+    }
+
     /// Takes one sample; a digit when its press is certain.
     pub(crate) fn add(&mut self, sample: i16) -> Option<char> {
         let sample = f32::from(sample);

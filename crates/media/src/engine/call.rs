@@ -8,14 +8,14 @@ use model::LegId;
 use tokio::sync::oneshot;
 
 use super::{
-    MediaError, advertised,
+    Doors, MediaError,
     command::{Command, Inbox, Order, RemoteMedia},
     event::LegQuality,
     wire::Wire,
 };
 use crate::{
     RecordingSpec, Sound,
-    ports::Ports,
+    ports::Pair,
     webrtc::{IceCredentials, Identity, WebRtc},
 };
 
@@ -27,24 +27,16 @@ use crate::{
 pub struct CallMedia {
     id: u64,
     inbox: Inbox,
-    ports: Ports,
-    advertise: IpAddr,
+    doors: Doors,
     identity: Arc<Identity>,
 }
 
 impl CallMedia {
-    pub(super) fn new(
-        id: u64,
-        inbox: Inbox,
-        ports: Ports,
-        advertise: IpAddr,
-        identity: Arc<Identity>,
-    ) -> Self {
+    pub(super) fn new(id: u64, inbox: Inbox, doors: Doors, identity: Arc<Identity>) -> Self {
         Self {
             id,
             inbox,
-            ports,
-            advertise,
+            doors,
             identity,
         }
     }
@@ -54,8 +46,19 @@ impl CallMedia {
     /// # Errors
     /// When no port is free or the engine has stopped.
     pub async fn add_leg(&self, leg: LegId) -> Result<SocketAddr, MediaError> {
-        let sockets = self.ports.open().map_err(MediaError::NoPorts)?;
-        let address = advertised(self.advertise, sockets.port);
+        self.add_leg_towards(leg, None).await
+    }
+
+    /// The same for a peer whose address is known: sockets of its IP family, where we have one.
+    ///
+    /// # Errors
+    /// When no port is free or the engine has stopped.
+    pub async fn add_leg_towards(
+        &self,
+        leg: LegId,
+        peer: Option<IpAddr>,
+    ) -> Result<SocketAddr, MediaError> {
+        let (sockets, address) = self.open(peer)?;
         self.add(leg, Wire::new(sockets), address)
     }
 
@@ -69,10 +72,17 @@ impl CallMedia {
         leg: LegId,
         ice: IceCredentials,
     ) -> Result<SocketAddr, MediaError> {
-        let sockets = self.ports.open().map_err(MediaError::NoPorts)?;
-        let address = advertised(self.advertise, sockets.port);
+        let (sockets, address) = self.open(None)?;
         let connection = WebRtc::new(Arc::clone(&self.identity), address, ice, Instant::now());
         self.add(leg, Wire::browser(sockets, connection), address)
+    }
+
+    /// Binds sockets of a peer's IP family, and says what the peer is told.
+    fn open(&self, peer: Option<IpAddr>) -> Result<(Pair, SocketAddr), MediaError> {
+        let door = self.doors.towards(peer);
+        let sockets = door.ports.open().map_err(MediaError::NoPorts)?;
+        let address = SocketAddr::new(door.advertise, sockets.port);
+        Ok((sockets, address))
     }
 
     fn add(&self, leg: LegId, wire: Wire, address: SocketAddr) -> Result<SocketAddr, MediaError> {
@@ -129,6 +139,14 @@ impl CallMedia {
     /// Presses a key towards a leg's peer: as telephone-event where agreed, else as tones.
     pub fn send_digit(&self, leg: LegId, digit: char) {
         self.order(Order::SendDigit { leg, digit });
+    }
+
+    /// A digit that a leg's peer sent by SIP INFO. It comes back as [`MediaEvent::Digit`] unless
+    /// it is a press that was heard already, and goes to the bridged leg in that leg's way.
+    ///
+    /// [`MediaEvent::Digit`]: super::MediaEvent::Digit
+    pub fn info_digit(&self, leg: LegId, digit: char) {
+        self.order(Order::InfoDigit { leg, digit });
     }
 
     /// Listens for digits in a leg's audio. Once telephone-events were seen, tones are ignored.

@@ -39,6 +39,8 @@ pub struct RemoteMedia {
     pub payload_type: u8,
     /// How telephone-events travel, when agreed.
     pub telephone_event: Option<TelephoneEvent>,
+    /// Digits go to it by SIP INFO where telephone-events were not agreed, instead of as tones.
+    pub info_digits: bool,
     /// The payload type of comfort noise that the peer may send.
     pub comfort_noise: Option<u8>,
     /// Audio per packet that we send.
@@ -102,6 +104,10 @@ pub(super) enum Order {
     },
     Unbridge,
     SendDigit {
+        leg: LegId,
+        digit: char,
+    },
+    InfoDigit {
         leg: LegId,
         digit: char,
     },

@@ -13,6 +13,14 @@ pub enum MediaEvent {
         /// How it arrived.
         via: DigitVia,
     },
+    /// A digit that came from the bridged leg is to be sent to this one by SIP INFO, as was agreed
+    /// with its peer.
+    SendInfo {
+        /// To which leg.
+        leg: LegId,
+        /// `0`-`9`, `*`, `#` or `A`-`D`.
+        digit: char,
+    },
     /// A sound was played to its end. Not sent for one that was stopped or replaced.
     PlaybackFinished {
         /// To which leg.

@@ -10,6 +10,8 @@ use crate::{
     rtp::Packet,
 };
 
+/// Senders whose timestamps are off by less are taken to mean the moment that is due.
+const NEAR_MS: i64 = 2;
 /// Packets that may wait: 320 ms of 10 ms packets.
 const SLOTS: usize = 32;
 /// The longest payload kept: 20 ms of Opus at its highest rate.
@@ -25,6 +27,9 @@ const SILENCE_MS: u32 = 200;
 const STRAYS: u8 = 5;
 /// Frames over which the least waiting sound is taken before delay is cut: 1 s.
 const WINDOW: u8 = 50;
+/// Amplitude of the noise that stands in for a sender that is silent and described none: dead
+/// silence sounds like a call that was cut.
+const FAINT: f32 = 8.0;
 /// Mean square below which a frame can be left out without being missed.
 const QUIET: i64 = 200 * 200;
 /// Samples over which real sound is blended in after concealment, per millisecond of 4.
@@ -62,7 +67,8 @@ pub(super) struct Hearing {
     seen: u8,
     concealed_ms: u32,
     past: [i16; PAST],
-    /// Noise the sender described while it is silent (RFC 3389), as an amplitude.
+    /// The noise that is heard while the sender is silent: as it described it (RFC 3389), else a
+    /// faint one, and none before it was heard at all. An amplitude.
     noise: f32,
     random: u32,
     pub(super) counts: Counts,
@@ -181,10 +187,10 @@ impl Hearing {
         // The timestamp may go round: what counts are differences, which survive the cast.
         let sent_us = i64::from(packet.timestamp) * 1_000 / ticks;
         self.jitter.count(now_us as i64 - sent_us);
-        self.noise = 0.0;
         if self.state == State::Playing {
+            self.noise = FAINT;
             let ahead = self.ahead_ms(packet.timestamp);
-            if ahead < 0 {
+            if ahead < -NEAR_MS {
                 self.counts.late += 1;
                 self.strays += 1;
                 if self.strays < STRAYS {
@@ -215,15 +221,14 @@ impl Hearing {
 
     /// The next 20 ms. Called by the wheel, whatever has arrived.
     pub(super) fn next(&mut self, now_us: u64) -> Frame {
-        if let State::Filling { until_us } = self.state {
-            if now_us >= until_us
-                && let Some(first) = self.earliest()
-            {
-                self.next = self.slots[first].timestamp;
-                self.state = State::Playing;
-                self.concealed_ms = 0;
-                (self.least_waiting, self.seen) = (u32::MAX, 0);
-            }
+        if let State::Filling { until_us } = self.state
+            && now_us >= until_us
+            && let Some(first) = self.earliest()
+        {
+            self.next = self.slots[first].timestamp;
+            self.state = State::Playing;
+            self.concealed_ms = 0;
+            (self.least_waiting, self.seen) = (u32::MAX, 0);
         }
         let mut frame = Frame::silence(self.rate);
         if self.state != State::Playing {
@@ -257,6 +262,7 @@ impl Hearing {
             self.ready.copy_within(self.ready_from..self.ready_to, 0);
             (self.ready_from, self.ready_to) = (0, self.ready_to - self.ready_from);
         }
+        self.forget_past();
         let ticks = self.codec.ticks_per_ms();
         let mut out = [0; LONGEST_PACKET];
         if let Some(at) = self.slot_at(self.next) {
@@ -319,7 +325,7 @@ impl Hearing {
     fn cut_delay(&mut self, frame: &Frame) {
         let waiting = self.waiting_ms();
         self.least_waiting = self.least_waiting.min(waiting);
-        self.seen += 1;
+        self.seen = self.seen.saturating_add(1);
         let target = self.jitter.target_ms();
         let far = self.least_waiting > target + 80;
         let quiet = frame
@@ -332,9 +338,8 @@ impl Hearing {
             return;
         }
         if self.least_waiting > target + FRAME_MS as u32 {
-            if self.ready_to - self.ready_from >= self.rate.frame() {
-                self.ready_from += self.rate.frame();
-            } else if self.decode_next() && self.ready_to - self.ready_from >= self.rate.frame() {
+            let whole = |own: &Self| own.ready_to - own.ready_from >= own.rate.frame();
+            if whole(self) || (self.decode_next() && whole(self)) {
                 self.ready_from += self.rate.frame();
             }
         }
@@ -379,10 +384,20 @@ impl Hearing {
 
     /// The packet that begins where sound is due. Some senders' clocks are off by a few ticks.
     fn slot_at(&self, timestamp: u32) -> Option<usize> {
-        let near = 2 * self.codec.ticks_per_ms() as i32;
+        let near = NEAR_MS as i32 * self.codec.ticks_per_ms() as i32;
         self.slots.iter().position(|slot| {
             slot.used && (slot.timestamp.wrapping_sub(timestamp) as i32).abs() <= near
         })
+    }
+
+    /// Drops packets whose sound was made up already, or overlaps what was heard.
+    fn forget_past(&mut self) {
+        for at in 0..SLOTS {
+            if self.slots[at].used && self.ahead_ms(self.slots[at].timestamp) < -NEAR_MS {
+                self.slots[at].used = false;
+                self.counts.late += 1;
+            }
+        }
     }
 
     fn earliest(&self) -> Option<usize> {
@@ -500,3 +515,114 @@ impl std::fmt::Debug for Hearing {
 }
 
 const _: () = assert!(LONGEST_PACKET_MS >= FRAME_MS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays a tone in G.711 through it; `arrival` says when the n-th packet comes, if it does.
+    /// Returns what is heard in the ticks of so many seconds.
+    fn heard(seconds: u32, arrival: impl Fn(u32) -> Option<u64>) -> (Vec<i16>, Counts) {
+        let mut arrivals: Vec<(u64, u32)> = (0..seconds * 50)
+            .filter_map(|n| Some((arrival(n)?, n)))
+            .collect();
+        arrivals.sort_unstable();
+        let mut arrivals = arrivals.into_iter().peekable();
+        let mut hearing = Hearing::new(Codec::Pcmu, Rate::Narrow);
+        let mut samples = Vec::new();
+        for tick in 0..u64::from(seconds) * 50 {
+            let now_us = tick * 20_000 + 5_000;
+            while let Some((at, number)) = arrivals.next_if(|(at, _)| *at <= now_us) {
+                let packet = Packet {
+                    payload_type: 0,
+                    marker: false,
+                    sequence: number as u16,
+                    timestamp: (number * 160).wrapping_add(u32::MAX - 8_000),
+                    ssrc: 1,
+                    payload: (12, 172),
+                };
+                let payload: Vec<u8> = (0..160)
+                    .map(|n| f64::from(number * 160 + n) * 440.0 / 8_000.0 * std::f64::consts::TAU)
+                    .map(|angle| crate::g711::linear_to_ulaw((angle.sin() * 10_000.0) as i16))
+                    .collect();
+                hearing.insert(Codec::Pcmu, &packet, &payload, at);
+            }
+            samples.extend_from_slice(hearing.next(now_us).samples());
+        }
+        (samples, hearing.counts)
+    }
+
+    /// Samples between the first sound and the end whose step is too large for the tone: clicks.
+    fn clicks(samples: &[i16]) -> usize {
+        let steepest = (10_000.0 * 440.0 / 8_000.0 * std::f64::consts::TAU) as i32 + 1_500;
+        samples
+            .windows(2)
+            .filter(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs() > steepest)
+            .count()
+    }
+
+    fn loud(samples: &[i16]) -> f32 {
+        let loud = samples
+            .chunks_exact(160)
+            .filter(|frame| frame.iter().any(|sample| sample.abs() > 7_000))
+            .count();
+        loud as f32 / (samples.len() / 160) as f32
+    }
+
+    #[test]
+    fn an_even_stream_is_heard_whole_after_forty_milliseconds() {
+        let (samples, counts) = heard(4, |n| Some(u64::from(n) * 20_000));
+        assert_eq!((counts.concealed, counts.late), (0, 0));
+        let silent = samples.iter().take_while(|sample| **sample == 0).count();
+        assert!((160..=480).contains(&silent), "{silent} samples of delay");
+        assert_eq!(clicks(&samples), 0);
+        assert!(loud(&samples[480..]) > 0.99);
+    }
+
+    #[test]
+    fn jitter_and_reordering_are_evened_out() {
+        // Up to 60 ms late, so that neighbours swap places.
+        let late = |n: u32| u64::from(n.wrapping_mul(2_654_435_761) >> 16) % 60_000;
+        let (samples, counts) = heard(10, |n| Some(u64::from(n) * 20_000 + late(n)));
+        assert!((60..=120).contains(&counts.delay_ms), "{counts:?}");
+        assert!(counts.concealed < 15 && counts.late < 15, "{counts:?}");
+        // Once it knows the network nothing is missed.
+        assert_eq!(clicks(&samples[40_000..]), 0);
+        assert!(loud(&samples[40_000..]) > 0.99);
+    }
+
+    #[test]
+    fn lost_packets_are_filled_without_clicks() {
+        let (samples, counts) = heard(6, |n| {
+            (n % 20 != 7 && n % 33 != 9).then_some(u64::from(n) * 20_000)
+        });
+        assert!(counts.concealed >= 15, "{counts:?}");
+        assert_eq!(clicks(&samples), 0);
+        assert!(loud(&samples[800..]) > 0.97);
+    }
+
+    #[test]
+    fn a_silent_sender_is_silence_and_comes_back() {
+        let (samples, _) = heard(4, |n| {
+            (!(50..100).contains(&n)).then_some(u64::from(n) * 20_000)
+        });
+        let quiet = &samples[8_000 + 2_400..16_000];
+        assert!(quiet.iter().all(|sample| sample.abs() < 20));
+        assert!(quiet.iter().any(|sample| *sample != 0), "the line is dead");
+        assert!(loud(&samples[16_000 + 640..]) > 0.97);
+    }
+
+    #[test]
+    fn delay_that_the_network_no_longer_needs_is_given_back() {
+        // A stall of 160 ms, and never again.
+        let (_, counts) = heard(30, |n| {
+            let at = u64::from(n) * 20_000;
+            Some(if (40..48).contains(&n) {
+                48 * 20_000
+            } else {
+                at
+            })
+        });
+        assert!(counts.delay_ms <= 60, "{counts:?}");
+    }
+}

@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, net::SocketAddr};
 
-use model::LegId;
+use model::{DigitVia, LegId};
 
 use super::{
     command::RemoteMedia,
@@ -27,8 +27,10 @@ pub(super) const REPORT_EVERY_US: u64 = 5_000_000;
 const SILENCE_US: u64 = 5_000_000;
 /// Keys that may wait to be pressed.
 const PRESSES: usize = 32;
-/// A tone and an event of one press come within this time of each other.
+/// One press told in two ways (as tones and as event, say) comes within this time.
 const SAME_PRESS_US: u64 = 600_000;
+/// Frames held back so that a tone can be taken out of them once it is certain to be one.
+const HELD: usize = 2;
 
 /// One party's audio, in three layers.
 ///
@@ -58,7 +60,9 @@ pub(super) struct Leg {
     inband: Option<Detector>,
     events: EventReceiver,
     events_seen: bool,
-    last_tone: Option<(char, u64)>,
+    /// The last press: which key, how it was told, when.
+    last_press: Option<(char, DigitVia, u64)>,
+    held: [Option<Frame>; HELD],
     silence_told: bool,
     presses: VecDeque<char>,
     press: Option<Press>,
@@ -72,6 +76,8 @@ pub(super) struct Wants {
     pub(super) inband: bool,
     /// It is said again to another leg, at this rate: codecs differ, or it is mixed.
     pub(super) sound: Option<Rate>,
+    /// Tones are told to the other leg in another way, and must not be heard there as well.
+    pub(super) mute_tones: bool,
 }
 
 /// What the peer said in its reports.
@@ -163,7 +169,8 @@ impl Leg {
             inband: None,
             events: EventReceiver::default(),
             events_seen: false,
-            last_tone: None,
+            last_press: None,
+            held: [const { None }; HELD],
             silence_told: false,
             presses: VecDeque::with_capacity(PRESSES),
             press: None,
@@ -200,14 +207,22 @@ impl Leg {
         self.tune();
     }
 
+    pub(super) fn mutes_tones(&self) -> bool {
+        self.wants.mute_tones
+    }
+
     /// Begins or ends decoding, as is wanted and possible. Here, and not per packet, is where
     /// memory is taken for it.
     fn tune(&mut self) {
         let Some(codec) = self.remote.as_ref().map(|remote| remote.codec) else {
             return;
         };
-        if !self.wants.inband {
+        let listens = self.wants.inband || self.wants.mute_tones;
+        if !listens {
             self.inband = None;
+        }
+        if !self.wants.mute_tones {
+            self.held = [const { None }; HELD];
         }
         if self.wants == Wants::default() {
             (self.hearing, self.heard) = (None, None);
@@ -219,7 +234,7 @@ impl Leg {
             self.hearing = Some(Box::new(Hearing::new(codec, rate)));
             self.inband = None;
         }
-        if self.wants.inband && self.inband.is_none() {
+        if listens && self.inband.is_none() {
             self.inband = Some(Detector::new(rate));
         }
     }
@@ -305,21 +320,44 @@ impl Leg {
     /// one.
     pub(super) fn listen(&mut self, now_us: u64) -> Option<char> {
         let hearing = self.hearing.as_mut()?;
-        let frame = self.heard.insert(hearing.next(now_us));
-        let detector = self.inband.as_mut()?;
-        let digit = frame
-            .samples()
-            .iter()
-            .filter_map(|sample| detector.add(*sample))
-            .last()?;
-        if self.events_seen {
-            return None;
+        let frame = hearing.next(now_us);
+        let mut digit = None;
+        let mut pressed = false;
+        if let Some(detector) = &mut self.inband {
+            for sample in frame.samples() {
+                digit = detector.add(*sample).or(digit);
+            }
+            pressed = detector.is_pressed();
         }
-        self.last_tone = Some((digit, now_us));
-        Some(digit)
+        self.heard = if self.wants.mute_tones {
+            self.hold_back(frame, pressed)
+        } else {
+            Some(frame)
+        };
+        // Whoever sends events needs no tones, and what sounds like one beside them is an echo.
+        let digit = digit.filter(|_| !self.events_seen)?;
+        self.is_new_press(digit, DigitVia::Inband, now_us)
+            .then_some(digit)
     }
 
-    /// A digit, when a telephone-event begins a press that was not heard as tones already.
+    /// Delays sound by what it takes to be certain of a tone, and silences it then.
+    fn hold_back(&mut self, frame: Frame, pressed: bool) -> Option<Frame> {
+        let rate = frame.rate();
+        let mut out = Some(frame);
+        for held in &mut self.held {
+            std::mem::swap(held, &mut out);
+            if pressed && held.is_some() {
+                *held = Some(Frame::silence(rate));
+            }
+        }
+        if pressed {
+            Some(Frame::silence(rate))
+        } else {
+            out
+        }
+    }
+
+    /// A digit, when a telephone-event begins a press that was not told before.
     pub(super) fn event_digit(
         &mut self,
         packet: &Packet,
@@ -330,11 +368,22 @@ impl Leg {
         let digit = self.events.receive(packet.ssrc, packet.timestamp, event);
         self.events_seen = true;
         let digit = digit?;
-        let told = self
-            .last_tone
-            .take()
-            .is_some_and(|(tone, at)| tone == digit && now_us < at + SAME_PRESS_US);
-        (!told).then_some(digit)
+        self.is_new_press(digit, DigitVia::Rfc4733, now_us)
+            .then_some(digit)
+    }
+
+    /// Whether a digit is a press of its own, and not one told before in another way: phones
+    /// that send events and tones, or events and INFO, are not rare.
+    pub(super) fn is_new_press(&mut self, digit: char, via: DigitVia, now_us: u64) -> bool {
+        let told = self.last_press.is_some_and(|(last, last_via, at)| {
+            last == digit && last_via != via && now_us < at + SAME_PRESS_US
+        });
+        if told {
+            self.last_press = None;
+        } else {
+            self.last_press = Some((digit, via, now_us));
+        }
+        !told
     }
 
     /// Whether the peer should send and has been still for too long; tells so once.

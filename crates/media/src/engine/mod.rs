@@ -3,6 +3,7 @@
 mod call;
 mod command;
 mod event;
+mod health;
 mod hearing;
 mod leg;
 mod playing;
@@ -13,7 +14,7 @@ mod wire;
 mod worker;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -27,9 +28,11 @@ pub use self::{
     call::CallMedia,
     command::{RemoteMedia, TelephoneEvent},
     event::{LegQuality, MediaEvent},
+    health::Health,
 };
 use self::{
     command::{Command, Inbox, Port},
+    health::Lateness,
     worker::Worker,
 };
 use crate::{ports::Ports, recorder::Recorder, webrtc::Identity};
@@ -46,6 +49,8 @@ pub struct MediaConfig {
     pub bind: IpAddr,
     /// The address peers are told.
     pub advertise: IpAddr,
+    /// An address of the other IP family, bound and told as it is, for peers that need it.
+    pub other_family: Option<IpAddr>,
     /// First and last port of the range for RTP and RTCP.
     pub ports: (u16, u16),
     /// Threads that move packets; 0 counts as 1.
@@ -85,10 +90,9 @@ pub struct MediaEngine {
 
 #[derive(Debug)]
 struct Shared {
-    advertise: IpAddr,
+    doors: Doors,
     /// Who we are to browsers.
     identity: Arc<Identity>,
-    ports: Ports,
     inboxes: Vec<Inbox>,
     counters: Vec<Arc<Counters>>,
     next_call: AtomicU64,
@@ -106,7 +110,7 @@ struct Counters {
     invalid: AtomicU64,
     events_dropped: AtomicU64,
     recordings_cut: AtomicU64,
-    latest_us: AtomicU64,
+    lateness: Lateness,
 }
 
 /// Sums over all threads since the start.
@@ -126,8 +130,6 @@ pub struct EngineStats {
     pub events_dropped: u64,
     /// Recordings ended early because the writer could not keep up.
     pub recordings_cut: u64,
-    /// The latest any tick of the wheel has been, in microseconds.
-    pub latest_tick_us: u64,
 }
 
 impl MediaEngine {
@@ -137,12 +139,17 @@ impl MediaEngine {
     /// When the port range holds no pair, or a thread can't be made.
     pub fn start(config: MediaConfig) -> Result<Self, MediaError> {
         let (from, to) = config.ports;
-        let ports =
-            Ports::new(config.bind, config.ports).ok_or(MediaError::PortRange { from, to })?;
+        let door = |bind, advertise| {
+            let ports = Ports::new(bind, config.ports).ok_or(MediaError::PortRange { from, to })?;
+            Ok(Door { ports, advertise })
+        };
+        let other = config.other_family.map(|ip| door(ip, ip)).transpose()?;
         let mut shared = Shared {
-            advertise: config.advertise,
+            doors: Doors {
+                first: door(config.bind, config.advertise)?,
+                other,
+            },
             identity: Arc::new(Identity::generate().map_err(MediaError::Certificate)?),
-            ports,
             inboxes: Vec::new(),
             counters: Vec::new(),
             next_call: AtomicU64::new(0),
@@ -169,8 +176,7 @@ impl MediaEngine {
             CallMedia::new(
                 id,
                 inbox,
-                self.shared.ports.clone(),
-                self.shared.advertise,
+                self.shared.doors.clone(),
                 Arc::clone(&self.shared.identity),
             ),
             receiver,
@@ -189,11 +195,19 @@ impl MediaEngine {
             stats.invalid_packets += counters.invalid.load(Ordering::Relaxed);
             stats.events_dropped += counters.events_dropped.load(Ordering::Relaxed);
             stats.recordings_cut += counters.recordings_cut.load(Ordering::Relaxed);
-            stats.latest_tick_us = stats
-                .latest_tick_us
-                .max(counters.latest_us.load(Ordering::Relaxed));
         }
         stats
+    }
+
+    /// How punctual the threads have been lately.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health::of(
+            self.shared
+                .counters
+                .iter()
+                .map(|counters| &counters.lateness),
+        )
     }
 
     /// Ends every call and recording and waits for the threads; a recording is safe on disk
@@ -250,7 +264,24 @@ impl Shared {
     }
 }
 
-/// The address a leg's peer is told.
-fn advertised(advertise: IpAddr, port: u16) -> SocketAddr {
-    SocketAddr::new(advertise, port)
+/// Where legs are received: ports of an address, and the address that peers are told.
+#[derive(Clone, Debug)]
+struct Door {
+    ports: Ports,
+    advertise: IpAddr,
+}
+
+/// The doors of both IP families.
+#[derive(Clone, Debug)]
+struct Doors {
+    first: Door,
+    other: Option<Door>,
+}
+
+impl Doors {
+    /// The door for a peer at an address: of its family, if there is one.
+    fn towards(&self, peer: Option<IpAddr>) -> &Door {
+        let suits = |door: &&Door| peer.is_some_and(|ip| ip.is_ipv4() == door.advertise.is_ipv4());
+        self.other.as_ref().filter(suits).unwrap_or(&self.first)
+    }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
     Counters,
-    command::{Command, Order, Port, WAKE},
+    command::{Command, Order, Port, TelephoneEvent, WAKE},
     event::MediaEvent,
     leg::{Kind, Leg},
     playing::Playing,
@@ -32,6 +32,8 @@ use crate::{
 const DATAGRAM: usize = 2_048;
 /// Packets taken from one socket before the others get their turn.
 const AT_ONCE: usize = 32;
+/// Time between two warnings about late ticks.
+const ALARM_EVERY_US: u64 = 60_000_000;
 /// Seconds from 1900, where NTP counts from, to 1970.
 const NTP_OFFSET: u64 = 2_208_988_800;
 /// Why a recording ends when its writer is behind.
@@ -54,6 +56,9 @@ pub(super) struct Worker {
     /// Those of the last round, kept for its room.
     again: Vec<usize>,
     datagram: Box<[u8; DATAGRAM + TRAILER]>,
+    /// Late ticks that the operator knows of, and when he may be told again.
+    alarms_told: u64,
+    next_alarm_us: u64,
     over: bool,
 }
 
@@ -93,6 +98,8 @@ impl Worker {
             unfinished: Vec::new(),
             again: Vec::new(),
             datagram: Box::new([0; DATAGRAM + TRAILER]),
+            alarms_told: 0,
+            next_alarm_us: 0,
             over: false,
         }
     }
@@ -134,9 +141,7 @@ impl Worker {
         let now_us = self.tap.now_us();
         while let Some((slot, calls, late_us)) = self.wheel.take_due(now_us) {
             // The first millisecond of a slot is its own time, not lateness.
-            self.counters
-                .latest_us
-                .fetch_max(late_us, Ordering::Relaxed);
+            self.counters.lateness.count(late_us);
             for call in &calls {
                 if let Some(call) = &mut self.calls[*call] {
                     call.tick(now_us, &self.counters);
@@ -144,7 +149,22 @@ impl Worker {
             }
             self.wheel.give_back(slot, calls);
         }
+        self.counters.lateness.turn(now_us);
+        self.alarm(now_us);
         self.tap.retry();
+    }
+
+    /// Tells the operator once a minute that ticks come so late that callers hear it.
+    fn alarm(&mut self, now_us: u64) {
+        let alarms = self.counters.lateness.alarms();
+        if alarms == self.alarms_told || now_us < self.next_alarm_us {
+            return;
+        }
+        tracing::warn!(
+            late_ticks = alarms - self.alarms_told,
+            "audio was sent over 10 ms late: the machine is too busy"
+        );
+        (self.alarms_told, self.next_alarm_us) = (alarms, now_us + ALARM_EVERY_US);
     }
 
     /// Reads a socket until it is empty, or has had its turn.
@@ -258,7 +278,7 @@ impl Worker {
             }
             return;
         }
-        call.order(order, now_us, &mut self.tap);
+        call.order(order, now_us, &mut self.tap, &self.counters);
     }
 
     fn add_leg(&mut self, index: usize, id: LegId, wire: Wire) {
@@ -326,7 +346,7 @@ fn connection_event(leg: LegId, news: News) -> MediaEvent {
 }
 
 impl Call {
-    fn order(&mut self, order: Order, now_us: u64, tap: &mut Tap) {
+    fn order(&mut self, order: Order, now_us: u64, tap: &mut Tap, counters: &Counters) {
         match order {
             Order::Bridge { a, b } => self.bridge(Some((a, b))),
             Order::Unbridge => self.bridge(None),
@@ -351,6 +371,15 @@ impl Call {
                 }
             }),
             Order::SendDigit { leg, digit } => self.with(leg, |leg| leg.press(digit)),
+            Order::InfoDigit { leg, digit } => {
+                let mut new = false;
+                self.with(leg, |leg| {
+                    new = leg.is_new_press(digit, DigitVia::Info, now_us);
+                });
+                if new {
+                    self.digit(leg, digit, DigitVia::Info, counters);
+                }
+            }
             Order::DetectInband { leg, on } => {
                 self.with(leg, |leg| leg.want(|wants| wants.inband = on));
             }
@@ -380,28 +409,68 @@ impl Call {
 
     /// Has the bridged legs decoded where packets can't be passed on as they are.
     fn tune_bridge(&mut self) {
-        let rate = self.transcoded().map(|[a, b]| {
+        let bridged = self.bridged();
+        let rate = bridged.map_or(Rate::Narrow, |[a, b]| {
             let codec = |at: usize| self.legs[at].remote.as_ref().map(|remote| remote.codec);
             match (codec(a), codec(b)) {
                 (Some(a), Some(b)) => voice::common_rate(a, b),
                 _ => Rate::Narrow,
             }
         });
-        let bridge = self.bridge.filter(|_| rate.is_some());
-        for leg in &mut self.legs {
-            let bridged = bridge.is_some_and(|(a, b)| a == leg.id || b == leg.id);
-            leg.want(|wants| wants.sound = rate.filter(|_| bridged));
+        for at in 0..self.legs.len() {
+            let other = bridged.and_then(|[a, b]| match at {
+                at if at == a => Some(b),
+                at if at == b => Some(a),
+                _ => None,
+            });
+            let sound = other.is_some_and(|other| self.by_sound(at, other));
+            let mute = other.is_some_and(|other| self.converts_tones(at, other));
+            self.legs[at].want(|wants| {
+                wants.sound = sound.then_some(rate);
+                wants.mute_tones = mute;
+            });
         }
     }
 
-    /// The places of two bridged legs whose codecs differ, so that they hear each other decoded
-    /// and encoded anew.
-    fn transcoded(&self) -> Option<[usize; 2]> {
+    /// The places of the two legs that are bridged and connected.
+    fn bridged(&self) -> Option<[usize; 2]> {
         let (a, b) = self.bridge?;
-        let place = |id: LegId| self.legs.iter().position(|leg| leg.id == id);
-        let (a, b) = (place(a)?, place(b)?);
-        let (of_a, of_b) = (self.legs[a].remote.as_ref()?, self.legs[b].remote.as_ref()?);
-        (!of_a.codec.passes_to(of_b.codec)).then_some([a, b])
+        let place = |id: LegId| {
+            let at = self.legs.iter().position(|leg| leg.id == id)?;
+            self.legs[at].remote.as_ref().map(|_| at)
+        };
+        Some([place(a)?, place(b)?])
+    }
+
+    /// Whether one leg's sound goes to another decoded and encoded anew: their codecs differ, or
+    /// something in it must not pass.
+    fn by_sound(&self, from: usize, to: usize) -> bool {
+        let (Some(from_peer), Some(to_peer)) = (&self.legs[from].remote, &self.legs[to].remote)
+        else {
+            return false;
+        };
+        !from_peer.codec.passes_to(to_peer.codec) || self.converts_tones(from, to)
+    }
+
+    /// Whether keys that one peer presses as tones reach the other in another way.
+    fn converts_tones(&self, from: usize, to: usize) -> bool {
+        let (Some(from), Some(to)) = (&self.legs[from].remote, &self.legs[to].remote) else {
+            return false;
+        };
+        let tones = from.telephone_event.is_none() && !from.info_digits;
+        tones && (to.telephone_event.is_some() || to.info_digits)
+    }
+
+    /// Whether telephone-events of one leg are passed on as packets. Between different clocks
+    /// they are pressed anew.
+    fn passes_events(&self, from: usize, to: usize) -> bool {
+        let (Some(from), Some(to)) = (&self.legs[from].remote, &self.legs[to].remote) else {
+            return false;
+        };
+        let clock = |event: Option<TelephoneEvent>| event.map(|event| event.clock_rate);
+        from.codec.passes_to(to.codec)
+            && from.telephone_event.is_some()
+            && clock(from.telephone_event) == clock(to.telephone_event)
     }
 
     /// Forgets a leg that was taken out.
@@ -467,9 +536,10 @@ impl Call {
         }
     }
 
-    /// Lets bridged legs of different codecs hear what was heard from the other in this tick.
+    /// Lets bridged legs hear what was heard from the other in this tick, where packets are not
+    /// passed on.
     fn exchange(&mut self, now_us: u64, sent: &mut u64) {
-        let Some([a, b]) = self.transcoded() else {
+        let Some([a, b]) = self.bridged() else {
             return;
         };
         for (from, to) in [(a, b), (b, a)] {
@@ -477,7 +547,7 @@ impl Call {
                 .remote
                 .as_ref()
                 .is_some_and(|remote| remote.receive);
-            if !speaks || self.legs[to].is_occupied() {
+            if !speaks || self.legs[to].is_occupied() || !self.by_sound(from, to) {
                 continue;
             }
             let Some(frame) = self.legs[from].heard.clone() else {
@@ -487,8 +557,35 @@ impl Call {
         }
     }
 
-    fn digit(&self, leg: LegId, digit: char, via: DigitVia, counters: &Counters) {
+    /// A key was pressed on a leg: tells so, and tells the bridged leg in the way that it knows.
+    fn digit(&mut self, leg: LegId, digit: char, via: DigitVia, counters: &Counters) {
         self.tell(MediaEvent::Digit { leg, digit, via }, counters);
+        let Some([a, b]) = self.bridged() else {
+            return;
+        };
+        let (from, to) = match leg {
+            leg if leg == self.legs[a].id => (a, b),
+            leg if leg == self.legs[b].id => (b, a),
+            _ => return,
+        };
+        let Some(peer) = &self.legs[to].remote else {
+            return;
+        };
+        let passed = match via {
+            DigitVia::Rfc4733 => self.passes_events(from, to),
+            // Tones that nobody takes out are heard by the other as what they are.
+            DigitVia::Inband => !self.legs[from].mutes_tones(),
+            DigitVia::Info => false,
+        };
+        if passed {
+            return;
+        }
+        if peer.telephone_event.is_none() && peer.info_digits {
+            let leg = self.legs[to].id;
+            self.tell(MediaEvent::SendInfo { leg, digit }, counters);
+        } else {
+            self.legs[to].press(digit);
+        }
     }
 
     /// Takes a packet that arrived for a leg.
@@ -538,7 +635,13 @@ impl Call {
         let Some(other) = self.bridged_with(id) else {
             return;
         };
-        if matches!(kind, Kind::Audio(_) | Kind::Noise) && self.transcoded().is_some() {
+        let passes = match kind {
+            Kind::Audio(_) | Kind::Noise => !self.by_sound(index, other),
+            Kind::Event => self.passes_events(index, other),
+            Kind::Other => false,
+        };
+        if !passes {
+            self.legs[other].sender.skip(&packet);
             return;
         }
         let mut sent = 0;

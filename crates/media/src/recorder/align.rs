@@ -108,6 +108,13 @@ impl Track {
         }
     }
 
+    /// Silences what is held between two positions.
+    pub(super) fn silence(&mut self, from: i64, to: i64, held_from: i64) {
+        for at in from.max(held_from)..to.min(held_from + HELD as i64) {
+            self.samples[at as usize % HELD] = 0;
+        }
+    }
+
     /// Takes a sample out; its place is silent until it is written again.
     pub(super) fn take(&mut self, position: i64) -> i16 {
         std::mem::take(&mut self.samples[position as usize % HELD])

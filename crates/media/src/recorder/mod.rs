@@ -27,4 +27,6 @@ pub struct RecordingSpec {
     pub left: LegId,
     /// Who speaks in the right channel; `None` makes a mono file of `left`.
     pub right: Option<LegId>,
+    /// Whether tones of keys are left out: card numbers are typed on calls.
+    pub without_tones: bool,
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Codec, MediaEvent,
     codec::{Decoder, LONGEST_PACKET, Rate},
+    dtmf::Detector,
 };
 
 /// How often the writer looks into the ring.
@@ -48,6 +49,7 @@ struct Open {
     right: Option<Track>,
     left_ear: Ear,
     right_ear: Ear,
+    without_tones: bool,
     start_us: u64,
     /// Samples in the file.
     written: i64,
@@ -55,15 +57,37 @@ struct Open {
     block: Vec<u8>,
 }
 
+/// Sound before a tone is certain to be one: 60 ms.
+const UNCERTAIN: i64 = 480;
+
 /// Decodes one side's pieces.
-#[derive(Default)]
 struct Ear {
     decoder: Option<(Codec, Decoder)>,
+    tones: Detector,
     /// What has come of an Opus packet.
     begun: Vec<u8>,
 }
 
+impl Default for Ear {
+    fn default() -> Self {
+        Self {
+            decoder: None,
+            tones: Detector::new(Rate::Narrow),
+            begun: Vec::new(),
+        }
+    }
+}
+
 impl Ear {
+    /// Whether a key is heard in these samples.
+    fn hears_key(&mut self, samples: &[i16]) -> bool {
+        let mut heard = self.tones.is_pressed();
+        for sample in samples {
+            heard |= self.tones.add(*sample).is_some();
+        }
+        heard
+    }
+
     /// The samples of a piece; none while its packet isn't complete.
     fn decode(&mut self, piece: &Piece, samples: &mut [i16; LONGEST_PACKET]) -> usize {
         if !matches!(&self.decoder, Some((codec, _)) if *codec == piece.codec) {
@@ -210,6 +234,7 @@ impl Writer {
                     right,
                     left_ear: Ear::default(),
                     right_ear: Ear::default(),
+                    without_tones: spec.without_tones,
                     start_us,
                     written: 0,
                     unannounced: 0,
@@ -273,10 +298,15 @@ impl Open {
             Side::Right => &mut self.right_ear,
         };
         let length = ear.decode(piece, &mut samples);
-        let samples = &samples[..length];
+        let samples = &mut samples[..length];
         if samples.is_empty() {
             return Ok(());
         }
+        let key = self.without_tones && ear.hears_key(samples);
+        if key {
+            samples.fill(0);
+        }
+        let samples = &*samples;
         let arrived = self.position(piece.arrival_us);
         let arrived = Arrived {
             ssrc: piece.ssrc,
@@ -300,6 +330,9 @@ impl Open {
             (Side::Right, Some(right)) => right,
             _ => &mut self.left,
         };
+        if key {
+            track.silence(position - UNCERTAIN, position, self.written);
+        }
         track.write(position, self.written, samples);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Real sockets on loopback: fake phones on both sides of the engine.
 
 mod audio;
+mod codecs;
 mod digits;
 mod many;
 mod phone;

@@ -20,6 +20,7 @@ async fn fifty_calls_do_not_disturb_each_other() {
                 path: path.clone(),
                 left: A,
                 right: Some(B),
+                without_tones: false,
             });
             let (low, high) = (300 + number * 10, 1_000 + number * 10);
             let _speaking = (caller.speak(tone(low)), agent.speak(tone(high)));

@@ -24,6 +24,7 @@ pub fn engine(ports: (u16, u16)) -> MediaEngine {
     MediaEngine::start(MediaConfig {
         bind: localhost,
         advertise: localhost,
+        other_family: None,
         ports,
         threads: 1,
     })
@@ -85,6 +86,7 @@ impl Phone {
                 payload_type,
                 clock_rate: self.codec.clock_rate(),
             }),
+            info_digits: false,
             comfort_noise: None,
             ptime_ms: 20,
             send: true,

@@ -16,6 +16,7 @@ fn spec(path: &Path) -> RecordingSpec {
         path: path.to_owned(),
         left: A,
         right: Some(B),
+        without_tones: false,
     }
 }
 

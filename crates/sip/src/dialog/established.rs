@@ -330,6 +330,14 @@ impl Session {
                         .await;
                 }
             }
+            Some(LegCommand::Digit(digit)) => {
+                self.ask(Method::Info, |request| {
+                    let relay = "application/dtmf-relay";
+                    request.headers.push("Content-Type", relay);
+                    request.body = format!("Signal={digit}\r\nDuration=160\r\n").into_bytes();
+                })
+                .await;
+            }
             Some(LegCommand::AcceptReferral(id)) => self.accept_referral(id).await,
             Some(LegCommand::RefuseReferral { id, status }) => {
                 if self.referral.as_ref().is_some_and(|asked| asked.id == id) {

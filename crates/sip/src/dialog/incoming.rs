@@ -16,7 +16,7 @@ use crate::net::Flow;
 use crate::registrar::{Challenge, Verdict};
 use crate::transaction::ServerHandle;
 use crate::wire::{Method, NameAddr, Request, Response, SipUri, split_list, unescape};
-use crate::{Reason, SipEvent, sdp};
+use crate::{Reason, SipEvent, Transport, sdp};
 
 /// An INVITE outside any dialog.
 pub(crate) fn invited(core: &Arc<Core>, request: Request, tx: ServerHandle, flow: &Flow) {
@@ -105,6 +105,7 @@ fn begin(
             .map(|u| u.user)
             .unwrap_or_default(),
         source: flow.origin,
+        secure: matches!(flow.transport(), Transport::Tls | Transport::Wss),
         sip_call_id: request.call_id().to_owned(),
         offer,
         from_device: from_device.clone(),
@@ -300,7 +301,8 @@ impl Incoming {
                     .await;
             }
             Some(
-                LegCommand::AcceptReferral(_)
+                LegCommand::Digit(_)
+                | LegCommand::AcceptReferral(_)
                 | LegCommand::RefuseReferral { .. }
                 | LegCommand::ReportReferral { .. },
             ) => {}

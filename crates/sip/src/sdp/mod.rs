@@ -354,21 +354,23 @@ pub fn negotiate_answer(ours: &Ours, answer: &Offer) -> Result<Negotiated, SdpEr
     agree(ours, media, security)
 }
 
+/// Finds our line and the peer's that belong together.
+type Pairing = fn(&Sdes, &[Crypto]) -> Option<(Crypto, Crypto)>;
+
 /// How a stream of the peer's is protected, if that is what we are ready for.
-fn protection(
-    ours: &Security,
-    media: &Media,
-    pair: fn(&Sdes, &[Crypto]) -> Option<(Crypto, Crypto)>,
-) -> Result<Agreed, SdpError> {
+fn protection(ours: &Security, media: &Media, pair: Pairing) -> Result<Agreed, SdpError> {
     const NO_SUITE: SdpError = SdpError::Security("no crypto suite in common");
     const REQUIRED: SdpError = SdpError::Security("encrypted audio is required here");
     let profile = media.profile().ok_or(SdpError::NoAudio)?;
     match (ours, profile) {
         (Security::Off, Profile::Clear) => Ok(Agreed::Clear),
-        (Security::Sdes(sdes), Profile::Clear) if !sdes.required => {
-            Ok(pair(sdes, &media.crypto).map_or(Agreed::Clear, sdes_pair))
-        }
-        (Security::Sdes(_) | Security::Dtls(_), Profile::Clear) => Err(REQUIRED),
+        // RFC 8643: a clear profile with keys asks for encryption as far as the other can.
+        (Security::Sdes(sdes), Profile::Clear) => match pair(sdes, &media.crypto) {
+            Some(keys) => Ok(sdes_pair(keys)),
+            None if sdes.required => Err(REQUIRED),
+            None => Ok(Agreed::Clear),
+        },
+        (Security::Dtls(_), Profile::Clear) => Err(REQUIRED),
         (Security::Sdes(sdes), Profile::Encrypted) => {
             pair(sdes, &media.crypto).map(sdes_pair).ok_or(NO_SUITE)
         }

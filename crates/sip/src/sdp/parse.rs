@@ -133,6 +133,12 @@ impl Offer {
         Ok(Self { media, bundle })
     }
 
+    /// Where the peer receives audio, if it says.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.audio()?.1.address
+    }
+
     /// The first audio stream that is wanted, and its place.
     pub(super) fn audio(&self) -> Option<(usize, &Media)> {
         self.audio_streams().next()

@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use rand::Rng as _;
 use zeroize::Zeroizing;
 
@@ -185,6 +188,7 @@ impl Crypto {
         if parts.any(|parameter| parameter != "KDR=0" && !parameter.starts_with("WSH=")) {
             return None;
         }
+        // Some peers leave the padding out.
         let key = Zeroizing::new(STANDARD_NO_PAD.decode(key.trim_end_matches('=')).ok()?);
         (key.len() == suite.key_length()).then_some(Self {
             tag,
@@ -195,10 +199,7 @@ impl Crypto {
 
     /// The line's value.
     pub(super) fn value(&self) -> Zeroizing<String> {
-        let mut key = STANDARD_NO_PAD.encode(self.key.expose());
-        while key.len() % 4 != 0 {
-            key.push('=');
-        }
+        let key = STANDARD.encode(self.key.expose());
         Zeroizing::new(format!("{} {} inline:{key}", self.tag, self.suite.name()))
     }
 }

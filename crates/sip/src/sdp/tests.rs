@@ -211,7 +211,6 @@ fn encryption_is_not_dropped_where_it_is_required() {
     let savp = format!("m=audio 5004 RTP/SAVP 0\r\n{crypto}");
     let refusals = [
         (encrypted(true), clear.to_owned()),
-        (encrypted(true), format!("{clear}{crypto}")),
         (ours(), savp.clone()),
         (encrypted(true), "m=audio 5004 RTP/SAVP 0\r\n".to_owned()),
         (
@@ -235,6 +234,10 @@ fn encryption_is_not_dropped_where_it_is_required() {
     let (text, agreed) = answer(&described(&format!("{clear}{savp}")), &encrypted(true)).unwrap();
     assert!(text.contains("m=audio 0 RTP/AVP 0\r\nm=audio 4000 RTP/SAVP 0"));
     assert!(text.contains("a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:"));
+    assert!(matches!(agreed.security, Agreed::Sdes { .. }));
+    // A clear profile with keys is encrypted all the same.
+    let (text, agreed) = answer(&described(&format!("{clear}{crypto}")), &encrypted(true)).unwrap();
+    assert!(text.contains("RTP/AVP 0") && text.contains("a=crypto:3 "));
     assert!(matches!(agreed.security, Agreed::Sdes { .. }));
     let (_, agreed) = answer(&described(clear), &encrypted(false)).unwrap();
     assert_eq!(agreed.security, Agreed::Clear);
