@@ -56,6 +56,8 @@ export class Phone {
       "audio_srate 8000", "audio_channels 1", "ausrc_srate 8000", "auplay_srate 8000", "audio_buffer 20-160", "jitter_buffer_delay 1-5", `rtp_ports ${rtp}-${rtp + 19}`, "rtcp_mux no",
       `ctrl_tcp_listen 127.0.0.1:${control}`, `module_path ${modules}`, "module g711.so", "module aufile.so",
       ...(codecs.includes("G722") ? ["module g722.so"] : []), ...(codecs.includes("opus") ? ["module opus.so", "opus_stereo no", "opus_sprop_stereo no"] : []),
+      // Keeps what is said and heard, at the codec's rate.
+      "module sndfile.so", `snd_path ${this.folder}`,
       ...(encryption ? ["module srtp.so"] : []), "module_tmp uuid.so", "module_tmp account.so",
       "module_app menu.so", "module_app ctrl_tcp.so",
     ];
