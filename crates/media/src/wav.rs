@@ -221,6 +221,8 @@ fn mix(block: &mut [u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    type Law = fn(i16) -> u8;
+
     use super::*;
     use crate::tone;
 
@@ -257,7 +259,7 @@ mod tests {
             .collect();
         assert_eq!(read(&file(1, 1, 8_000, 16, &pcm)), Ok(sound.clone()));
         assert_eq!(read(&write(&sound)), Ok(sound.clone()));
-        let laws: [(_, fn(i16) -> u8); 2] = [(6, g711::linear_to_alaw), (7, g711::linear_to_ulaw)];
+        let laws = [(6, g711::linear_to_alaw as Law), (7, g711::linear_to_ulaw)];
         for (tag, encode) in laws {
             let data: Vec<u8> = sound.samples().iter().map(|s| encode(*s)).collect();
             let back = read(&file(tag, 1, 8_000, 8, &data)).expect("readable");
