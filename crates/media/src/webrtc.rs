@@ -288,7 +288,7 @@ impl WebRtc {
         match datagram.first() {
             Some(0..4) => self.check(datagram, from, now, out),
             Some(20..64) => self.handshake(datagram, from, now, out),
-            Some(128..192) => return self.packet(datagram, from, now),
+            Some(128..192) => self.packet(datagram, from, now),
             _ => Received::Refused,
         }
     }

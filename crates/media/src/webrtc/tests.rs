@@ -133,7 +133,7 @@ impl Scene {
         let peer = self.browser.peer(&self.local);
         let mut out = Vec::new();
         self.leg.agree(&peer, self.now, &mut |datagram, _| {
-            out.push(datagram.to_vec())
+            out.push(datagram.to_vec());
         });
         for datagram in out {
             self.browser.receive(&datagram, self.now);
