@@ -1,5 +1,7 @@
 //! One leg as the driver holds it: its signalling, what was agreed about its audio, its stage.
 
+use std::net::SocketAddr;
+
 use std::net::IpAddr;
 
 use media::{CallMedia, IceCredentials, MediaError, RemoteMedia, WebRtcPeer};

@@ -59,7 +59,7 @@ async fn an_agent_finds_a_tool_by_what_it_wants_and_runs_it() {
             .iter()
             .all(|tool| tool["inputSchema"]["type"] == "object")
     );
-    let wanted = json!({ "connectionId": id, "intent": "look somebody up", "limit": 3 });
+    let wanted = json!({ "connectionId": id, "intent": "look up contacts", "limit": 3 });
     let (failed, found) = use_tool(&world, &token, FIXED, "search-tools", wanted).await;
     let found: Value = serde_json::from_str(&found).expect("JSON");
     let first = &found["items"][0];

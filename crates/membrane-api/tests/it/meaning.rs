@@ -31,7 +31,10 @@ async fn embeddings(State(model): State<Arc<Model>>, Json(body): Json<Value>) ->
     let texts = body["input"].as_array().expect("input");
     let vector = |text: &Value| {
         let text = text.as_str().expect("text").to_lowercase();
-        if text.contains("sms") || text.contains("zorb") {
+        if ["sms", "text message", "zorb"]
+            .iter()
+            .any(|word| text.contains(word))
+        {
             [1.0, 0.0]
         } else {
             [0.0, 1.0]

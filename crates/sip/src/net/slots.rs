@@ -9,18 +9,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::source_key;
 
+/// Connections open from each source.
+type Sources = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
 #[derive(Debug)]
 pub(crate) struct Slots {
     all: Arc<Semaphore>,
     per_source: usize,
-    sources: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    sources: Sources,
 }
 
 /// A place, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     _place: OwnedSemaphorePermit,
-    counted: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>,
+    counted: Option<(IpAddr, Sources)>,
 }
 
 impl Slots {

@@ -589,27 +589,34 @@ async fn each_leg_ends_once_whatever_is_said_in_whatever_order() {
                 7 => peer.send(&cancel).await,
                 8 => {
                     peer.send(&peer.inside("ACK", &tag, 1, &known, "", ""))
-                        .await
+                        .await;
                 }
                 9 => {
                     peer.send(&peer.inside("BYE", &tag, cseq, &known, "", ""))
-                        .await
+                        .await;
                 }
                 10 => {
                     peer.send(&peer.inside("INVITE", &tag, cseq, &known, KIND, SDP))
-                        .await
+                        .await;
                 }
                 11 => {
                     peer.send(&peer.inside("UPDATE", &tag, cseq, &known, KIND, SDP))
-                        .await
+                        .await;
                 }
                 12 => {
                     peer.send(&peer.inside("REFER", &tag, cseq, &known, refer, ""))
-                        .await
+                        .await;
                 }
                 _ => {
-                    peer.send(&peer.inside("PRACK", &tag, cseq, &known, "RAck: 1 1 INVITE\r\n", ""))
-                        .await
+                    peer.send(&peer.inside(
+                        "PRACK",
+                        &tag,
+                        cseq,
+                        &known,
+                        "RAck: 1 1 INVITE\r\n",
+                        "",
+                    ))
+                    .await;
                 }
             }
         }
