@@ -1,4 +1,4 @@
-import { Badge, type CSSVariablesResolver, createTheme } from "@mantine/core";
+import { Badge, type CSSVariablesResolver, createTheme, Drawer, Modal, SegmentedControl } from "@mantine/core";
 
 // The default theme misses the contrast that WCAG AA asks for; these shades keep it in light and dark.
 export const theme = createTheme({
@@ -9,6 +9,11 @@ export const theme = createTheme({
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
   components: {
     Badge: Badge.extend({ defaultProps: { variant: "filled", radius: "sm", tt: "none", miw: "max-content" } }),
+    // Their heads are headers of a dialog, not of the page, which has one of its own.
+    Drawer: Drawer.extend({ defaultProps: { attributes: { header: { role: "presentation" } } } }),
+    Modal: Modal.extend({ defaultProps: { attributes: { header: { role: "presentation" } } } }),
+    // While its mark slides, a label can't be read on what is below it.
+    SegmentedControl: SegmentedControl.extend({ defaultProps: { transitionDuration: 0 } }),
   },
 });
 

@@ -56,8 +56,9 @@ export function phonesWith(library, number) {
       assert.ok(stats.srtp, JSON.stringify(stats));
       assert.equal(stats.lost, 0);
       const events = await phone.events();
-      const at = (state) => events.find(({ type, detail }) => type === "connection" && detail === state).at;
-      const took = at("connected") - at("connecting");
+      // SIP.js hands its connection out when it may have begun already.
+      const states = events.filter(({ type }) => type === "connection");
+      const took = states.find(({ detail }) => detail === "connected").at - states[0].at;
       scene.t.diagnostic(`${library}: ${Math.round(took)} ms for ICE and DTLS, ${stats.tls}, ${stats.srtp}`);
       assert.ok(took < 3000, `${took} ms`);
     });
