@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 
 const layers = [
   ["model", "calls", "connector"],
-  ["sip", "media", "store", "vault", "outbound"],
+  ["sip", "media", "store", "vault", "outbound", "archive"],
   ["phone", "gateway", "accounts"],
   ["cloudtalk-api", "membrane-api", "console-api", "sign-in"],
   ["trunkline"],

@@ -26,10 +26,12 @@ const connectionsRoute = createRoute({
   component: lazyRouteComponent(() => import("./pages/ConnectionsPage"), "ConnectionsPage"),
 });
 const trunksRoute = createRoute({ getParentRoute: () => rootRoute, path: "/trunks", component: lazyRouteComponent(() => import("./pages/TrunksPage"), "TrunksPage") });
+const soundsRoute = createRoute({ getParentRoute: () => rootRoute, path: "/sounds", component: lazyRouteComponent(() => import("./pages/SoundsPage"), "SoundsPage") });
+const recordingsRoute = createRoute({ getParentRoute: () => rootRoute, path: "/recordings", component: lazyRouteComponent(() => import("./pages/RecordingsPage"), "RecordingsPage") });
 const startRoute = createRoute({ getParentRoute: () => rootRoute, path: "/start", component: lazyRouteComponent(() => import("./pages/StartPage"), "StartPage") });
 
 export const router = createRouter({
-  routeTree: rootRoute.addChildren([indexRoute, callsRoute, agentsRoute, connectionsRoute, trunksRoute, startRoute]),
+  routeTree: rootRoute.addChildren([indexRoute, callsRoute, agentsRoute, connectionsRoute, trunksRoute, soundsRoute, recordingsRoute, startRoute]),
 });
 
 declare module "@tanstack/react-router" {

@@ -13,18 +13,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
     AgentId, CallFact, CallId, ContactId, DigitVia, Direction, GroupId, HangupCause, LegId,
-    NumberId, OfferEnd, PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy,
-    TrunkId,
+    MonitorMode, NoAudio, NumberId, OfferEnd, PhoneNumber, QueueOutcome, RecordingId,
+    RecordingKind, RingStrategy, TrunkId,
 };
 
 use crate::{
     acd::{Offer, OfferId},
     flow::Prompt,
+    recording,
     routing::TrunkFailure,
 };
 
+mod conversation;
 mod ending;
 mod machine;
+mod monitor;
 mod outgoing;
 #[cfg(test)]
 mod outgoing_tests;
@@ -73,7 +76,7 @@ pub struct NewCall {
     /// The company's groups as they are now, for the names and strategies in the call's facts.
     pub groups: Arc<BTreeMap<GroupId, GroupInfo>>,
     /// Whether conversations are recorded. Messages always are.
-    pub record_conversation: bool,
+    pub recording: Arc<recording::Policy>,
 }
 
 /// Who calls, as a phone that we ring shows it.
@@ -239,6 +242,40 @@ pub enum Input {
         agent: AgentId,
         /// The other call.
         to: CallId,
+    },
+    /// Somebody who may do so switches the recording of the conversation on or off.
+    SwitchRecording {
+        /// Which.
+        on: bool,
+    },
+    /// A supervisor wants to take part in the conversation, or differently than he does.
+    Monitor {
+        /// Who: his phone is rung.
+        agent: AgentId,
+        /// How.
+        mode: MonitorMode,
+    },
+    /// A party's phone put us on hold.
+    Held {
+        /// Whose.
+        leg: LegId,
+    },
+    /// It came back.
+    Retrieved {
+        /// Whose.
+        leg: LegId,
+    },
+    /// A party should be heard and has not been for a while.
+    AudioMissing {
+        /// Who.
+        leg: LegId,
+        /// The likely reason.
+        reason: NoAudio,
+    },
+    /// It is heard again.
+    AudioBack {
+        /// Who.
+        leg: LegId,
     },
     /// The operator ends the call, for example at shutdown.
     End {
@@ -407,6 +444,46 @@ pub enum Output {
         left: LegId,
         /// Heard in the right channel: the agent. A message has none.
         right: Option<LegId>,
+    },
+    /// Keep nothing of what is said from now on.
+    PauseRecording {
+        /// Which.
+        recording: RecordingId,
+    },
+    /// Keep it again.
+    ResumeRecording {
+        /// Which.
+        recording: RecordingId,
+    },
+    /// Let three legs hear each other as the mode says, in place of a bridge.
+    Monitor {
+        /// The customer's.
+        customer: LegId,
+        /// The agent's.
+        agent: LegId,
+        /// The supervisor's.
+        supervisor: LegId,
+        /// Who hears whom.
+        mode: MonitorMode,
+    },
+    /// Say something over the music a leg hears, which goes on beneath it.
+    Announce {
+        /// To whom.
+        leg: LegId,
+        /// What.
+        prompt: Prompt,
+    },
+    /// Let a leg hear itself, until [`Output::Unbridge`] with itself.
+    Echo {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Tell a leg how its audio travels. The end comes back as [`Input::PlaybackFinished`].
+    TellQuality {
+        /// To whom.
+        leg: LegId,
+        /// Which.
+        playback: PlaybackId,
     },
     /// Close the file. The end comes back as [`Input::RecordingStopped`].
     StopRecording {

@@ -42,6 +42,10 @@ pub enum Step {
     End(End),
     /// Goes on elsewhere.
     Goto(Goto),
+    /// Decides whether the conversation that follows is recorded.
+    Recording(Recording),
+    /// Lets the caller hear himself, and tells him how well his audio travels.
+    Echo(Echo),
 }
 
 /// Plays a prompt to its end.
@@ -101,6 +105,12 @@ pub struct Queue {
     /// Heard while waiting, over and over.
     #[serde(default = "Prompt::music")]
     pub music: Prompt,
+    /// Said over the music from time to time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Prompt>,
+    /// How often.
+    #[serde(default = "defaults::announce_every_seconds")]
+    pub announce_every_seconds: u32,
     /// Where to go on when nobody is online; the call ends when absent.
     #[serde(default)]
     pub on_no_agents: Option<String>,
@@ -141,6 +151,38 @@ pub struct End {
 pub struct Goto {
     /// The step's key.
     pub target: String,
+}
+
+/// Decides whether the conversation that follows is recorded, before what numbers and agents are set to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    /// As people see it.
+    #[serde(default)]
+    pub name: String,
+    /// Whether to keep it.
+    pub on: bool,
+    /// Where to go on; the call ends when absent.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// Lets the caller hear himself, and tells him how well his audio travels. `#` ends it early.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Echo {
+    /// As people see it.
+    #[serde(default)]
+    pub name: String,
+    /// Heard first.
+    #[serde(default = "Prompt::echo")]
+    pub prompt: Prompt,
+    /// How long he hears himself.
+    #[serde(default = "defaults::echo_seconds")]
+    pub seconds: u32,
+    /// Where to go on; the call ends when absent.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// Something to be heard.
@@ -188,6 +230,15 @@ impl Prompt {
         }
     }
 
+    /// What the echo test says first.
+    #[must_use]
+    pub fn echo() -> Self {
+        Self::speech(
+            "This is the echo test. After the tone you hear yourself. Press hash to hear the result.",
+            "en",
+        )
+    }
+
     /// The beep after a voicemail greeting.
     #[must_use]
     pub fn beep() -> Self {
@@ -198,6 +249,22 @@ impl Prompt {
 }
 
 impl Step {
+    /// Everything a caller can hear in it.
+    #[must_use]
+    pub fn prompts(&self) -> Vec<&Prompt> {
+        match self {
+            Self::Play(step) => vec![&step.prompt],
+            Self::Menu(step) => std::iter::once(&step.prompt).chain(&step.invalid).collect(),
+            Self::Queue(step) => std::iter::once(&step.music)
+                .chain(&step.announcement)
+                .collect(),
+            Self::Voicemail(step) => vec![&step.prompt],
+            Self::End(step) => step.prompt.iter().collect(),
+            Self::Echo(step) => vec![&step.prompt],
+            Self::Goto(_) | Self::Recording(_) => Vec::new(),
+        }
+    }
+
     /// The name people gave it, or else what it says or its key.
     pub(crate) fn label<'a>(&'a self, key: &'a str) -> &'a str {
         let name = match self {
@@ -209,7 +276,9 @@ impl Step {
             Self::Queue(step) => &step.name,
             Self::Voicemail(step) => &step.name,
             Self::End(step) => &step.name,
-            Self::Goto(_) => "",
+            Self::Echo(step) if step.name.is_empty() => "Echo test",
+            Self::Echo(step) => &step.name,
+            Self::Goto(_) | Self::Recording(_) => "",
         };
         if name.is_empty() { key } else { name }
     }
@@ -222,7 +291,8 @@ impl Step {
             Self::Queue(_) => Some(StepKind::Queue),
             Self::Voicemail(_) => Some(StepKind::Voicemail),
             Self::End(_) => Some(StepKind::End),
-            Self::Goto(_) => None,
+            Self::Echo(_) => Some(StepKind::Playback),
+            Self::Goto(_) | Self::Recording(_) => None,
         }
     }
 }
@@ -242,6 +312,12 @@ mod defaults {
     }
     pub(super) fn message_seconds() -> u32 {
         120
+    }
+    pub(super) fn announce_every_seconds() -> u32 {
+        30
+    }
+    pub(super) fn echo_seconds() -> u32 {
+        20
     }
     pub(super) fn language() -> String {
         "en".to_owned()

@@ -18,6 +18,7 @@ pub mod call;
 pub mod flow;
 pub mod fraud;
 pub mod record;
+pub mod recording;
 pub mod routing;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -2,7 +2,7 @@
 
 use model::{
     AgentId, CallEvent, CallFact, CallId, CallPrice, CallRecord, CallStep, Direction, GroupId,
-    HangupCause, LegId, OfferResult, OfferStep, QueueStep, RecordingKind, RecordingRef,
+    HangupCause, LegAudio, LegId, OfferResult, OfferStep, QueueStep, RecordingKind, RecordingRef,
     RecordingState, RingStrategy, StepKind, Timestamp, TransferKind, TransferResult, TransferStep,
     TrunkAttempt,
 };
@@ -90,6 +90,8 @@ struct Fold {
     step_open: bool,
     recordings: Vec<RecordingRef>,
     talking: Span,
+    holding: Span,
+    held: Vec<LegId>,
     bridge: Option<(LegId, LegId)>,
     last_leg_end: Option<Timestamp>,
     wrap_ups: Vec<(AgentId, Timestamp)>,
@@ -146,6 +148,9 @@ impl Fold {
             wrap_up_ms: 0,
             is_voicemail: false,
             recording: None,
+            recordings: Vec::new(),
+            not_recorded: None,
+            audio: Vec::new(),
             steps: Vec::new(),
         };
         Some(Self {
@@ -154,6 +159,8 @@ impl Fold {
             step_open: false,
             recordings: Vec::new(),
             talking: Span::default(),
+            holding: Span::default(),
+            held: Vec::new(),
             bridge: None,
             last_leg_end: None,
             wrap_ups: Vec::new(),
@@ -169,7 +176,9 @@ impl Fold {
             CallFact::Started { .. }
             | CallFact::FlowStarted { .. }
             | CallFact::CallerConnected
-            | CallFact::DigitPressed { .. } => {}
+            | CallFact::DigitPressed { .. }
+            | CallFact::MonitorOffered { .. }
+            | CallFact::MonitorStarted { .. } => {}
             CallFact::AgentCalls { agent, dialled, .. } => {
                 self.record.agent = Some(*agent);
                 self.record.dialled = Some(dialled.clone());
@@ -267,7 +276,25 @@ impl Fold {
                     self.record.wrap_up_ms += ms(self.wrap_ups.swap_remove(open).1, at);
                 }
             }
+            CallFact::RecordingSkipped { rule } => self.record.not_recorded = Some(*rule),
+            CallFact::LegHeld { leg } => {
+                if !self.held.contains(leg) {
+                    self.held.push(*leg);
+                    self.holding.begin(at);
+                }
+            }
+            CallFact::LegRetrieved { leg } => self.retrieved(*leg, at),
+            CallFact::AudioMissing { leg, reason } => {
+                let audio = self.audio(*leg);
+                (audio.no_audio, audio.is_missing) = (Some(*reason), true);
+            }
+            CallFact::AudioBack { leg } => self.audio(*leg).is_missing = false,
+            CallFact::LegMeasured { leg, quality } => {
+                self.audio(*leg).quality = Some(quality.clone());
+            }
             CallFact::RecordingStarted { .. }
+            | CallFact::RecordingPaused { .. }
+            | CallFact::RecordingResumed { .. }
             | CallFact::RecordingCheckpoint { .. }
             | CallFact::RecordingStopped { .. }
             | CallFact::RecordingFailed { .. }
@@ -519,10 +546,42 @@ impl Fold {
         };
         self.talking.end(at);
         for leg in [a, b] {
+            self.retrieved(leg, at);
             if let Some((ring, _)) = self.ring(leg) {
                 ring.talked.end(at);
             }
         }
+    }
+
+    fn retrieved(&mut self, leg: LegId, at: Timestamp) {
+        if let Some(held) = self.held.iter().position(|held| *held == leg) {
+            self.held.swap_remove(held);
+            self.holding.end(at);
+        }
+    }
+
+    fn audio(&mut self, leg: LegId) -> &mut LegAudio {
+        let agent = match (self.record.direction, leg) {
+            (Direction::Incoming, _) => self.ring(leg).map(|(ring, _)| ring.step.agent),
+            // The first leg is the phone of the agent who calls.
+            (_, LegId::FIRST) => self.record.agent,
+            _ => self.record.callee,
+        };
+        let all = &mut self.record.audio;
+        let at = match all.iter().position(|known| known.leg == leg) {
+            Some(at) => at,
+            None => {
+                all.push(LegAudio {
+                    leg,
+                    agent,
+                    quality: None,
+                    no_audio: None,
+                    is_missing: false,
+                });
+                all.len() - 1
+            }
+        };
+        &mut all[at]
     }
 
     fn leg_ended(&mut self, leg: LegId, at: Timestamp) {
@@ -530,6 +589,8 @@ impl Fold {
         if self.dialled.is_some_and(|(dialled, _)| dialled == leg) {
             self.callee_rang_until(at);
         }
+        // Who leaves a conversation leaves its hold too, whoever began it.
+        self.retrieved(leg, at);
         if self.bridge.is_some_and(|(a, b)| a == leg || b == leg) {
             self.part(at);
         }
@@ -555,6 +616,21 @@ impl Fold {
                 state,
                 duration_ms: 0,
             });
+            return;
+        }
+        if let CallFact::RecordingPaused { recording } | CallFact::RecordingResumed { recording } =
+            *fact
+        {
+            let known = self
+                .recordings
+                .iter_mut()
+                .find(|known| known.id == recording);
+            if let Some(known) = known {
+                known.state = match fact {
+                    CallFact::RecordingPaused { .. } => RecordingState::Paused,
+                    _ => RecordingState::Running,
+                };
+            }
             return;
         }
         let (CallFact::RecordingCheckpoint {
@@ -623,6 +699,8 @@ impl Fold {
         if let (Some((_, Some(price))), true) = (self.carrier, record.answered_at.is_some()) {
             record.cost_micros = price.of(record.talking_ms);
         }
+        record.holding_ms = self.holding.until(end);
+        record.recordings = self.recordings.clone();
         record.wrap_up_ms += self
             .wrap_ups
             .iter()
@@ -674,7 +752,7 @@ impl Stay {
 fn better(one: RecordingRef, other: RecordingRef) -> RecordingRef {
     let rank = |recording: &RecordingRef| {
         let heard = match recording.state {
-            RecordingState::Running | RecordingState::Kept => true,
+            RecordingState::Running | RecordingState::Paused | RecordingState::Kept => true,
             RecordingState::Failed { .. } => recording.duration_ms > 0,
             RecordingState::Dropped => false,
         };

@@ -263,7 +263,7 @@ impl World {
             trunk: None,
             node: "sim".to_owned(),
             groups: Arc::new(self.groups.clone()),
-            record_conversation: true,
+            recording: Arc::default(),
         }
     }
 
@@ -608,7 +608,13 @@ impl World {
             | Output::Ring { .. }
             | Output::Progress { .. }
             | Output::Unbridge { .. }
-            | Output::DiscardRecording { .. } => {}
+            | Output::DiscardRecording { .. }
+            | Output::PauseRecording { .. }
+            | Output::ResumeRecording { .. }
+            | Output::Announce { .. }
+            | Output::Monitor { .. }
+            | Output::Echo { .. }
+            | Output::TellQuality { .. } => {}
         }
     }
 

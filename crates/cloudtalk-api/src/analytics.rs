@@ -171,6 +171,7 @@ impl Detail<'_> {
             "refused": call.refused,
             "trunk_attempts": attempts(call),
             "hangup_reason": call.reason,
+            "audio_quality": call.audio,
             // Nothing closes yet: there are no business hours.
             "out_of_office": false,
         })

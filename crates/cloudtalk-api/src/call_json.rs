@@ -100,7 +100,7 @@ pub(crate) fn has_audio(call: &CallRecord) -> bool {
         .is_some_and(|recording| match recording.state {
             RecordingState::Kept => true,
             RecordingState::Failed { .. } => recording.duration_ms > 0,
-            RecordingState::Running | RecordingState::Dropped => false,
+            RecordingState::Running | RecordingState::Paused | RecordingState::Dropped => false,
         })
 }
 

@@ -20,14 +20,14 @@ mod error;
 mod form;
 mod input;
 mod password;
+mod range;
 mod rate_limit;
 mod reply;
 mod state;
-mod wav;
 
 pub use countries::country_id;
 pub use dispatch::router;
 pub use state::{
-    ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome,
-    SmsRequest,
+    Channels, ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordedAudio,
+    RecordingFile, SmsOutcome, SmsRequest,
 };

@@ -1,6 +1,8 @@
 //! What the handlers are given, and what they ask of the running phone.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::Range, sync::Arc};
+
+use axum::body::Body;
 
 use model::{AgentId, CallId, PhoneNumber, TenantId};
 use store::Db;
@@ -50,11 +52,27 @@ pub enum SmsOutcome {
     SenderNotAllowed,
 }
 
-/// What is on disk of a call's recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which channels of a recording are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// Each side in its own.
+    AsRecorded,
+    /// Both sides in one.
+    Mono,
+}
+
+/// A WAV file that can be read in parts.
+pub struct RecordedAudio {
+    /// Bytes of the whole file.
+    pub length: u64,
+    /// Reads some of them.
+    pub read: Box<dyn FnOnce(Range<u64>) -> Body + Send>,
+}
+
+/// What there is of a call's recording.
 pub enum RecordingFile {
-    /// A WAV file.
-    File(PathBuf),
+    /// Its audio.
+    Audio(RecordedAudio),
     /// It was there once.
     Erased,
     /// The call was not recorded.
@@ -105,9 +123,13 @@ pub trait PhoneHooks: Send + Sync {
         message: SmsRequest,
     ) -> Result<SmsOutcome, PhoneFailed>;
 
-    /// Where a call's recording lies.
-    async fn recording(&self, tenant: TenantId, call: CallId)
-    -> Result<RecordingFile, PhoneFailed>;
+    /// A call's recording.
+    async fn recording(
+        &self,
+        tenant: TenantId,
+        call: CallId,
+        channels: Channels,
+    ) -> Result<RecordingFile, PhoneFailed>;
 
     /// Erases a call's recording for good; `false` when there was none.
     async fn erase_recording(&self, tenant: TenantId, call: CallId) -> Result<bool, PhoneFailed>;

@@ -4,16 +4,14 @@ use std::collections::HashMap;
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State},
-    response::{IntoResponse, Response},
+    extract::{Query, State},
 };
-use http::{HeaderValue, header};
-use model::{AgentId, CallId, CallRecord, ContactId, Direction, RecordingState};
-use phone::recordings::Playable;
+use model::{
+    AgentId, CallId, CallRecord, ContactId, Direction, LegAudio, LegId, NoAudio, RecordingRule,
+    RecordingState, StreamQuality,
+};
 use serde::{Deserialize, Serialize};
 use store::ledger::{CallQuery, CallStatus};
-use tower::ServiceExt;
-use tower_http::services::ServeFile;
 
 use crate::{
     Console,
@@ -72,6 +70,39 @@ struct Call {
     talking_ms: u64,
     total_ms: u64,
     recording: Option<Recording>,
+    /// The rule by which the conversation is not kept.
+    not_recorded: Option<RecordingRule>,
+    /// Whether this person may switch its recording now.
+    may_switch_recording: bool,
+    /// Whether this person may listen in now.
+    may_monitor: bool,
+    /// How the audio of its legs travelled.
+    audio: Vec<Audio>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Audio {
+    leg: LegId,
+    /// Whose phone; null for the outside party.
+    agent: Option<String>,
+    codec: Option<String>,
+    received: Option<Stream>,
+    sent: Option<Stream>,
+    round_trip_ms: Option<f32>,
+    /// Why the party was not heard, when that happened.
+    no_audio: Option<NoAudio>,
+    /// Whether that is so still.
+    is_missing: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stream {
+    packets: u64,
+    lost: u64,
+    jitter_ms: f32,
+    mos: f32,
 }
 
 #[derive(Serialize)]
@@ -85,11 +116,18 @@ struct Attempt {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Recording {
-    /// `running`, `kept` or `failed`.
+    /// `running`, `paused`, `kept` or `failed`.
     state: &'static str,
     duration_ms: u64,
     /// Why it was cut short, when it was.
     problem: Option<String>,
+}
+
+/// What a person may do in running calls.
+#[derive(Clone, Copy)]
+struct May {
+    switch: bool,
+    monitor: bool,
 }
 
 /// The names behind the ids on one page.
@@ -130,10 +168,19 @@ pub(crate) async fn list(
         .calls(person.tenant(), &query, PAGE, page)
         .await?;
     let names = names(&console, &person, &found.calls).await?;
+    let monitor = person.supervises();
+    let switch = match agent {
+        Some(agent) => {
+            let phone = &console.phone;
+            phone.may_switch_recording(person.tenant(), agent).await?
+        }
+        None => monitor,
+    };
+    let may = May { switch, monitor };
     let items = found
         .calls
         .iter()
-        .map(|record| call(record, &names))
+        .map(|record| call(record, &names, may))
         .collect();
     Ok(Json(Calls {
         items,
@@ -150,7 +197,10 @@ async fn names(
 ) -> Result<Names, ConsoleError> {
     let agents: Vec<AgentId> = calls
         .iter()
-        .flat_map(|call| [call.agent, call.callee])
+        .flat_map(|call| {
+            let heard = call.audio.iter().map(|leg| leg.agent);
+            [call.agent, call.callee].into_iter().chain(heard)
+        })
         .flatten()
         .collect();
     let contacts: Vec<ContactId> = calls.iter().filter_map(|call| call.contact).collect();
@@ -171,7 +221,8 @@ async fn names(
     })
 }
 
-fn call(record: &CallRecord, names: &Names) -> Call {
+fn call(record: &CallRecord, names: &Names, may: May) -> Call {
+    let talks = record.is_answered() && record.ended_at.is_none();
     Call {
         id: record.id,
         direction: record.direction,
@@ -199,6 +250,30 @@ fn call(record: &CallRecord, names: &Names) -> Call {
         talking_ms: record.talking_ms,
         total_ms: record.total_ms,
         recording: playable(record),
+        not_recorded: record.not_recorded,
+        audio: record.audio.iter().map(|leg| audio(leg, names)).collect(),
+        may_monitor: may.monitor && talks,
+        may_switch_recording: may.switch && talks,
+    }
+}
+
+fn audio(known: &LegAudio, names: &Names) -> Audio {
+    let stream = |quality: &StreamQuality| Stream {
+        packets: quality.packets,
+        lost: quality.lost,
+        jitter_ms: quality.jitter_ms,
+        mos: quality.mos,
+    };
+    let quality = known.quality.as_ref();
+    Audio {
+        leg: known.leg,
+        agent: known.agent.and_then(|id| names.agents.get(&id).cloned()),
+        codec: quality.map(|quality| quality.codec.clone()),
+        received: quality.map(|quality| stream(&quality.received)),
+        sent: quality.and_then(|quality| quality.sent.as_ref().map(stream)),
+        round_trip_ms: quality.and_then(|quality| quality.round_trip_ms),
+        no_audio: known.no_audio,
+        is_missing: known.is_missing,
     }
 }
 
@@ -215,6 +290,7 @@ fn playable(record: &CallRecord) -> Option<Recording> {
     let recording = record.recording.as_ref()?;
     let (state, problem) = match &recording.state {
         RecordingState::Running => ("running", None),
+        RecordingState::Paused => ("paused", None),
         RecordingState::Kept => ("kept", None),
         RecordingState::Failed { reason } => ("failed", Some(reason.clone())),
         RecordingState::Dropped => return None,
@@ -224,47 +300,4 @@ fn playable(record: &CallRecord) -> Option<Recording> {
         duration_ms: recording.duration_ms,
         problem,
     })
-}
-
-/// The WAV, whole or the range a player asks for.
-pub(crate) async fn recording(
-    State(console): State<Console>,
-    person: Person,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, ConsoleError> {
-    const MISSING: ConsoleError = ConsoleError::NotFound("recording");
-    let id: CallId = id.parse().map_err(|_| MISSING)?;
-    let call = console.db.call(person.tenant(), id).await?.ok_or(MISSING)?;
-    let visible = match person.sight(&console).await? {
-        Sight::Everybody => true,
-        Sight::Own(agent) => call.agent == Some(agent),
-        Sight::Nothing => false,
-    };
-    if !visible {
-        return Err(MISSING);
-    }
-    match console
-        .phone
-        .recordings()
-        .playable(person.tenant(), id)
-        .await?
-    {
-        Playable::File(path) => {
-            let served = ServeFile::new(path).oneshot(request).await;
-            let mut response = served.into_response();
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("audio/wav"));
-            headers.insert(
-                header::CACHE_CONTROL,
-                HeaderValue::from_static("private, no-store"),
-            );
-            if let Ok(name) = HeaderValue::try_from(format!("inline; filename=\"call-{id}.wav\"")) {
-                headers.insert(header::CONTENT_DISPOSITION, name);
-            }
-            Ok(response)
-        }
-        Playable::Erased => Err(ConsoleError::Erased),
-        Playable::None => Err(MISSING),
-    }
 }

@@ -29,6 +29,8 @@ pub(crate) enum ConsoleError {
     Vault,
     #[error("this recording was erased")]
     Erased,
+    #[error("the recording can't be read")]
+    Audio(#[from] phone::recordings::AudioError),
     #[error("the database failed")]
     Store(#[from] StoreError),
     #[error("the gateway failed")]
@@ -57,7 +59,7 @@ impl IntoResponse for ConsoleError {
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Erased => (StatusCode::GONE, "erased"),
-            Self::Store(_) | Self::Gateway(_) | Self::Vault => {
+            Self::Store(_) | Self::Gateway(_) | Self::Vault | Self::Audio(_) => {
                 tracing::error!(
                     error = &self as &dyn std::error::Error,
                     "the console could not answer"

@@ -14,8 +14,10 @@ mod me;
 mod numbers;
 mod outgoing;
 mod phone;
+mod recordings;
 mod session;
 mod signalling;
+mod sounds;
 mod trunks;
 
 use std::sync::Arc;
@@ -24,7 +26,8 @@ use ::phone::Phone;
 use accounts::Accounts;
 use axum::{
     Router,
-    routing::{get, post, put},
+    extract::DefaultBodyLimit,
+    routing::{get, patch, post, put},
 };
 use gateway::Gateway;
 pub use ice::IceServers;
@@ -63,9 +66,29 @@ pub fn router(console: Console) -> Router {
     let api = Router::new()
         .route("/me", get(me::show))
         .route("/calls", get(calls::list))
-        .route("/calls/{id}/recording", get(calls::recording))
         .route("/calls/{id}/signalling", get(signalling::show))
         .route("/calls/{id}/signalling.pcap", get(signalling::capture))
+        .route(
+            "/calls/{id}/recording",
+            get(recordings::play)
+                .put(recordings::switch)
+                .delete(recordings::delete),
+        )
+        .route("/calls/{id}/recording/peaks", get(recordings::peaks))
+        .route("/calls/{id}/monitor", post(recordings::monitor))
+        .route(
+            "/recording-settings",
+            get(recordings::settings).put(recordings::save_settings),
+        )
+        .route("/recording-receipts", get(recordings::receipts))
+        .route(
+            "/sounds",
+            get(sounds::list)
+                .post(sounds::add)
+                .layer(DefaultBodyLimit::max(phone::sounds::MOST_BYTES)),
+        )
+        .route("/sounds/{id}", patch(sounds::rename).delete(sounds::delete))
+        .route("/sounds/{id}/audio", get(sounds::audio))
         .route("/agents", get(agents::list))
         .route("/numbers", get(numbers::list))
         .route("/connections", get(connections::list))
@@ -83,6 +106,8 @@ pub fn router(console: Console) -> Router {
         "/",
         "/calls",
         "/agents",
+        "/recordings",
+        "/sounds",
         "/connections",
         "/trunks",
         "/start",

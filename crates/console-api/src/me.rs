@@ -14,6 +14,10 @@ pub(crate) struct Me {
     company: String,
     time_zone: String,
     sees_connections: bool,
+    /// Sets up the company.
+    manages: bool,
+    /// Looks after running calls.
+    supervises: bool,
     /// For the sign-out form.
     csrf: String,
     addresses: Addresses,
@@ -31,6 +35,8 @@ pub(crate) async fn show(
     Ok(Json(Me {
         role: person.0.user.role.as_str(),
         sees_connections: person.may_see_connections(),
+        manages: person.manages(),
+        supervises: person.supervises(),
         name: person.0.user.name,
         email: person.0.user.email,
         company: company.name,

@@ -36,6 +36,16 @@ impl Person {
         Ok(own.map_or(Sight::Nothing, |agent| Sight::Own(agent.id)))
     }
 
+    /// Sets up the company: owners and administrators.
+    pub(crate) fn manages(&self) -> bool {
+        matches!(self.0.user.role, Role::Owner | Role::Admin)
+    }
+
+    /// Looks after running calls.
+    pub(crate) fn supervises(&self) -> bool {
+        self.manages() || self.0.user.role == Role::Supervisor
+    }
+
     /// Connections carry what a whole company can do elsewhere.
     pub(crate) fn may_see_connections(&self) -> bool {
         matches!(self.0.user.role, Role::Owner | Role::Admin)
@@ -50,6 +60,27 @@ impl Person {
         } else {
             Err(ConsoleError::Forbidden)
         }
+    }
+}
+
+/// A person who changes something, with a request that our own pages made: it carries the session's token, which other
+/// sites can't read.
+pub(crate) struct Acting(pub(crate) Person);
+
+impl FromRequestParts<Console> for Acting {
+    type Rejection = ConsoleError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Console,
+    ) -> Result<Self, ConsoleError> {
+        let person = Person::from_request_parts(parts, console).await?;
+        let token = parts.headers.get("x-csrf-token");
+        let token = token.and_then(|token| token.to_str().ok());
+        if !token.is_some_and(|token| accounts::secrets_match(&person.0.csrf, token)) {
+            return Err(ConsoleError::WrongToken);
+        }
+        Ok(Self(person))
     }
 }
 

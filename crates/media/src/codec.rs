@@ -131,6 +131,17 @@ impl Codec {
         }
     }
 
+    /// Its encoding name in SDP.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+            Self::G722 => "G722",
+            Self::Opus => "opus",
+        }
+    }
+
     /// The sound in a payload, in milliseconds; `None` when it is malformed.
     pub(crate) fn duration_ms(self, payload: &[u8]) -> Option<usize> {
         match self {

@@ -14,8 +14,10 @@ mod engine;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod g711;
+pub mod import;
 pub mod music;
 mod ports;
+pub mod quality;
 pub mod recorder;
 mod rtcp;
 mod rtp;
@@ -28,10 +30,10 @@ mod webrtc;
 
 pub use codec::Codec;
 pub use engine::{
-    CallMedia, EngineStats, Health, LegQuality, MediaConfig, MediaEngine, MediaError, MediaEvent,
-    RemoteMedia, TelephoneEvent,
+    CallMedia, EngineStats, Health, Hears, LegQuality, MediaConfig, MediaEngine, MediaError,
+    MediaEvent, Party, RemoteMedia, TelephoneEvent,
 };
-pub use model::{DigitVia, LegId};
+pub use model::{DigitVia, LegId, NoAudio, PauseMode};
 pub use recorder::RecordingSpec;
 pub use sound::Sound;
 pub use webrtc::{IceCredentials, WebRtcPeer};

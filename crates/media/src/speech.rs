@@ -1,7 +1,7 @@
-//! Text to sound, by programs that may be missing: flite for English, espeak-ng for the rest.
+//! Text to sound, by whoever can speak it: flite for English, espeak-ng for the rest, and others that are given.
 //!
-//! Both run as child processes; neither is linked. The text goes in through a file or a pipe,
-//! never through a shell or an argument.
+//! The two programs may be missing; they run as child processes and are not linked. The text goes in through a file
+//! or a pipe, never through a shell or an argument.
 
 use std::{
     collections::HashMap,
@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +20,11 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::{Sound, wav};
+use crate::{
+    Sound,
+    import::{self, ImportError},
+    wav,
+};
 
 /// Longest text, in bytes: some five minutes of speech.
 const TEXT: usize = 5_000;
@@ -50,14 +55,14 @@ pub enum SpeechError {
         /// What was given.
         language: String,
     },
-    /// Neither program is installed.
+    /// Neither program is installed, and nobody else speaks.
     #[error("no speech program is installed: install flite or espeak-ng")]
     NoEngine,
-    /// A program failed.
+    /// A program or service failed.
     #[error("{engine} failed: {reason}")]
     Engine {
         /// Its name.
-        engine: &'static str,
+        engine: String,
         /// What it said, or what happened to it.
         reason: String,
     },
@@ -65,39 +70,97 @@ pub enum SpeechError {
     #[error("{engine} produced no usable sound")]
     Output {
         /// Its name.
-        engine: &'static str,
+        engine: String,
         /// Why.
         #[source]
-        source: wav::WavError,
+        source: ImportError,
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Engine {
-    Flite,
-    Espeak,
+/// Somebody who speaks.
+#[async_trait]
+pub trait Provider: std::fmt::Debug + Send + Sync {
+    /// Its name, for messages and as part of the cache's key.
+    fn name(&self) -> &str;
+
+    /// Whose voice speaks a language, as part of the cache's key: another voice is spoken anew.
+    fn voice(&self, language: &str) -> String;
+
+    /// Whether it can be asked at all.
+    fn is_ready(&self) -> bool;
+
+    /// In which order providers are asked: low comes first.
+    fn rank(&self, language: &str) -> u8;
+
+    /// Speaks a text into an audio file of any kind that [`crate::import`] reads.
+    ///
+    /// # Errors
+    /// When it can't; the next in order is asked then.
+    async fn speak(&self, text: &str, language: &str) -> io::Result<Vec<u8>>;
 }
 
-impl Engine {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Flite => "flite",
-            Self::Espeak => "espeak-ng",
+#[derive(Debug)]
+struct Flite {
+    /// Where its files go.
+    folder: PathBuf,
+}
+
+#[derive(Debug)]
+struct Espeak;
+
+fn is_installed(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
+}
+
+#[async_trait]
+impl Provider for Flite {
+    fn name(&self) -> &'static str {
+        "flite"
+    }
+
+    fn voice(&self, _language: &str) -> String {
+        "slt".to_owned()
+    }
+
+    fn is_ready(&self) -> bool {
+        is_installed(self.name())
+    }
+
+    /// It speaks everything as if it were English.
+    fn rank(&self, language: &str) -> u8 {
+        match language.split('-').next() {
+            Some("en") => 10,
+            _ => 30,
         }
     }
 
-    fn is_installed(self) -> bool {
-        std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path).any(|folder| folder.join(self.name()).is_file())
-        })
+    async fn speak(&self, text: &str, _language: &str) -> io::Result<Vec<u8>> {
+        flite(&self.folder, text).await
+    }
+}
+
+#[async_trait]
+impl Provider for Espeak {
+    fn name(&self) -> &'static str {
+        "espeak-ng"
     }
 
-    /// Whose voice it is, as part of the cache's key.
-    fn voice(self, language: &str) -> &str {
-        match self {
-            Self::Flite => "slt",
-            Self::Espeak => language,
-        }
+    fn voice(&self, language: &str) -> String {
+        language.to_owned()
+    }
+
+    fn is_ready(&self) -> bool {
+        is_installed(self.name())
+    }
+
+    fn rank(&self, _language: &str) -> u8 {
+        20
+    }
+
+    async fn speak(&self, text: &str, language: &str) -> io::Result<Vec<u8>> {
+        espeak(text, language).await
     }
 }
 
@@ -114,8 +177,8 @@ pub struct Available {
 #[must_use]
 pub fn available() -> Available {
     Available {
-        flite: Engine::Flite.is_installed(),
-        espeak_ng: Engine::Espeak.is_installed(),
+        flite: is_installed("flite"),
+        espeak_ng: is_installed("espeak-ng"),
     }
 }
 
@@ -123,6 +186,7 @@ pub fn available() -> Available {
 #[derive(Debug)]
 pub struct Speech {
     cache_dir: PathBuf,
+    providers: Vec<Arc<dyn Provider>>,
     memory: Mutex<Memory>,
     running: Semaphore,
 }
@@ -135,11 +199,18 @@ struct Memory {
 }
 
 impl Speech {
-    /// Keeps rendered sounds in a folder, which is made when the first one comes.
+    /// Keeps rendered sounds in a folder, which is made when the first one comes. Others than the two programs may
+    /// speak as well.
     #[must_use]
-    pub fn new(cache_dir: PathBuf) -> Self {
+    pub fn new(cache_dir: PathBuf, others: Vec<Arc<dyn Provider>>) -> Self {
+        let mut providers = others;
+        providers.push(Arc::new(Flite {
+            folder: cache_dir.clone(),
+        }));
+        providers.push(Arc::new(Espeak));
         Self {
             cache_dir,
+            providers,
             memory: Mutex::default(),
             running: Semaphore::new(AT_ONCE),
         }
@@ -152,22 +223,26 @@ impl Speech {
     pub async fn render(&self, text: &str, language: &str) -> Result<Arc<Sound>, SpeechError> {
         let text = text.trim();
         let language = check(text, language)?;
-        let engines = match language.split(['-', '_']).next() {
-            Some("en") => [Engine::Flite, Engine::Espeak],
-            _ => [Engine::Espeak, Engine::Flite],
-        };
+        let mut providers: Vec<_> = self.providers.iter().collect();
+        providers.sort_by_key(|provider| provider.rank(&language));
         let mut failure = SpeechError::NoEngine;
-        for engine in engines {
-            let key = key(engine, text, &language);
+        for provider in providers {
+            let key = key(provider.as_ref(), text, &language);
             if let Some(sound) = self.recall(&key).await {
                 return Ok(sound);
             }
-            if !engine.is_installed() {
+            if !provider.is_ready() {
                 continue;
             }
-            match self.run(engine, text, &language).await {
+            match self.run(provider.as_ref(), text, &language).await {
                 Ok(sound) => return Ok(self.remember(key, sound).await),
-                Err(error) => failure = error,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a prompt could not be spoken; the next provider is asked"
+                    );
+                    failure = error;
+                }
             }
         }
         Err(failure)
@@ -211,9 +286,14 @@ impl Speech {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn run(&self, engine: Engine, text: &str, language: &str) -> Result<Sound, SpeechError> {
+    async fn run(
+        &self,
+        provider: &dyn Provider,
+        text: &str,
+        language: &str,
+    ) -> Result<Sound, SpeechError> {
         let failed = |reason: String| SpeechError::Engine {
-            engine: engine.name(),
+            engine: provider.name().to_owned(),
             reason,
         };
         let _turn = self
@@ -221,49 +301,49 @@ impl Speech {
             .acquire()
             .await
             .map_err(|error| failed(error.to_string()))?;
-        let speaking = async {
-            match engine {
-                Engine::Flite => self.flite(text).await,
-                Engine::Espeak => espeak(text, language).await,
-            }
-        };
+        let speaking = provider.speak(text, language);
         let bytes = match tokio::time::timeout(TIMEOUT, speaking).await {
             Ok(done) => done.map_err(|error| failed(error.to_string()))?,
             Err(_) => return Err(failed(format!("no answer within {} s", TIMEOUT.as_secs()))),
         };
-        wav::read(&bytes).map_err(|source| SpeechError::Output {
-            engine: engine.name(),
-            source,
-        })
-    }
-
-    /// flite seeks in what it writes, so both ways go through files.
-    async fn flite(&self, text: &str) -> io::Result<Vec<u8>> {
-        tokio::fs::create_dir_all(&self.cache_dir).await?;
-        let draft = Draft(
-            self.cache_dir
-                .join(format!("flite-{:016x}", rand::random::<u64>())),
-        );
-        let (input, output) = (draft.0.with_extension("txt"), draft.0.with_extension("out"));
-        tokio::fs::write(&input, text).await?;
-        let mut command = Command::new("flite");
-        command
-            .args(["-voice", "slt", "-f"])
-            .arg(&input)
-            .arg("-o")
-            .arg(&output);
-        let status = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .status()
-            .await?;
-        if !status.success() {
-            return Err(io::Error::other(status.to_string()));
+        // Programs that write to a pipe can't fill in their file's length, which only our own reader takes.
+        if let Ok(sound) = wav::read(&bytes) {
+            return Ok(sound);
         }
-        read_bounded(&output).await
+        match tokio::task::spawn_blocking(move || import::import(bytes)).await {
+            Ok(Ok(imported)) => Ok(Sound::new(imported.narrow)),
+            Ok(Err(source)) => Err(SpeechError::Output {
+                engine: provider.name().to_owned(),
+                source,
+            }),
+            Err(error) => Err(failed(error.to_string())),
+        }
     }
+}
+
+/// flite seeks in what it writes, so both ways go through files.
+async fn flite(folder: &Path, text: &str) -> io::Result<Vec<u8>> {
+    tokio::fs::create_dir_all(folder).await?;
+    let draft = Draft(folder.join(format!("flite-{:016x}", rand::random::<u64>())));
+    let (input, output) = (draft.0.with_extension("txt"), draft.0.with_extension("out"));
+    tokio::fs::write(&input, text).await?;
+    let mut command = Command::new("flite");
+    command
+        .args(["-voice", "slt", "-f"])
+        .arg(&input)
+        .arg("-o")
+        .arg(&output);
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .status()
+        .await?;
+    if !status.success() {
+        return Err(io::Error::other(status.to_string()));
+    }
+    read_bounded(&output).await
 }
 
 /// The files of one run, erased however it ends.
@@ -342,9 +422,9 @@ fn check(text: &str, language: &str) -> Result<String, SpeechError> {
     Ok(language.to_ascii_lowercase().replace('_', "-"))
 }
 
-fn key(engine: Engine, text: &str, language: &str) -> String {
+fn key(provider: &dyn Provider, text: &str, language: &str) -> String {
     let mut hash = Sha256::new();
-    for part in [engine.name(), engine.voice(language), language, text] {
+    for part in [provider.name(), &provider.voice(language), language, text] {
         hash.update(part);
         hash.update([0]);
     }
@@ -388,7 +468,7 @@ mod tests {
 
     fn speech() -> (tempfile::TempDir, Speech) {
         let folder = tempfile::tempdir().expect("a folder");
-        let speech = Speech::new(folder.path().join("speech"));
+        let speech = Speech::new(folder.path().join("speech"), Vec::new());
         (folder, speech)
     }
 
@@ -413,7 +493,7 @@ mod tests {
             assert!(sound.samples().iter().any(|s| s.abs() > 2_000));
             let again = speech.render(text, language).await.expect("remembered");
             assert!(Arc::ptr_eq(&sound, &again));
-            let reopened = Speech::new(speech.cache_dir.clone());
+            let reopened = Speech::new(speech.cache_dir.clone(), Vec::new());
             assert_eq!(
                 reopened
                     .render(text, language)
@@ -463,6 +543,55 @@ mod tests {
                 "{language}"
             );
         }
+    }
+
+    /// Speaks a beep, if it is not out of order.
+    #[derive(Debug)]
+    struct Beeper {
+        works: bool,
+    }
+
+    #[async_trait]
+    impl Provider for Beeper {
+        fn name(&self) -> &str {
+            "beeper"
+        }
+
+        fn voice(&self, language: &str) -> String {
+            language.to_owned()
+        }
+
+        fn is_ready(&self) -> bool {
+            true
+        }
+
+        fn rank(&self, _: &str) -> u8 {
+            0
+        }
+
+        async fn speak(&self, _: &str, _: &str) -> io::Result<Vec<u8>> {
+            if self.works {
+                Ok(wav::write(&crate::tone::beep()))
+            } else {
+                Err(io::Error::other("out of order"))
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_one_that_is_given_speaks_first_and_the_programs_when_it_fails() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let speech = |works| {
+            let others: Vec<Arc<dyn Provider>> = vec![Arc::new(Beeper { works })];
+            Speech::new(folder.path().to_owned(), others)
+        };
+        let failing = speech(false).render("Hello there.", "en").await;
+        assert_ne!(*failing.expect("flite speaks"), crate::tone::beep());
+        let working = speech(true).render("Hello there.", "en").await;
+        assert_eq!(*working.expect("spoken"), crate::tone::beep());
+        // What it said once is known even while it is out of order.
+        let cached = speech(false).render("Hello there.", "en").await;
+        assert_eq!(*cached.expect("known"), crate::tone::beep());
     }
 
     #[test]

@@ -10,11 +10,36 @@ pub fn beep() -> Sound {
     Sound::new(tones(&[1_000.0], 400, 0.25))
 }
 
-/// One turn of the European ring a caller hears: 425 Hz, one second on and four off. Play it repeated.
+/// One turn of the ring a caller hears in a country (ISO 3166 alpha-2), by the table of ITU-T E.180. Play it repeated.
 #[must_use]
-pub fn ringback() -> Sound {
-    let mut samples = tones(&[425.0], 1_000, 0.15);
-    samples.resize(5 * SAMPLE_RATE as usize, 0);
+pub fn ringback(country: &str) -> Sound {
+    // Pitches, and how long it is on and off in milliseconds.
+    let (hertz, cadence): (&[f32], &[u32]) = match country {
+        "US" | "CA" | "PR" | "JM" => (&[440.0, 480.0], &[2_000, 4_000]),
+        "GB" | "IE" | "NZ" | "SG" | "HK" | "MT" | "CY" => {
+            (&[400.0, 450.0], &[400, 200, 400, 2_000])
+        }
+        "AU" => (&[413.0, 438.0], &[400, 200, 400, 2_000]),
+        "IN" | "ZA" => (&[375.0, 425.0], &[400, 200, 400, 2_000]),
+        "JP" => (&[384.0, 416.0], &[1_000, 2_000]),
+        "KR" => (&[440.0, 480.0], &[1_000, 2_000]),
+        "CN" => (&[450.0], &[1_000, 4_000]),
+        "FR" => (&[440.0], &[1_500, 3_500]),
+        "ES" => (&[425.0], &[1_500, 3_000]),
+        "AT" => (&[420.0], &[1_000, 5_000]),
+        "SE" => (&[425.0], &[1_000, 5_000]),
+        "HU" => (&[425.0], &[1_250, 3_750]),
+        "IL" => (&[400.0], &[1_000, 3_000]),
+        "TR" => (&[450.0], &[2_000, 4_000]),
+        // Most of Europe and of Latin America.
+        _ => (&[425.0], &[1_000, 4_000]),
+    };
+    let amplitude = 0.15 / hertz.len() as f32;
+    let mut samples = Vec::new();
+    for pair in cadence.chunks_exact(2) {
+        samples.extend(tones(hertz, pair[0], amplitude));
+        samples.resize(samples.len() + (pair[1] * SAMPLE_RATE / 1_000) as usize, 0);
+    }
     Sound::new(samples)
 }
 

@@ -1,10 +1,5 @@
 //! WAV files: prompts in, whatever their form, and recordings out as mono.
 
-use std::{
-    f64::consts::PI,
-    io::{self, Read, Write},
-};
-
 use crate::{SAMPLE_RATE, Sound, g711};
 
 /// Why a file can't be played.
@@ -63,14 +58,16 @@ pub fn read(bytes: &[u8]) -> Result<Sound, WavError> {
 /// Writes a sound as a 16-bit mono WAV file.
 #[must_use]
 pub fn write(sound: &Sound) -> Vec<u8> {
-    let data = sound.samples().len() as u64 * 2;
-    let mut bytes = crate::recorder::wav_header(1, data).to_vec();
-    bytes.extend(
-        sound
-            .samples()
-            .iter()
-            .flat_map(|sample| sample.to_le_bytes()),
-    );
+    write_at(sound.samples(), SAMPLE_RATE)
+}
+
+/// Writes samples of any rate as a 16-bit mono WAV file.
+#[must_use]
+pub fn write_at(samples: &[i16], rate: u32) -> Vec<u8> {
+    let mut bytes = header(1, samples.len() as u64 * 2).to_vec();
+    bytes[24..28].copy_from_slice(&rate.to_le_bytes());
+    bytes[28..32].copy_from_slice(&(rate * 2).to_le_bytes());
+    bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     bytes
 }
 
@@ -138,77 +135,48 @@ fn decode(format: Format, data: &[u8]) -> Result<Vec<i16>, WavError> {
     })
 }
 
-/// Zero crossings of the filter's sinc on either side: enough for 60 dB against aliases.
-const CROSSINGS: f64 = 16.0;
-
-/// Changes the rate with a windowed sinc. Done once per sound, so it is exact, not fast.
+/// Changes the rate of a whole sound.
 #[must_use]
 pub fn resample(samples: &[i16], from: u32, to: u32) -> Vec<i16> {
-    if from == to || samples.is_empty() {
+    if from == to {
         return samples.to_vec();
     }
-    let step = f64::from(from) / f64::from(to);
-    // Going down, what lies above the new band must go first.
-    let cutoff = 0.94 * (1.0 / step).min(1.0);
-    let reach = CROSSINGS / cutoff;
-    let length = (samples.len() as u64 * u64::from(to) / u64::from(from)) as usize;
-    (0..length)
-        .map(|i| {
-            let centre = i as f64 * step;
-            let first = (centre - reach).ceil().max(0.0) as usize;
-            let last = ((centre + reach).floor() as usize).min(samples.len() - 1);
-            let sum: f64 = (first..=last)
-                .map(|at| f64::from(samples[at]) * kernel(at as f64 - centre, cutoff, reach))
-                .sum();
-            sum.round().clamp(-32_768.0, 32_767.0) as i16
-        })
-        .collect()
+    let samples: Vec<f32> = samples.iter().map(|s| f32::from(*s) / 32_768.0).collect();
+    crate::import::to_pcm(&crate::import::change_rate(&samples, from, to))
 }
 
-fn kernel(distance: f64, cutoff: f64, reach: f64) -> f64 {
-    let x = PI * distance * cutoff;
-    let sinc = if x.abs() < 1e-9 { 1.0 } else { x.sin() / x };
-    let at = PI * distance / reach;
-    // Blackman's window.
-    cutoff * sinc * (0.42 + 0.5 * at.cos() + 0.08 * (2.0 * at).cos())
+/// Bytes before the samples of a recording.
+pub const HEADER: u64 = crate::recorder::WAV_HEADER as u64;
+
+/// The header of a 16-bit PCM file at 8 kHz with so many bytes of samples.
+#[must_use]
+pub fn header(channels: u16, data: u64) -> [u8; 44] {
+    crate::recorder::wav_header(channels, data)
 }
 
-/// Copies a stereo recording of ours as mono, both sides mixed, block by block. Returns the bytes
-/// written. A mono one is copied as it is.
-///
-/// # Errors
-/// When reading or writing fails, or the file is no recording of ours.
-pub fn mono_from_stereo(mut from: impl Read, mut to: impl Write) -> io::Result<u64> {
-    let mut head = [0; 44];
-    from.read_exact(&mut head)?;
-    if &head[..4] != b"RIFF" || &head[36..40] != b"data" || head[34] != 16 {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the file is no recording of ours",
-        ));
-    }
-    if head[22] == 1 {
-        to.write_all(&head)?;
-        return Ok(44 + io::copy(&mut from, &mut to)?);
-    }
-    let data = u64::from(u32::from_le_bytes([head[40], head[41], head[42], head[43]]));
-    to.write_all(&crate::recorder::wav_header(1, data / 2))?;
-    let mut written = 44;
-    let mut left = data;
-    let mut block = vec![0; 64 * 1_024];
-    while left >= 4 {
-        let length = left.min(block.len() as u64) as usize / 4 * 4;
-        from.read_exact(&mut block[..length])?;
-        let length_out = mix(&mut block[..length]);
-        to.write_all(&block[..length_out])?;
-        written += length_out as u64;
-        left -= length as u64;
-    }
-    Ok(written)
+/// What the header of a recording says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordingHead {
+    /// 1 or 2.
+    pub channels: u16,
+    /// Bytes of samples that were safe when it was written; 0 before the first checkpoint.
+    pub data: u64,
 }
 
-/// Mixes stereo samples down where they lie; the length of the mono samples.
-fn mix(block: &mut [u8]) -> usize {
+/// Reads the header of a recording of ours; `None` when it is none.
+#[must_use]
+pub fn recording_head(bytes: &[u8]) -> Option<RecordingHead> {
+    let head: &[u8; 44] = bytes.first_chunk()?;
+    let channels = u16::from_le_bytes([head[22], head[23]]);
+    let ours = &head[..4] == b"RIFF" && &head[8..16] == b"WAVEfmt " && &head[36..40] == b"data";
+    (ours && (1..=2).contains(&channels) && head[34] == 16).then(|| RecordingHead {
+        channels,
+        data: u64::from(u32::from_le_bytes([head[40], head[41], head[42], head[43]])),
+    })
+}
+
+/// Mixes 16-bit stereo samples down where they lie; the bytes of the mono samples.
+pub fn mix_down(block: &mut [u8]) -> usize {
     for i in 0..block.len() / 4 {
         let at = i * 4;
         let left = i16::from_le_bytes([block[at], block[at + 1]]);
@@ -221,6 +189,7 @@ fn mix(block: &mut [u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
     type Law = fn(i16) -> u8;
 
     use super::*;
@@ -320,15 +289,19 @@ mod tests {
 
     #[test]
     fn both_sides_are_in_the_mono_copy() {
-        let mut stereo = crate::recorder::wav_header(2, 8).to_vec();
-        for sample in [100i16, 23, -5, 30_000] {
-            stereo.extend(sample.to_le_bytes());
-        }
-        let mut mono = Vec::new();
+        let mut block: Vec<u8> = [100i16, 23, -5, 30_000, 30_000, 30_000]
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes())
+            .collect();
+        let length = mix_down(&mut block);
+        let mut mono = header(1, length as u64).to_vec();
+        mono.extend(&block[..length]);
         assert_eq!(
-            mono_from_stereo(&stereo[..], &mut mono).expect("copied"),
-            48
+            read(&mono).expect("readable").samples(),
+            [123, 29_995, i16::MAX]
         );
-        assert_eq!(read(&mono).expect("readable").samples(), [123, 29_995]);
+        let head = recording_head(&mono).expect("ours");
+        assert_eq!((head.channels, head.data), (1, 6));
+        assert_eq!(recording_head(&mono[..43]), None);
     }
 }

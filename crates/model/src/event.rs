@@ -164,6 +164,88 @@ pub enum TransferKind {
     Attended,
 }
 
+/// What is done with the parts of a conversation during which recording was switched off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseMode {
+    /// They are left out: the file is shorter than the conversation.
+    #[default]
+    Cut,
+    /// They are silent: the file is as long as the conversation.
+    Silence,
+}
+
+/// Which rule decided about a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingRule {
+    /// The company's switch for calls of this direction.
+    Company,
+    /// The number's setting.
+    Number,
+    /// The agent's setting.
+    Agent,
+    /// A step of the call flow.
+    Flow,
+}
+
+/// How a supervisor takes part in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitorMode {
+    /// He hears both and nobody hears him.
+    Listen,
+    /// The agent hears him, the customer does not.
+    Whisper,
+    /// Everybody hears everybody.
+    Barge,
+}
+
+/// Why a party's audio does not reach us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoAudio {
+    /// Not one packet came: a firewall, or an address that can't be reached.
+    NeverHeard,
+    /// Not one packet came, and the device told a private address although it is elsewhere: its network translates
+    /// addresses and it does not know.
+    PrivateAddress,
+    /// Packets come, in a coding that was not agreed.
+    WrongCodec,
+    /// Packets come from another address than the one the audio began with.
+    OtherSource,
+    /// Packets come and hold nothing but silence: a muted or missing microphone.
+    Muted,
+    /// Packets came and then stopped.
+    Stopped,
+}
+
+/// How one direction of a leg's audio travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamQuality {
+    /// Packets that arrived.
+    pub packets: u64,
+    /// Packets that were lost on the way.
+    pub lost: u64,
+    /// Interarrival jitter (RFC 3550 §6.4.1), in milliseconds.
+    pub jitter_ms: f32,
+    /// Mean opinion score for listening, 1 to 4.5, estimated by the E-model (ITU-T G.107).
+    pub mos: f32,
+}
+
+/// How a leg's audio travelled, both ways.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AudioQuality {
+    /// As SDP names it, such as `PCMU`.
+    pub codec: String,
+    /// From the party to us.
+    pub received: StreamQuality,
+    /// From us to the party, as its reports say; absent when it sent none.
+    pub sent: Option<StreamQuality>,
+    /// There and back, in milliseconds, as the last report gave it.
+    pub round_trip_ms: Option<f32>,
+}
+
 /// The technical reason for the end of a leg or a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -315,6 +397,30 @@ pub enum CallFact {
         recording: RecordingId,
         kind: RecordingKind,
     },
+    /// The conversation is not kept, and which rule says so.
+    RecordingSkipped { rule: RecordingRule },
+    /// Recording was switched off for a part of the conversation.
+    RecordingPaused { recording: RecordingId },
+    /// It was switched on again.
+    RecordingResumed { recording: RecordingId },
+    /// A supervisor's phone is rung, for him to listen in.
+    MonitorOffered { leg: LegId, agent: AgentId },
+    /// He listens in, whispers or joins from now on.
+    MonitorStarted {
+        leg: LegId,
+        agent: AgentId,
+        mode: MonitorMode,
+    },
+    /// A party put the other on hold.
+    LegHeld { leg: LegId },
+    /// It came back.
+    LegRetrieved { leg: LegId },
+    /// A party is not heard although it should be.
+    AudioMissing { leg: LegId, reason: NoAudio },
+    /// It is heard again.
+    AudioBack { leg: LegId },
+    /// How a leg's audio travelled, taken at its end.
+    LegMeasured { leg: LegId, quality: AudioQuality },
     /// Audio up to here is safe on disk. Times count from the recording's start.
     RecordingCheckpoint {
         recording: RecordingId,

@@ -11,14 +11,15 @@ mod record;
 
 pub use agent::{AgentState, Availability, RingStrategy};
 pub use event::{
-    CallEvent, CallFact, CallPrice, DigitVia, Direction, HangupCause, LegId, OfferEnd, PeerReason,
-    QueueOutcome, RecordingKind, StepKind, TransferKind,
+    AudioQuality, CallEvent, CallFact, CallPrice, DigitVia, Direction, HangupCause, LegId,
+    MonitorMode, NoAudio, OfferEnd, PauseMode, PeerReason, QueueOutcome, RecordingKind,
+    RecordingRule, StepKind, StreamQuality, TransferKind,
 };
 pub use id::*;
 pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use record::{
-    CallRecord, CallStep, OfferResult, OfferStep, QueueStep, RecordingRef, RecordingState,
-    TransferResult, TransferStep, TrunkAttempt,
+    CallRecord, CallStep, LegAudio, OfferResult, OfferStep, QueueStep, RecordingRef,
+    RecordingState, TransferResult, TransferStep, TrunkAttempt,
 };
 
 /// An instant in UTC. Stored as epoch milliseconds, printed by the faces as each interface wants.

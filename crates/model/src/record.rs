@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, CallId, ContactId, Direction, GroupId, HangupCause, NumberId, OfferEnd, PeerReason,
-    PhoneNumber, QueueOutcome, RecordingId, RecordingKind, RingStrategy, TenantId, Timestamp,
-    TransferKind, TrunkId,
+    AgentId, AudioQuality, CallId, ContactId, Direction, GroupId, HangupCause, LegId, NoAudio,
+    NumberId, OfferEnd, PeerReason, PhoneNumber, QueueOutcome, RecordingId, RecordingKind,
+    RecordingRule, RingStrategy, TenantId, Timestamp, TransferKind, TrunkId,
 };
 
 /// One call. `calls::record::fold` makes it from the call's events and nothing else.
@@ -65,7 +65,17 @@ pub struct CallRecord {
     pub wrap_up_ms: u64,
     /// The caller left a message that was kept.
     pub is_voicemail: bool,
+    /// The one that stands for the call: what lists show and players play.
     pub recording: Option<RecordingRef>,
+    /// All of them, in the order they began.
+    #[serde(default)]
+    pub recordings: Vec<RecordingRef>,
+    /// The rule by which the conversation was not kept.
+    #[serde(default)]
+    pub not_recorded: Option<RecordingRule>,
+    /// How the audio of its legs travelled, by leg.
+    #[serde(default)]
+    pub audio: Vec<LegAudio>,
     pub steps: Vec<CallStep>,
 }
 
@@ -100,12 +110,28 @@ pub struct RecordingRef {
     pub duration_ms: u64,
 }
 
+/// What is known of one party's audio.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LegAudio {
+    pub leg: LegId,
+    /// Whose phone; the outside party has none.
+    pub agent: Option<AgentId>,
+    /// Taken at the leg's end.
+    pub quality: Option<AudioQuality>,
+    /// Why the party was not heard, when that happened.
+    pub no_audio: Option<NoAudio>,
+    /// Whether that is so still.
+    pub is_missing: bool,
+}
+
 /// How far a recording has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RecordingState {
     /// Being written.
     Running,
+    /// Being written, but switched off at the moment.
+    Paused,
     /// Complete.
     Kept,
     /// Cut short or never made; what there is can be played when `duration_ms` is above 0.

@@ -9,13 +9,15 @@ use calls::{
     acd,
     call::GroupInfo,
     fraud::{Guard, Past, Scope, Stop},
+    recording::{AgentRules, Policy, Switches},
     routing::{DialPlan, Extension},
 };
 use jiff::tz::TimeZone;
-use model::{AgentId, GroupId, PhoneNumber, TenantId};
+use model::{AgentId, GroupId, NumberId, PauseMode, PhoneNumber, TenantId};
 use store::{
     Db, StoreError,
     directory::{NumberFilter, Page},
+    recordings::RecordingSettings,
 };
 
 use crate::{clock, desk::Desk, outgoing::OutgoingSettings, trunks::midnight};
@@ -34,6 +36,7 @@ pub(crate) struct Company {
     usernames: HashMap<AgentId, String>,
     names: HashMap<AgentId, String>,
     memberships: Vec<(GroupId, AgentId)>,
+    recording: RecordingSettings,
 }
 
 impl Company {
@@ -67,6 +70,33 @@ impl Company {
             .is_some_and(|country| country == self.dial_plan.country)
     }
 
+    /// What decides about recordings of calls with one of its numbers.
+    pub(crate) fn recording(&self, number: Option<NumberId>) -> Policy {
+        let set = &self.recording;
+        let agents = set.agents.iter().map(|(agent, rules)| {
+            let rules = AgentRules {
+                record: rules.record,
+                may_switch: rules.may_switch,
+            };
+            (*agent, rules)
+        });
+        Policy {
+            company: Switches {
+                incoming: set.incoming,
+                outgoing: set.outgoing,
+                internal: set.internal,
+            },
+            number: number.and_then(|number| set.numbers.get(&number).copied()),
+            agents: agents.collect(),
+            agents_may_switch: set.agents_may_switch,
+        }
+    }
+
+    /// What becomes of the time while recording is off.
+    pub(crate) fn pause_mode(&self) -> PauseMode {
+        self.recording.pause_mode
+    }
+
     /// Reads a company and tells its desk what is new, changed and gone: agents, then their devices, then groups,
     /// so that nobody waits for a group whose agents are not known yet. `registered` counts a username's devices.
     pub(crate) async fn load(
@@ -78,6 +108,7 @@ impl Company {
     ) -> Result<Self, StoreError> {
         let agents = db.agents_of(tenant).await?;
         let groups = db.groups_of(tenant).await?;
+        let recording = db.recording_settings(tenant).await?;
         let mut members: HashMap<GroupId, Vec<AgentId>> = HashMap::new();
         let memberships = db.memberships(tenant).await?;
         for (group, agent) in &memberships {
@@ -166,6 +197,7 @@ impl Company {
             usernames,
             names,
             memberships,
+            recording,
         })
     }
 }

@@ -15,9 +15,10 @@ use calls::{
     flow::Prompt,
     routing::{TrunkFailure, TrunkTransport},
 };
-use media::{CallMedia, MediaEvent, RecordingSpec, Sound};
+use media::{CallMedia, Hears, MediaEvent, RecordingSpec, Sound};
 use model::{
-    AgentId, CallFact, CallId, HangupCause, LegId, RecordingId, RecordingKind, TenantId, Timestamp,
+    AgentId, AudioQuality, CallFact, CallId, HangupCause, LegId, MonitorMode, RecordingId,
+    RecordingKind, TenantId, Timestamp,
 };
 use sip::{
     Dial, DialTarget, Identity, Leg, LegEvent, LegHandle, Party, ReasonProtocol, Transport, sdp,
@@ -37,6 +38,7 @@ use crate::{
     line::{self, End, Line, Ready, Stage},
     outgoing::Watched,
     phone::Shared,
+    quality,
     switchboard::Message,
     trunks,
 };
@@ -89,9 +91,16 @@ pub(crate) async fn run(shared: Arc<Shared>, start: Start) {
 /// A prompt that is ready to be heard, or can't be.
 struct Rendered {
     leg: LegId,
-    playback: PlaybackId,
-    repeat: bool,
     sound: Option<Arc<Sound>>,
+    how: How,
+}
+
+/// What to do with it.
+enum How {
+    /// In place of what the leg hears.
+    Played { playback: PlaybackId, repeat: bool },
+    /// Over what it hears.
+    Announced,
 }
 
 struct Driver {
@@ -232,6 +241,7 @@ impl Driver {
         }
         self.free_slots();
         self.store_the_rest().await;
+        self.shared.recordings.call_over();
         self.desk().tell(Fact::CallGone(self.call)).await;
     }
 
@@ -313,6 +323,7 @@ impl Driver {
                 line.early = Some(sdp);
                 match agreed {
                     Ok(remote) => {
+                        line.note(&remote);
                         self.media.connect(leg, remote);
                         Input::LegEarly { leg }
                     }
@@ -332,6 +343,7 @@ impl Driver {
                 };
                 match line.agree(&answer) {
                     Ok(remote) => {
+                        line.note(&remote);
                         self.media.connect(leg, remote);
                         Input::LegAnswered { leg }
                     }
@@ -353,7 +365,10 @@ impl Driver {
             LegEvent::Confirmed { sdp } => {
                 if let Some(sdp) = sdp {
                     match line.agree(&sdp) {
-                        Ok(remote) => self.media.connect(leg, remote),
+                        Ok(remote) => {
+                            line.note(&remote);
+                            self.media.connect(leg, remote);
+                        }
                         Err(error) => {
                             tracing::warn!(leg.id = leg.0, %error, "the caller's answer to our offer can't be used");
                         }
@@ -430,8 +445,15 @@ impl Driver {
         };
         match line.reanswer(&offer) {
             Ok((sdp, remote)) => {
+                line.note(&remote);
+                let hears_us = remote.send;
                 self.media.connect(leg, remote);
                 let _ = line.handle.answer_reinvite(sdp).await;
+                self.echoes.push_back(if hears_us {
+                    Input::Retrieved { leg }
+                } else {
+                    Input::Held { leg }
+                });
             }
             Err(error) => {
                 let _ = line.handle.reject_reinvite(error.status()).await;
@@ -494,40 +516,73 @@ impl Driver {
                 }
                 None => return,
             },
+            MediaEvent::AudioMissing { leg, reason } => {
+                let reason = match self.lines.get(&leg) {
+                    Some(line) => quality::likely(reason, line.told, line.ours_at()),
+                    None => reason,
+                };
+                tracing::warn!(leg.id = leg.0, ?reason, "a party is not heard");
+                Input::AudioMissing { leg, reason }
+            }
+            MediaEvent::AudioBack { leg } => Input::AudioBack { leg },
             _ => return,
         };
         self.take(input).await;
     }
 
     fn rendered(&mut self, rendered: Result<Rendered, tokio::task::JoinError>) {
-        let Ok(Rendered {
-            leg,
-            playback,
-            repeat,
-            sound,
-        }) = rendered
-        else {
+        let Ok(Rendered { leg, sound, how }) = rendered else {
             return;
         };
-        if self.playing.get(&leg) != Some(&playback) {
-            return;
-        }
-        match sound {
-            Some(sound) => self.media.play(leg, u64::from(playback.0), sound, repeat),
+        match (how, sound) {
+            (How::Announced, Some(sound)) => self.media.announce(leg, sound),
+            (How::Announced, None) => {}
+            (How::Played { playback, .. }, _) if self.playing.get(&leg) != Some(&playback) => {}
+            (How::Played { playback, repeat }, Some(sound)) => {
+                let number = u64::from(playback.0);
+                if repeat {
+                    // Music goes on as on the radio: who comes back to it finds it further on.
+                    let from = self.shared.prompts.position(&sound);
+                    self.media.play_on(leg, number, sound, from);
+                } else {
+                    self.media.play(leg, number, sound, false);
+                }
+            }
             // Nothing to hear is heard at once; the flow goes on.
-            None if !repeat => self
+            (
+                How::Played {
+                    playback,
+                    repeat: false,
+                },
+                None,
+            ) => self
                 .echoes
                 .push_back(Input::PlaybackFinished { leg, playback }),
-            None => {}
+            (How::Played { .. }, None) => {}
         }
     }
 
     async fn carry_out(&mut self, now: Timestamp, outputs: Vec<Output>) {
+        let outputs = self.measure(outputs).await;
         let commands = self.note(now, outputs);
         self.flush().await;
         for command in commands {
             self.act(command).await;
         }
+    }
+
+    /// Before a leg ends, how its audio travelled becomes a fact.
+    async fn measure(&self, outputs: Vec<Output>) -> Vec<Output> {
+        let mut all = Vec::with_capacity(outputs.len() + 1);
+        for output in outputs {
+            if let Output::Record(CallFact::LegEnded { leg, .. }) = output
+                && let Some(quality) = self.quality(leg).await
+            {
+                all.push(Output::Record(CallFact::LegMeasured { leg, quality }));
+            }
+            all.push(output);
+        }
+        all
     }
 
     /// Takes the facts out of what was decided. They come before all commands of the same decision.
@@ -638,6 +693,17 @@ impl Driver {
                 left,
                 right,
             } => self.start_recording(recording, kind, left, right).await,
+            Output::PauseRecording { .. } => self.media.pause_recording(true),
+            Output::ResumeRecording { .. } => self.media.pause_recording(false),
+            Output::Announce { leg, prompt } => self.announce(leg, prompt),
+            Output::Monitor {
+                customer,
+                agent,
+                supervisor,
+                mode,
+            } => self.media.mix(parties(customer, agent, supervisor, mode)),
+            Output::Echo { leg } => self.media.bridge(leg, leg),
+            Output::TellQuality { leg, playback } => self.tell_quality(leg, playback).await,
             Output::StopRecording { .. } => self.media.stop_recording(),
             Output::DiscardRecording { recording } => self.discard_recording(recording).await,
             Output::StartWrapUp { agent, seconds } => {
@@ -685,6 +751,7 @@ impl Driver {
         match line.answer() {
             Ok((sdp, remote)) => {
                 if let Some(remote) = remote {
+                    line.note(&remote);
                     self.media.connect(leg, remote);
                 }
                 // A phone that offers telephone-event may still press its keys as tones.
@@ -708,15 +775,43 @@ impl Driver {
     fn play(&mut self, leg: LegId, playback: PlaybackId, prompt: Prompt, repeat: bool) {
         self.playing.insert(leg, playback);
         let prompts = self.shared.prompts.clone();
+        let tenant = self.tenant;
         self.rendering.spawn(async move {
-            let sound = prompts.sound(&prompt).await;
+            let sound = prompts.sound(tenant, &prompt).await;
             Rendered {
                 leg,
-                playback,
-                repeat,
                 sound,
+                how: How::Played { playback, repeat },
             }
         });
+    }
+
+    /// Says something over what a leg hears.
+    fn announce(&mut self, leg: LegId, prompt: Prompt) {
+        let prompts = self.shared.prompts.clone();
+        let tenant = self.tenant;
+        self.rendering.spawn(async move {
+            let sound = prompts.sound(tenant, &prompt).await;
+            Rendered {
+                leg,
+                sound,
+                how: How::Announced,
+            }
+        });
+    }
+
+    /// Tells a caller who heard himself how well that went.
+    async fn tell_quality(&mut self, leg: LegId, playback: PlaybackId) {
+        let quality = self.quality(leg).await;
+        let text = quality::in_words(quality.as_ref());
+        self.play(leg, playback, Prompt::speech(text, "en"), false);
+    }
+
+    /// How a leg's audio travels; `None` when it had none.
+    async fn quality(&self, leg: LegId) -> Option<AudioQuality> {
+        let codec = self.lines.get(&leg)?.coding?;
+        let measured = self.media.quality(leg).await?;
+        quality::of(codec, &measured)
     }
 
     /// Lets a caller who is not answered yet hear us.
@@ -731,6 +826,7 @@ impl Driver {
         match line.answer() {
             Ok((sdp, remote)) => {
                 if let Some(remote) = remote {
+                    line.note(&remote);
                     self.media.connect(leg, remote);
                 }
                 let _ = line.handle.progress(sdp).await;
@@ -963,11 +1059,13 @@ impl Driver {
         {
             Ok(path) => {
                 self.recordings.push_back(recording);
+                let pause = self.company.pause_mode();
                 self.media.start_recording(RecordingSpec {
                     path,
                     left,
                     right,
                     without_tones: self.shared.audio.recordings_without_tones,
+                    pause,
                 });
             }
             Err(error) => {
@@ -997,6 +1095,29 @@ impl Driver {
             );
         }
     }
+}
+
+/// Who hears whom while a supervisor takes part.
+fn parties(
+    customer: LegId,
+    agent: LegId,
+    supervisor: LegId,
+    mode: MonitorMode,
+) -> Vec<media::Party> {
+    let only = |leg, whom: &[LegId]| media::Party {
+        leg,
+        hears: Hears::Only(whom.to_vec()),
+    };
+    let (by_customer, by_agent): (&[LegId], &[LegId]) = match mode {
+        MonitorMode::Listen => (&[agent], &[customer]),
+        MonitorMode::Whisper => (&[agent], &[customer, supervisor]),
+        MonitorMode::Barge => (&[agent, supervisor], &[customer, supervisor]),
+    };
+    vec![
+        only(customer, by_customer),
+        only(agent, by_agent),
+        only(supervisor, &[customer, agent]),
+    ]
 }
 
 /// The `o=` identity of a leg's session: unique on this server without a counter.

@@ -186,6 +186,9 @@ pub(crate) struct Line {
     pub(crate) offer: Option<String>,
     /// The answer a phone gave before it was picked up.
     pub(crate) early: Option<String>,
+    /// What was agreed last, and where its peer said to be.
+    pub(crate) coding: Option<media::Codec>,
+    pub(crate) told: Option<IpAddr>,
     ours: sdp::Ours,
     browser: Option<Browser>,
     /// What was agreed last.
@@ -205,6 +208,8 @@ impl Line {
             slot: None,
             offer: None,
             early: None,
+            coding: None,
+            told: None,
             ours: end.ours,
             browser: end.browser,
             codec: None,
@@ -236,6 +241,16 @@ impl Line {
         }
         prefer(&mut self.ours.codecs, Some(codec));
         self.ours.order = sdp::Order::Ours;
+    }
+
+    /// Remembers how the peer is met, for reports of the quality.
+    pub(crate) fn note(&mut self, remote: &RemoteMedia) {
+        (self.coding, self.told) = (Some(remote.codec), Some(remote.rtp.ip()));
+    }
+
+    /// Our side's address, as the peer was told.
+    pub(crate) fn ours_at(&self) -> IpAddr {
+        self.ours.rtp.ip()
     }
 
     /// Answers the offer this leg came with. `Ok(None)`: it came with none and gets ours, to be

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// What a company sets for its outgoing calls.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutgoingSettings {
     /// Which carriers; none means all, the cheapest first.
@@ -41,22 +41,6 @@ pub struct OutgoingSettings {
     pub fraud: Rules,
     /// Shown where an agent has no number of his own.
     pub caller_id: Option<NumberId>,
-    /// Whether calls to the outside are recorded.
-    pub record_outgoing: bool,
-    /// Whether calls among colleagues are recorded.
-    pub record_internal: bool,
-}
-
-impl Default for OutgoingSettings {
-    fn default() -> Self {
-        Self {
-            routes: Vec::new(),
-            fraud: Rules::default(),
-            caller_id: None,
-            record_outgoing: true,
-            record_internal: false,
-        }
-    }
 }
 
 /// Why a call asked for through an interface was not begun.
@@ -360,7 +344,7 @@ fn internal(
         trunk: None,
         node: shared.node.clone(),
         groups: Arc::clone(&company.groups),
-        record_conversation: company.outgoing.record_internal,
+        recording: Arc::new(company.recording(number.map(|number| number.id))),
     }
 }
 
@@ -389,21 +373,22 @@ async fn outside(
         company.outgoing.caller_id,
         &company.dial_plan.numbers,
     );
+    let own = shown
+        .as_ref()
+        .and_then(|shown| company.dial_plan.numbers.get(shown).copied());
     let new = NewCall {
         id: shared.ledger.new_call_id(),
         uuid: uuid::Uuid::now_v7().to_string(),
         direction: Direction::Outgoing,
         agent: Some(calling(&wanted)),
         external: Some(number.clone()),
-        number: shown
-            .as_ref()
-            .and_then(|shown| company.dial_plan.numbers.get(shown).copied()),
+        number: own,
         internal: shown.clone(),
         contact,
         trunk: None,
         node: shared.node.clone(),
         groups: Arc::clone(&company.groups),
-        record_conversation: company.outgoing.record_outgoing,
+        recording: Arc::new(company.recording(own)),
     };
     match admit(shared, company, &wanted, &number, new.id).await {
         Ok((attempts, watched)) => {
@@ -762,13 +747,14 @@ fn emergency(
         company.outgoing.caller_id,
         &company.dial_plan.numbers,
     );
+    let own = shown
+        .as_ref()
+        .and_then(|shown| company.dial_plan.numbers.get(shown).copied());
     let new = NewCall {
         direction: Direction::Outgoing,
         internal: shown.clone(),
-        number: shown
-            .as_ref()
-            .and_then(|shown| company.dial_plan.numbers.get(shown).copied()),
-        record_conversation: company.outgoing.record_outgoing,
+        number: own,
+        recording: Arc::new(company.recording(own)),
         ..internal(shared, company, wanted, None)
     };
     let dials = route.attempts.into_iter().filter_map(|attempt| {

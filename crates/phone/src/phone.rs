@@ -9,7 +9,7 @@ use std::{
 
 use calls::{acd::Fact, call::Input, fraud::Scope};
 use media::MediaEngine;
-use model::{AgentId, AgentState, Availability, CallId, HangupCause, TenantId};
+use model::{AgentId, AgentState, Availability, CallId, HangupCause, MonitorMode, TenantId};
 use sip::{SipEvent, SipStack};
 use store::{Db, StoreError, ledger::Ledger};
 use tokio::sync::{Mutex, mpsc};
@@ -24,6 +24,7 @@ use crate::{
     prompts::Prompts,
     reception,
     recordings::Recordings,
+    sounds::Sounds,
     switchboard::Switchboard,
     trunks::Trunks,
 };
@@ -202,6 +203,8 @@ impl Phone {
             stop,
         };
         phone.desks.spawn(phone.clone().receive(parts.sip_events));
+        let recordings = phone.shared.recordings.clone();
+        phone.desks.spawn(recordings.keep(phone.stop.clone()));
         Ok(phone)
     }
 
@@ -236,7 +239,7 @@ impl Phone {
         for tenant in tenants {
             for flow in self.shared.db.flows(tenant.id).await.unwrap_or_default() {
                 if let Ok(flow) = serde_json::from_value(flow.flow) {
-                    self.shared.prompts.prepare(&flow).await;
+                    self.shared.prompts.prepare(tenant.id, &flow).await;
                 }
             }
         }
@@ -418,6 +421,50 @@ impl Phone {
         &self.shared.db
     }
 
+    /// Switches the recording of a running call on or off, as whoever has the right to asks. `false` when no such
+    /// call is up, or it is no conversation.
+    #[must_use]
+    pub fn switch_recording(&self, tenant: TenantId, call: CallId, on: bool) -> bool {
+        let input = Input::SwitchRecording { on };
+        self.shared.switchboard.tell_of(tenant, call, input)
+    }
+
+    /// Lets a supervisor take part in a running conversation: his phone is rung. Again while he does changes how.
+    /// `false` when no such call is up.
+    #[must_use]
+    pub fn monitor(
+        &self,
+        tenant: TenantId,
+        call: CallId,
+        supervisor: AgentId,
+        mode: MonitorMode,
+    ) -> bool {
+        let input = Input::Monitor {
+            agent: supervisor,
+            mode,
+        };
+        self.shared.switchboard.tell_of(tenant, call, input)
+    }
+
+    /// Whether an agent may switch recording in his conversations.
+    ///
+    /// # Errors
+    /// When the company can't be read.
+    pub async fn may_switch_recording(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<bool, StoreError> {
+        let company = self.shared.company(tenant).await?;
+        Ok(company.recording(None).may_switch(agent))
+    }
+
+    /// The sounds that companies uploaded.
+    #[must_use]
+    pub fn sounds(&self) -> &Sounds {
+        self.shared.prompts.sounds()
+    }
+
     /// The recordings of this server.
     #[must_use]
     pub fn recordings(&self) -> &Recordings {
@@ -438,7 +485,7 @@ impl Phone {
 
     /// The calls of a company that are up.
     #[must_use]
-    pub fn calls_of(&self, tenant: TenantId) -> Vec<model::CallId> {
+    pub fn calls_of(&self, tenant: TenantId) -> Vec<CallId> {
         self.shared.switchboard.of(tenant)
     }
 
@@ -491,6 +538,7 @@ impl Phone {
 pub struct Folders {
     pub recordings: PathBuf,
     pub speech: PathBuf,
+    pub sounds: PathBuf,
 }
 
 impl Folders {
@@ -500,6 +548,7 @@ impl Folders {
         Self {
             recordings: data.join("recordings"),
             speech: data.join("cache").join("speech"),
+            sounds: data.join("sounds"),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     audio::{self, NOT_ACCEPTABLE, Role, Terms},
     clock,
     company::Company,
-    driver, line, outgoing,
+    driver, echo_test, line, outgoing,
     phone::Shared,
     trunks::Inbound,
 };
@@ -27,6 +27,9 @@ pub(crate) async fn receive(shared: Arc<Shared>, incoming: IncomingCall) {
         return;
     }
     if let Some(username) = incoming.from_device.clone() {
+        if echo_test::is_dialled(&incoming.to_user) {
+            return echo_test::run(shared, &username, incoming).await;
+        }
         return outgoing::from_phone(shared, &username, incoming).await;
     }
     let trunk = incoming
@@ -201,7 +204,7 @@ async fn describe(
         trunk: number.trunk,
         node: shared.node.clone(),
         groups: Arc::clone(&company.groups),
-        record_conversation: true,
+        recording: Arc::new(company.recording(Some(number.id))),
     }
 }
 
@@ -298,6 +301,8 @@ pub(crate) fn group_flow(group: GroupId) -> Flow {
         group,
         max_wait_seconds: 120,
         music: Prompt::music(),
+        announcement: None,
+        announce_every_seconds: 30,
         on_no_agents: Some("voicemail".to_owned()),
         on_timeout: Some("voicemail".to_owned()),
     });

@@ -105,6 +105,14 @@ impl Switchboard {
         }
     }
 
+    /// Tells a call of this company something; `false` when there is no such call.
+    pub(crate) fn tell_of(&self, tenant: TenantId, call: CallId, input: Input) -> bool {
+        match self.lock().get(&call).filter(|line| line.tenant == tenant) {
+            Some(line) => line.inbox.send(input).is_ok(),
+            None => false,
+        }
+    }
+
     /// Tells every call something.
     pub(crate) fn tell_all(&self, input: &Input) {
         for line in self.lock().values() {

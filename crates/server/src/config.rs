@@ -11,7 +11,7 @@ use std::{
 };
 
 use outbound::AllowEntry;
-use phone::{AudioPolicy, Network, Srtp};
+use phone::{AudioPolicy, Network, SpeechService, Srtp};
 use secrecy::SecretString;
 use sip::{HostPort, IpNet, Listener, Transport};
 use url::Url;
@@ -43,6 +43,14 @@ const SETTINGS: &[&str] = &[
     "recording_tones",
     "public_url",
     "database",
+    "recordings_bucket",
+    "recordings_endpoint",
+    "recordings_region",
+    "recordings_encrypt",
+    "speech_url",
+    "speech_key",
+    "speech_model",
+    "speech_voice",
     "cloudtalk_rate_limit",
     "outbound_allow",
     "trunk_sources",
@@ -102,6 +110,15 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// `None` means SQLite in the data folder.
     pub database: Option<String>,
+    /// Where recordings are kept after their calls, `s3://BUCKET/PREFIX`; `None` means in the data folder.
+    pub recordings_bucket: Option<Url>,
+    /// The service of that bucket; `None` means Amazon's.
+    pub recordings_endpoint: Option<Url>,
+    pub recordings_region: String,
+    /// Whether recordings are sealed after their calls.
+    pub recordings_encrypt: bool,
+    /// A service that speaks prompts before flite and espeak-ng are asked.
+    pub speech: Option<SpeechService>,
     /// Requests a minute and company; 0 means no limit.
     pub cloudtalk_rate_limit: u32,
     /// Hosts or networks that connections may reach although they are private.
@@ -391,6 +408,27 @@ impl Sources {
                     .then(|| t.to_owned())
                 },
             ),
+            recordings_bucket: self.maybe(
+                "recordings_bucket",
+                "a bucket such as s3://calls or s3://calls/north",
+                |t| {
+                    Url::parse(t)
+                        .ok()
+                        .filter(|url| url.scheme() == "s3" && url.has_host())
+                },
+            ),
+            recordings_endpoint: self.maybe(
+                "recordings_endpoint",
+                "a URL such as https://s3.example.com",
+                web_url,
+            ),
+            recordings_region: self.take("recordings_region", "us-east-1", "a region", |t| {
+                Some(t.to_owned())
+            }),
+            recordings_encrypt: self.take("recordings_encrypt", "true", "true or false", |t| {
+                t.parse().ok()
+            }),
+            speech: self.speech(),
             cloudtalk_rate_limit: self.take(
                 "cloudtalk_rate_limit",
                 "60",
@@ -459,6 +497,30 @@ impl Sources {
         } else {
             Err(ConfigProblems(self.problems))
         }
+    }
+
+    fn speech(&mut self) -> Option<SpeechService> {
+        let text = |t: &str| Some(t.to_owned());
+        let url = self.maybe(
+            "speech_url",
+            "a URL such as https://speech.example.com/v1/audio/speech",
+            |t| {
+                Url::parse(t)
+                    .ok()
+                    .filter(|url| matches!(url.scheme(), "http" | "https"))
+            },
+        );
+        let key = self.maybe("speech_key", "a key", |t| {
+            Some(SecretString::from(t.to_owned()))
+        });
+        let model = self.take("speech_model", "tts-1", "a model", text);
+        let voice = self.take("speech_voice", "alloy", "a voice", text);
+        Some(SpeechService {
+            url: url?,
+            key,
+            model,
+            voice,
+        })
     }
 
     /// Certificate and key, which go together and without which there is no TLS.

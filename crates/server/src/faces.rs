@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use accounts::{Accounts, Role};
 use async_trait::async_trait;
-use axum::Router;
+use axum::{Router, body::Body};
 use cloudtalk_api::{
-    ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome,
-    SmsRequest,
+    ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordedAudio, RecordingFile,
+    SmsOutcome, SmsRequest,
 };
 use console_api::Console;
 use http::HeaderMap;
@@ -17,8 +17,9 @@ use phone::{
     Phone,
     messaging::{LoopbackCarrier, Messaging, SendError, SendOutcome, SendSms},
     outgoing::NotPlaced,
-    recordings::Playable,
+    recordings::{Channels, Playable},
 };
+use store::recordings::Deleted;
 
 use crate::http::Faces;
 
@@ -106,9 +107,18 @@ impl PhoneHooks for Hooks {
         &self,
         tenant: TenantId,
         call: CallId,
+        channels: cloudtalk_api::Channels,
     ) -> Result<RecordingFile, PhoneFailed> {
-        match self.phone.recordings().playable(tenant, call).await {
-            Ok(Playable::File(path)) => Ok(RecordingFile::File(path)),
+        let channels = match channels {
+            cloudtalk_api::Channels::AsRecorded => Channels::AsRecorded,
+            cloudtalk_api::Channels::Mono => Channels::Mono,
+        };
+        let playable = self.phone.recordings().playable(tenant, call, channels);
+        match playable.await {
+            Ok(Playable::Audio(audio)) => Ok(RecordingFile::Audio(RecordedAudio {
+                length: audio.length(),
+                read: Box::new(|part| Body::from_stream(audio.stream(part))),
+            })),
             Ok(Playable::Erased) => Ok(RecordingFile::Erased),
             Ok(Playable::None) => Ok(RecordingFile::None),
             Err(error) => Err(PhoneFailed(error.to_string())),
@@ -116,9 +126,13 @@ impl PhoneHooks for Hooks {
     }
 
     async fn erase_recording(&self, tenant: TenantId, call: CallId) -> Result<bool, PhoneFailed> {
+        let deleted = Deleted {
+            at: store::now(),
+            rule: "asked for through the CloudTalk interface".to_owned(),
+        };
         self.phone
             .recordings()
-            .erase(tenant, call, store::now())
+            .erase(tenant, call, &deleted)
             .await
             .map_err(|error| PhoneFailed(error.to_string()))
     }

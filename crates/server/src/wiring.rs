@@ -11,10 +11,15 @@ use std::{
 
 use accounts::{Accounts, CookiePolicy, OauthConfig, OauthServer};
 use anyhow::Context;
+use archive::{Archive, ArchiveError, Bucket};
 use gateway::Gateway;
 use media::{MediaConfig, MediaEngine};
 use outbound::{Outbound, Policy};
-use phone::{Devices, Folders, Network, Phone, Prompts, recordings::Recordings};
+use phone::{
+    Devices, Folders, Network, Phone, Prompts,
+    recordings::{Keeping, Recordings},
+};
+use secrecy::SecretString;
 use sip::{Certificate, SipConfig, SipStack, TraceConfig, Transport};
 use store::{Db, ledger::Ledger};
 use tokio::{net::TcpListener, sync::mpsc};
@@ -93,7 +98,20 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         .await
         .context("the ledger can't be started")?;
     let folders = Folders::below(&config.data);
-    let recordings = Recordings::new(db.clone(), folders.recordings);
+    let keys = Arc::new(open_vault(&config.data)?);
+    let keeping = Keeping {
+        bucket: recordings_bucket(&config)?,
+        encrypt: config.recordings_encrypt,
+        keys: Arc::clone(&keys),
+    };
+    let recordings = Recordings::new(db.clone(), folders.recordings.clone(), keeping);
+    let outbound =
+        Outbound::new(outbound_policy(&config)).context("the way out can't be opened")?;
+    let speaks = config
+        .speech
+        .clone()
+        .map(|service| (service, outbound.clone()));
+    let prompts = Prompts::new(db.clone(), &folders, speaks);
 
     let sip_config = SipConfig {
         listeners: config.listeners(),
@@ -141,7 +159,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         sip_events,
         media,
         audio: config.audio,
-        prompts: Prompts::new(folders.speech),
+        prompts,
         recordings,
         node: node_name(),
         seed: rand::random(),
@@ -398,6 +416,28 @@ fn open_vault(data: &Path) -> anyhow::Result<KeyRing> {
             .context("the vault's key can't be loaded");
     }
     KeyRing::from_base64(&keys).context("TRUNKLINE_VAULT_KEYS")
+}
+
+/// The bucket recordings go to. Its credentials come from where every program of that service looks for them.
+pub(crate) fn recordings_bucket(config: &Config) -> anyhow::Result<Option<Archive>> {
+    let Some(url) = &config.recordings_bucket else {
+        return Ok(None);
+    };
+    let secret = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .map(SecretString::from)
+            .ok_or(ArchiveError::Credentials)
+    };
+    let bucket = Bucket {
+        url: url.clone(),
+        endpoint: config.recordings_endpoint.clone(),
+        region: config.recordings_region.clone(),
+        access_key_id: secret("AWS_ACCESS_KEY_ID")?,
+        secret_access_key: secret("AWS_SECRET_ACCESS_KEY")?,
+    };
+    Ok(Some(Archive::bucket(&bucket).context("recordings_bucket")?))
 }
 
 /// Whose INVITEs count as the carrier's. Unless the operator says otherwise that is this machine; and when only

@@ -71,6 +71,7 @@ impl MigratorTrait for Migrator {
         list.extend(crate::accounts::migrations());
         list.extend(crate::gateway::migrations());
         list.extend(crate::trunks::migrations());
+        list.extend(crate::recordings::migrations());
         list
     }
 }

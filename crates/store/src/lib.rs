@@ -11,6 +11,7 @@ pub mod directory;
 mod error;
 pub mod gateway;
 pub mod ledger;
+pub mod recordings;
 #[cfg(test)]
 mod testing;
 mod time;

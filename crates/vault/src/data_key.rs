@@ -113,7 +113,7 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn associated_data(&self, key_id: &str) -> Vec<u8> {
+    pub(crate) fn associated_data(&self, key_id: &str) -> Vec<u8> {
         cipher::associated_data(&[
             SEAL_VERSION,
             key_id,

@@ -6,6 +6,7 @@
 //!
 //! This crate knows no database and no network, and touches one file: the key file. Start with [`KeyRing`].
 
+pub mod chunks;
 mod cipher;
 mod data_key;
 mod key_file;

@@ -21,7 +21,7 @@ export class Phone {
    * @param {{answer?: "auto"|"manual", frequency?: number, registers?: boolean, transport?: "udp"|"tls", at?: number, codecs?: string, encryption?: "srtp"|"srtp-mand"}} options
    *   `at`: the port it registers at; `codecs` as baresip names them, best first; `encryption` offers keys in a clear profile, or insists on an encrypted one.
    */
-  static async start(server, account, { answer = "auto", frequency = 700, registers = true, transport = "udp", at, codecs = "pcmu,pcma", encryption } = {}) {
+  static async start(server, account, { answer = "auto", frequency = 700, registers = true, transport = "udp", at, codecs = "pcmu,pcma", encryption, modules = [], jitterBuffer = "1-5" } = {}) {
     const phone = new Phone();
     phone.username = account.username;
     phone.serverAddress = `${server.demo.sip.host}:${server.demo.sip.port}`;
@@ -31,7 +31,7 @@ export class Phone {
     await fs.mkdir(phone.folder, { recursive: true });
     await fs.writeFile(path.join(phone.folder, "says.wav"), wav(tone(frequency, SOURCE_SECONDS)));
     const control = await freePort();
-    await phone.#configure(server, account, { answer, registers, control, transport, at, codecs, encryption });
+    await phone.#configure(server, account, { answer, registers, control, transport, at, codecs, encryption, modules, jitterBuffer });
     // baresip writes its WAV beside wherever it was told; the folder is its own.
     phone.program = new Program(`baresip ${account.username}`, "baresip", ["-f", phone.folder, "-v"], { cwd: phone.folder });
     try {
@@ -43,7 +43,7 @@ export class Phone {
     return phone;
   }
 
-  async #configure(server, account, { answer, registers, control, transport, at, codecs, encryption }) {
+  async #configure(server, account, { answer, registers, control, transport, at, codecs, encryption, modules: also, jitterBuffer }) {
     const { host, port } = server.demo.sip;
     const rtp = await freeRange(20);
     // It takes the next port for TLS too.
@@ -53,8 +53,8 @@ export class Phone {
     const config = [
       "poll_method epoll", `sip_listen ${host}:${signalling}`, `sip_trans_def ${transport}`, "call_local_timeout 120", "call_max_calls 4",
       "audio_player aufile," + this.heardFile, "audio_source aufile," + path.join(this.folder, "says.wav"), "audio_alert aufile," + path.join(this.folder, "alert.wav"),
-      "audio_srate 8000", "audio_channels 1", "ausrc_srate 8000", "auplay_srate 8000", "audio_buffer 20-160", "jitter_buffer_delay 1-5", `rtp_ports ${rtp}-${rtp + 19}`, "rtcp_mux no",
-      `ctrl_tcp_listen 127.0.0.1:${control}`, `module_path ${modules}`, "module g711.so", "module aufile.so",
+      "audio_srate 8000", "audio_channels 1", "ausrc_srate 8000", "auplay_srate 8000", "audio_buffer 20-160", `jitter_buffer_delay ${jitterBuffer}`, `rtp_ports ${rtp}-${rtp + 19}`, "rtcp_mux no",
+      `ctrl_tcp_listen 127.0.0.1:${control}`, `module_path ${modules}`, "module g711.so", "module aufile.so", ...also.map((name) => `module ${name}`),
       ...(codecs.includes("G722") ? ["module g722.so"] : []), ...(codecs.includes("opus") ? ["module opus.so", "opus_stereo no", "opus_sprop_stereo no"] : []),
       // Keeps what is said and heard, at the codec's rate.
       "module sndfile.so", `snd_path ${this.folder}`,

@@ -12,15 +12,17 @@ export class UserAgent {
    * Dials.
    * @param {import("./server.js").Server} server
    * @param {{from: string, to?: string, codec?: typeof PCMU, events?: boolean, lateOffer?: boolean}} options
+   *   `through` puts a relay between its audio and the server: what it returns has the port to offer.
    *   `events`: whether it offers telephone-event. `lateOffer`: it offers nothing and answers the server's offer in its ACK.
    */
-  static async open(server, { from, to = server.number, codec = PCMU, events = true, lateOffer = false }) {
+  static async open(server, { from, to = server.number, codec = PCMU, events = true, lateOffer = false, through }) {
     const agent = new UserAgent();
     const { host, port } = server.demo.sip;
     Object.assign(agent, { server: { host, port }, from, codec, events, lateOffer, routes: [], cseq: 1, statuses: [], requests: [] });
     agent.socket = await udp(0);
     agent.port = agent.socket.address().port;
     agent.audio = await RtpPeer.open(codec);
+    agent.relay = await through?.(agent.audio);
     agent.id = `${randomBytes(6).toString("hex")}@127.0.0.1`;
     agent.local = `"Caller" <sip:${from}@127.0.0.1:${agent.port}>;tag=${randomBytes(4).toString("hex")}`;
     agent.remote = `<sip:${to}@${host}:${port}>`;
@@ -35,7 +37,7 @@ export class UserAgent {
     const { type } = this.codec;
     const lines = [
       "v=0", `o=ua 1 ${this.cseq} IN IP4 127.0.0.1`, "s=-", "c=IN IP4 127.0.0.1", "t=0 0",
-      `m=audio ${this.audio.port} RTP/AVP ${type}${this.events ? " 101" : ""}`, `a=rtpmap:${type} ${type === PCMA.type ? "PCMA" : "PCMU"}/8000`,
+      `m=audio ${this.relay?.port ?? this.audio.port} RTP/AVP ${type}${this.events ? " 101" : ""}`, `a=rtpmap:${type} ${type === PCMA.type ? "PCMA" : "PCMU"}/8000`,
       ...(this.events ? ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16"] : []), "a=ptime:20", `a=${direction}`, "",
     ];
     return lines.join("\r\n");
@@ -137,6 +139,7 @@ export class UserAgent {
   close() {
     if (this.closed) return;
     this.closed = true;
+    this.relay?.close();
     this.audio.close();
     this.socket.close();
   }

@@ -27,7 +27,7 @@ export async function read<T>(path: string, signal: AbortSignal): Promise<T> {
 }
 
 /** Changes something through the console's interface. `csrf` is the session's token, from `/me`. */
-export async function change<T>(method: "POST" | "PUT" | "DELETE", path: string, csrf: string, body?: unknown): Promise<T> {
+export async function change<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, csrf: string, body?: unknown): Promise<T> {
   const isText = typeof body === "string";
   let response: Response;
   try {
@@ -44,7 +44,35 @@ export async function change<T>(method: "POST" | "PUT" | "DELETE", path: string,
     throw new ApiError(0, "unreachable", "The server does not answer. Is it running?");
   }
   if (!response.ok) throw await failure(response);
-  return response.json() as Promise<T>;
+  return (response.status === 202 || response.status === 204 ? undefined : response.json()) as Promise<T>;
+}
+
+/** As `change`, for what answers nothing; it asks for the token itself. */
+export async function write(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<void> {
+  await change<void>(method, path, await token(), body);
+}
+
+/** Sends a file as it is, and says how many percent of it are there. */
+export async function upload(path: string, file: File, progress: (percent: number) => void): Promise<void> {
+  const csrf = await token();
+  // fetch doesn't tell how far an upload is.
+  await new Promise<void>((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `/console/api${path}`);
+    request.setRequestHeader("x-csrf-token", csrf);
+    request.upload.onprogress = (event) => progress(Math.round((event.loaded / Math.max(1, event.total)) * 100));
+    request.onerror = () => reject(new ApiError(0, "unreachable", "The server does not answer. Is it running?"));
+    request.onload = () => {
+      if (request.status < 300) return resolve();
+      failure(new Response(request.responseText, { status: request.status })).then(reject, reject);
+    };
+    request.send(file);
+  });
+}
+
+async function token(): Promise<string> {
+  const { csrf } = await read<{ csrf: string }>("/me", new AbortController().signal);
+  return csrf;
 }
 
 async function failure(response: Response): Promise<ApiError> {

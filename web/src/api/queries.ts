@@ -1,5 +1,5 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
-import { read } from "./client";
+import { read, write } from "./client";
 import type {
   Agent,
   CallPage,
@@ -7,9 +7,14 @@ import type {
   Direction,
   Items,
   Me,
+  MonitorMode,
   Outgoing,
+  Peaks,
   PhoneNumber,
+  Receipts,
+  RecordingSettings,
   Signalling,
+  Sounds,
   Trunk,
   WebPhone,
 } from "./types";
@@ -80,6 +85,36 @@ export const signallingQuery = (call: number) =>
   });
 
 export const captureUrl = (call: number) => `/console/api/calls/${call}/signalling.pcap`;
+
+export const soundsQuery = queryOptions({
+  queryKey: ["sounds"],
+  queryFn: ({ signal }) => read<Sounds>("/sounds", signal),
+});
+
+export const recordingSettingsQuery = queryOptions({
+  queryKey: ["recording-settings"],
+  queryFn: ({ signal }) => read<RecordingSettings>("/recording-settings", signal),
+});
+
+export const receiptsQuery = (page: number) =>
+  queryOptions({
+    queryKey: ["recording-receipts", page],
+    queryFn: ({ signal }) => read<Receipts>(`/recording-receipts?page=${page}`, signal),
+    placeholderData: keepPreviousData,
+  });
+
+export const peaksQuery = (call: number) =>
+  queryOptions({
+    queryKey: ["peaks", call],
+    queryFn: ({ signal }) => read<Peaks>(`/calls/${call}/recording/peaks`, signal),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
+export const switchRecording = (call: number, on: boolean) => write("PUT", `/calls/${call}/recording`, { on });
+
+export const monitor = (call: number, mode: MonitorMode) => write("POST", `/calls/${call}/monitor`, { mode });
+
+export const soundAudioUrl = (sound: number) => `/console/api/sounds/${sound}/audio`;
 
 export const recordingUrl = (call: number) => `/console/api/calls/${call}/recording`;
 

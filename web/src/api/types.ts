@@ -9,6 +9,10 @@ export interface Me {
   company: string;
   timeZone: string;
   seesConnections: boolean;
+  /** Sets up the company. */
+  manages: boolean;
+  /** Looks after running calls. */
+  supervises: boolean;
   csrf: string;
   addresses: Addresses;
 }
@@ -45,10 +49,94 @@ export interface Call {
   talkingMs: number;
   totalMs: number;
   recording: Recording | null;
+  /** The rule by which the conversation is not kept. */
+  notRecorded: RecordingRule | null;
+  /** Whether its recording can be switched by whoever asks, now. */
+  maySwitchRecording: boolean;
+  /** Whether whoever asks may listen in, now. */
+  mayMonitor: boolean;
+  /** How the audio of its legs travelled. */
+  audio: LegAudio[];
+}
+
+export type RecordingRule = "company" | "number" | "agent" | "flow";
+export type NoAudio = "never_heard" | "private_address" | "wrong_codec" | "other_source" | "muted" | "stopped";
+
+export interface LegAudio {
+  leg: number;
+  /** The agent's name; null for the outside party. */
+  agent: string | null;
+  codec: string | null;
+  received: StreamQuality | null;
+  sent: StreamQuality | null;
+  roundTripMs: number | null;
+  noAudio: NoAudio | null;
+  isMissing: boolean;
+}
+
+export interface StreamQuality {
+  packets: number;
+  lost: number;
+  jitterMs: number;
+  /** 1 to 4.5. */
+  mos: number;
+}
+
+export interface Peaks {
+  durationMs: number;
+  /** For each channel the loudest sample of each stretch, 0 to 255. */
+  channels: number[][];
+}
+
+export type MonitorMode = "listen" | "whisper" | "barge";
+
+export type PauseMode = "cut" | "silence";
+
+export interface RecordingSettings {
+  incoming: boolean;
+  outgoing: boolean;
+  internal: boolean;
+  agentsMaySwitch: boolean;
+  pauseMode: PauseMode;
+  conversationDays: number | null;
+  voicemailDays: number | null;
+  numbers: { id: number; record: boolean }[];
+  agents: { id: number; record: boolean | null; maySwitch: boolean | null }[];
+}
+
+export interface Receipt {
+  call: number;
+  kind: "conversation" | "voicemail";
+  recordedAt: string;
+  deletedAt: string;
+  rule: string;
+}
+
+export interface Receipts {
+  items: Receipt[];
+  page: number;
+  pages: number;
+  total: number;
+  waiting: number;
+  problem: string | null;
+}
+
+export interface Sound {
+  id: number;
+  name: string;
+  durationMs: number;
+  createdAt: string;
+  usedBy: string[];
+}
+
+export interface Sounds {
+  items: Sound[];
+  missing: { name: string; usedBy: string[] }[];
+  builtIn: string[];
 }
 
 export interface Recording {
-  state: "running" | "kept" | "failed";
+  state: "running" | "paused" | "kept" | "failed";
   durationMs: number;
   problem: string | null;
 }
@@ -217,8 +305,6 @@ export interface OutgoingSettings {
     night: { hours: { from: string; to: string; days: number[] }; calls_per_hour: number; dear_micros: number | null } | null;
   };
   caller_id: number | null;
-  record_outgoing: boolean;
-  record_internal: boolean;
 }
 
 export interface Outgoing {

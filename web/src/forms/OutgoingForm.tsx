@@ -31,8 +31,6 @@ export function OutgoingForm({ settings, trunks, csrf }: Props) {
       </Title>
       <Routes routes={draft.routes} trunks={trunks} onChange={(routes) => set({ routes })} />
       <Group>
-        <Switch label="Record calls to the outside" checked={draft.record_outgoing} onChange={(event) => set({ record_outgoing: event.currentTarget.checked })} />
-        <Switch label="Record calls among colleagues" checked={draft.record_internal} onChange={(event) => set({ record_internal: event.currentTarget.checked })} />
       </Group>
       <div>
         <Title order={3} size="h4">

@@ -1,6 +1,6 @@
 import { AppShell, Box, Burger, Button, Group, NavLink, Stack, Text, ThemeIcon, UnstyledButton } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconHeadset, IconPhoneCall, IconPlugConnected, IconRocket, IconRouteAltLeft, IconRouter } from "@tabler/icons-react";
+import { IconHeadset, IconMicrophone, IconMusic, IconPhoneCall, IconPlugConnected, IconRocket, IconRouteAltLeft, IconRouter } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { meQuery } from "../api/queries";
@@ -12,6 +12,8 @@ import { Failure } from "../ui/ListState";
 const PAGES = [
   { to: "/calls", label: "Calls", icon: IconPhoneCall },
   { to: "/agents", label: "Agents", icon: IconHeadset },
+  { to: "/recordings", label: "Recordings", icon: IconMicrophone },
+  { to: "/sounds", label: "Sounds", icon: IconMusic },
   { to: "/trunks", label: "Trunks", icon: IconRouter },
   { to: "/connections", label: "Connections", icon: IconPlugConnected },
   { to: "/start", label: "Get started", icon: IconRocket },
@@ -22,9 +24,12 @@ export function Shell() {
   const [open, { toggle, close }] = useDisclosure(false);
   const { pathname } = useLocation();
   const me = useQuery(meQuery);
-  // What costs money or opens other apps is for those who manage the company.
-  const managed: string[] = ["/connections", "/trunks"];
-  const pages = PAGES.filter((page) => !managed.includes(page.to) || me.data?.seesConnections !== false);
+  const pages = PAGES.filter(({ to }) => {
+    // What costs money or opens other apps is for those who manage the company.
+    if (to === "/connections" || to === "/trunks") return me.data?.seesConnections !== false;
+    if (to === "/recordings" || to === "/sounds") return me.data?.supervises === true;
+    return true;
+  });
 
   return (
     <AppShell

@@ -4,7 +4,9 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { type CallFilters, callsQuery, meQuery } from "../api/queries";
 import type { Call, Direction, Me } from "../api/types";
+import { AudioQuality } from "../components/AudioQuality";
 import { CallStatusBadge } from "../components/CallStatusBadge";
+import { MonitorMenu } from "../components/MonitorMenu";
 import { RecordingPlayer } from "../components/RecordingPlayer";
 import { SignallingButton } from "../components/Signalling";
 import { Empty, ListState } from "../ui/ListState";
@@ -110,7 +112,7 @@ function Filters({ filters, onChange }: { filters: CallFilters; onChange: (filte
 function CallTable({ calls }: { calls: Call[] }) {
   const { data: me } = useQuery(meQuery);
   return (
-    <Table.ScrollContainer minWidth={860}>
+    <Table.ScrollContainer minWidth={940}>
       <Table verticalSpacing="sm" highlightOnHover>
         <Table.Thead>
           <Table.Tr>
@@ -120,6 +122,7 @@ function CallTable({ calls }: { calls: Call[] }) {
             <Table.Th>Result</Table.Th>
             <Table.Th>Started</Table.Th>
             <Table.Th>Duration</Table.Th>
+            <Table.Th>Audio</Table.Th>
             <Table.Th>Recording</Table.Th>
             {seesSignalling(me) && <Table.Th>Details</Table.Th>}
           </Table.Tr>
@@ -163,7 +166,10 @@ function CallRow({ call }: { call: Call }) {
         </Group>
       </Table.Td>
       <Table.Td>{call.internal ?? "–"}</Table.Td>
-      <Table.Td>{call.agent ?? "–"}</Table.Td>
+      <Table.Td>
+        {call.agent ?? "–"}
+        <MonitorMenu call={call} />
+      </Table.Td>
       <Table.Td>
         <CallStatusBadge status={call.status} />
         <Ways call={call} />
@@ -176,6 +182,9 @@ function CallRow({ call }: { call: Call }) {
             {duration(call.talkingMs)} talking
           </Text>
         )}
+      </Table.Td>
+      <Table.Td>
+        <AudioQuality call={call} />
       </Table.Td>
       <Table.Td>
         <RecordingPlayer call={call} />

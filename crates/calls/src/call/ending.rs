@@ -42,6 +42,8 @@ impl Call {
             id: recording,
             kind,
             safe_ms: 0,
+            paused: false,
+            pauses: 0,
             stop_by: None,
         });
         out.fact(CallFact::RecordingStarted { recording, kind });

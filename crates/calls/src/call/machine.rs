@@ -10,6 +10,7 @@ use model::{
 
 use super::{
     Callee, Input, NewCall, Output, PlaybackId,
+    monitor::Watcher,
     outgoing::DialingStage,
     transfer::{TakingStage, Transfer},
 };
@@ -42,6 +43,12 @@ pub struct Call {
     pub(super) last_playback: u32,
     pub(super) visits: u32,
     pub(super) digit_facts: u32,
+    /// What a step of the flow said about recording.
+    pub(super) flow_recording: Option<bool>,
+    /// Legs that should be heard and are not.
+    pub(super) unheard: Vec<LegId>,
+    /// Facts about hold and missing audio so far.
+    pub(super) notes: u32,
     pub(super) recordings: Vec<OpenRecording>,
     pub(super) recordings_made: u8,
     /// Agents who are in this call past the queues.
@@ -95,6 +102,17 @@ pub(super) enum Stage {
         recording: RecordingId,
         deadline: Timestamp,
     },
+    /// He hears what the echo test is about to do.
+    EchoPrompt {
+        playback: PlaybackId,
+        seconds: u32,
+        next: Option<String>,
+    },
+    /// He hears himself.
+    Echo {
+        deadline: Timestamp,
+        next: Option<String>,
+    },
     /// He hears the last prompt, then the call ends with this cause.
     LastWords {
         playback: PlaybackId,
@@ -143,6 +161,17 @@ pub(super) struct QueueStage {
     pub ringing: Vec<RingingLeg>,
     /// Whether any offer was made and came to nothing.
     pub tried: bool,
+    /// Heard by the caller while he waits, and by the customer while an agent holds.
+    pub music: Prompt,
+    pub announcement: Option<Announcement>,
+}
+
+/// What a waiting caller is told from time to time.
+#[derive(Debug)]
+pub(super) struct Announcement {
+    pub prompt: Prompt,
+    pub every_seconds: u32,
+    pub due: Timestamp,
 }
 
 #[derive(Debug)]
@@ -167,6 +196,10 @@ pub(super) struct TalkingStage {
     pub recording: Option<RecordingId>,
     /// The queue the caller came from.
     pub group: Option<GroupId>,
+    pub hold_music: Prompt,
+    /// The leg that holds it.
+    pub held_by: Option<LegId>,
+    pub watcher: Option<Watcher>,
     /// Where the caller goes on should the agent's leg break.
     pub on_lost: Option<String>,
 }
@@ -177,6 +210,8 @@ pub(super) struct OpenRecording {
     pub kind: RecordingKind,
     /// Length at the last checkpoint.
     pub safe_ms: u64,
+    pub paused: bool,
+    pub pauses: u32,
     /// It was asked to stop, and counts as failed at this time.
     pub stop_by: Option<Timestamp>,
 }
@@ -290,6 +325,9 @@ impl Call {
             last_playback: 0,
             visits: 0,
             digit_facts: 0,
+            flow_recording: None,
+            unheard: Vec::new(),
+            notes: 0,
             recordings: Vec::new(),
             recordings_made: 0,
             busy: Vec::new(),
@@ -352,8 +390,10 @@ impl Call {
             }
             Input::LegAnswered { leg } if leg == self.caller => self.caller_answered(now, &mut out),
             Input::LegAnswered { leg } => {
-                self.leg_answered(leg, &mut out);
-                self.callee_answered(now, leg, &mut out);
+                if !self.monitor_answered(leg, &mut out) {
+                    self.leg_answered(leg, &mut out);
+                    self.callee_answered(now, leg, &mut out);
+                }
             }
             Input::LegFailed { leg, cause } => {
                 self.leg_over(now, leg, LegOver::Failed(cause), &mut out);
@@ -384,6 +424,12 @@ impl Call {
             } => self.referred(now, leg, referral, target, &mut out),
             Input::PartyJoined { leg, agent } => self.party_joined(now, leg, agent, &mut out),
             Input::HandOver { leg, agent, to } => self.hand_over(now, leg, agent, to, &mut out),
+            Input::SwitchRecording { on } => self.switch_recording(on, &mut out),
+            Input::Monitor { agent, mode } => self.monitor(now, agent, mode, &mut out),
+            Input::Held { leg } => self.held(leg, &mut out),
+            Input::Retrieved { leg } => self.retrieved(leg, &mut out),
+            Input::AudioMissing { leg, reason } => self.audio_missing(leg, reason, &mut out),
+            Input::AudioBack { leg } => self.audio_back(leg, &mut out),
             Input::End { cause } => self.ended_by_operator(now, cause, &mut out),
             Input::WrapUpEnded { agent } => self.wrap_up_ended(agent, &mut out),
         }
@@ -396,6 +442,7 @@ impl Call {
         let stage = match &self.stage {
             Stage::Connecting { deadline, .. }
             | Stage::Message { deadline, .. }
+            | Stage::Echo { deadline, .. }
             | Stage::RingingCaller { deadline, .. } => Some(*deadline),
             Stage::Dialing(dialing) => Some(dialing.deadline()),
             Stage::Taking(taking) => Some(taking.deadline),
@@ -405,8 +452,17 @@ impl Call {
             }) => Some(*deadline),
             Stage::Queue(queue) => {
                 let rings = queue.ringing.iter().map(|ringing| ringing.deadline);
-                Some(rings.fold(queue.deadline, Timestamp::min))
+                let announcement = queue.announcement.as_ref().map(|told| told.due);
+                Some(
+                    rings
+                        .chain(announcement)
+                        .fold(queue.deadline, Timestamp::min),
+                )
             }
+            Stage::Talking(talking) => talking
+                .watcher
+                .as_ref()
+                .and_then(|watcher| watcher.deadline),
             _ => None,
         };
         let recordings = self
@@ -434,12 +490,14 @@ impl Call {
             }) if *deadline <= now => {
                 self.ask_again(now, None, &mut out);
             }
+            Stage::Echo { deadline, .. } if *deadline <= now => self.echo_over(&mut out),
             Stage::Queue(_) => self.queue_timers(now, &mut out),
             Stage::RingingCaller { deadline, .. } if *deadline <= now => {
                 self.end(now, HangupCause::NoAnswer, &mut out);
             }
             Stage::Dialing(_) => self.dialing_timers(now, &mut out),
             Stage::Taking(_) => self.taking_timers(now, &mut out),
+            Stage::Talking(_) => self.monitor_timer(now, &mut out),
             _ => {}
         }
         self.recording_timers(now, &mut out);
@@ -492,6 +550,7 @@ impl Call {
         match &self.stage {
             Stage::Menu(_) => self.menu_digit(now, digit, out),
             Stage::Message { .. } if digit == '#' => self.end(now, HangupCause::FlowEnded, out),
+            Stage::Echo { .. } if digit == '#' => self.echo_over(out),
             _ => {}
         }
     }
@@ -501,6 +560,18 @@ impl Call {
             Stage::Playing { playback, next } if *playback == finished => {
                 let next = next.take();
                 self.go(now, next, out);
+            }
+            Stage::EchoPrompt {
+                playback,
+                seconds,
+                next,
+            } if *playback == finished => {
+                let (seconds, next) = (*seconds, next.take());
+                out.act(Output::Echo { leg: self.caller });
+                self.stage = Stage::Echo {
+                    deadline: after_seconds(now, seconds),
+                    next,
+                };
             }
             Stage::Menu(_) => self.menu_played(now, finished, out),
             Stage::Greeting {
@@ -540,11 +611,40 @@ impl Call {
         }
     }
 
+    /// He has heard himself long enough: now he hears how well that went.
+    fn echo_over(&mut self, out: &mut Out) {
+        let Stage::Echo { next, .. } = &mut self.stage else {
+            return;
+        };
+        let next = next.take();
+        out.act(Output::Unbridge {
+            a: self.caller,
+            b: self.caller,
+        });
+        self.last_playback += 1;
+        let playback = PlaybackId(self.last_playback);
+        out.act(Output::TellQuality {
+            leg: self.caller,
+            playback,
+        });
+        self.stage = Stage::Playing { playback, next };
+    }
+
     pub(super) fn play(&mut self, prompt: Prompt, repeat: Repeat, out: &mut Out) -> PlaybackId {
+        self.play_to(self.caller, prompt, repeat, out)
+    }
+
+    pub(super) fn play_to(
+        &mut self,
+        leg: LegId,
+        prompt: Prompt,
+        repeat: Repeat,
+        out: &mut Out,
+    ) -> PlaybackId {
         self.last_playback += 1;
         let playback = PlaybackId(self.last_playback);
         out.act(Output::Play {
-            leg: self.caller,
+            leg,
             playback,
             prompt,
             repeat: repeat == Repeat::Forever,

@@ -4,7 +4,7 @@
 //! call elsewhere. The callee's leg is dialled after it; carriers are asked one after the other
 //! until one connects or the callee has spoken.
 
-use model::{AgentId, CallFact, CallPrice, HangupCause, LegId, RecordingKind, Timestamp, TrunkId};
+use model::{AgentId, CallFact, CallPrice, HangupCause, LegId, Timestamp, TrunkId};
 
 use super::{
     CallerId, NewCall, Output,
@@ -343,6 +343,9 @@ impl Call {
                 wrap_up_seconds,
                 recording: None,
                 group: None,
+                hold_music: Prompt::music(),
+                held_by: None,
+                watcher: None,
                 on_lost: None,
             },
             out,
@@ -357,14 +360,7 @@ impl Call {
         if let Some(colleague) = talking.colleague {
             self.busy(colleague, out);
         }
-        // The customer in the left channel, whoever called whom.
-        let ours = talking.agent.is_some_and(|agent| self.placed_by(agent));
-        let (left, right) = if ours { (leg, caller) } else { (caller, leg) };
-        talking.recording = if self.new.record_conversation {
-            self.start_recording(RecordingKind::Conversation, left, Some(right), out)
-        } else {
-            None
-        };
+        talking.recording = self.record_conversation(&talking, out);
         self.stage = Stage::Talking(talking);
     }
 

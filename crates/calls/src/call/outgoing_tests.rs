@@ -49,7 +49,7 @@ fn new_call(direction: Direction) -> NewCall {
         trunk: None,
         node: "n".to_owned(),
         groups: Arc::default(),
-        record_conversation: true,
+        recording: Arc::default(),
     }
 }
 

@@ -1,13 +1,12 @@
 //! The caller in a queue, the agents' phones that ring for him, and the conversation.
 
-use model::{
-    CallFact, Direction, GroupId, HangupCause, LegId, OfferEnd, QueueOutcome, RecordingKind,
-    Timestamp,
-};
+use model::{CallFact, Direction, GroupId, HangupCause, LegId, OfferEnd, QueueOutcome, Timestamp};
 
 use super::{
     Output,
-    machine::{Call, LegOver, Out, QueueStage, RingingLeg, Stage, TalkingStage, after},
+    machine::{
+        Call, LegOver, Out, QueueStage, RingingLeg, Stage, TalkingStage, after, after_seconds,
+    },
 };
 use crate::acd::{Offer, OfferId};
 
@@ -111,20 +110,21 @@ impl Call {
         let group = queue.group;
         let losers = std::mem::take(&mut queue.ringing);
         let on_lost = queue.on_timeout.take();
-        let recording = if self.new.record_conversation {
-            self.start_recording(RecordingKind::Conversation, self.caller, Some(leg), out)
-        } else {
-            None
-        };
-        self.stage = Stage::Talking(TalkingStage {
+        let hold_music = queue.music.clone();
+        let mut talking = TalkingStage {
             leg,
             agent: Some(winner.agent),
             colleague: None,
             wrap_up_seconds: winner.wrap_up_seconds,
-            recording,
+            recording: None,
             group: Some(group),
+            hold_music,
+            held_by: None,
+            watcher: None,
             on_lost,
-        });
+        };
+        talking.recording = self.record_conversation(&talking, out);
+        self.stage = Stage::Talking(talking);
         out.act(Output::OfferAnswered {
             offer: winner.offer,
         });
@@ -145,6 +145,9 @@ impl Call {
         }
         if self.is_referrer(leg) {
             return self.referrer_over(now, out);
+        }
+        if self.monitor_over(leg, over.cause(HangupCause::AgentHangup), out) {
+            return;
         }
         match &mut self.stage {
             Stage::Queue(queue) => {
@@ -220,7 +223,7 @@ impl Call {
     }
 
     /// Whether the agent who talks is the one who placed the call.
-    fn placed(&self, talking: &TalkingStage) -> bool {
+    pub(super) fn placed(&self, talking: &TalkingStage) -> bool {
         talking.agent.is_some_and(|agent| self.placed_by(agent))
     }
 
@@ -241,6 +244,7 @@ impl Call {
         talking: &TalkingStage,
         out: &mut Out,
     ) {
+        dismiss(talking, out);
         if let Some(recording) = talking.recording {
             self.stop_recording(now, recording, out);
         }
@@ -299,6 +303,15 @@ impl Call {
             } else {
                 at += 1;
             }
+        }
+        if let Some(told) = &mut queue.announcement
+            && told.due <= now
+        {
+            told.due = after_seconds(now, told.every_seconds.max(1));
+            out.act(Output::Announce {
+                leg: LegId::FIRST,
+                prompt: told.prompt.clone(),
+            });
         }
         if queue.deadline <= now {
             let rang = queue.tried || !queue.ringing.is_empty();

@@ -6,7 +6,9 @@ use model::{CallFact, HangupCause, QueueOutcome, Timestamp};
 
 use super::{
     Output, PlaybackId,
-    machine::{Call, MenuPhase, MenuStage, Out, QueueStage, Repeat, Stage, after_seconds},
+    machine::{
+        Announcement, Call, MenuPhase, MenuStage, Out, QueueStage, Repeat, Stage, after_seconds,
+    },
 };
 use crate::flow::{MAX_STEP_VISITS, Menu, Prompt, Queue, Step};
 
@@ -32,6 +34,19 @@ impl Call {
             }
             match step {
                 Step::Goto(goto) => target = Some(goto.target.clone()),
+                Step::Recording(recording) => {
+                    self.flow_recording = Some(recording.on);
+                    target = recording.next.clone();
+                }
+                Step::Echo(echo) => {
+                    let playback = self.play(echo.prompt.clone(), Repeat::Once, out);
+                    self.stage = Stage::EchoPrompt {
+                        playback,
+                        seconds: echo.seconds,
+                        next: echo.next.clone(),
+                    };
+                    return;
+                }
                 Step::Queue(queue) => match self.enter_queue(now, queue, out) {
                     Entered::Stays => return,
                     Entered::GoesOn(next) => target = next,
@@ -105,6 +120,12 @@ impl Call {
             on_timeout: queue.on_timeout.clone(),
             ringing: Vec::new(),
             tried: false,
+            music: queue.music.clone(),
+            announcement: queue.announcement.clone().map(|prompt| Announcement {
+                prompt,
+                every_seconds: queue.announce_every_seconds,
+                due: after_seconds(now, queue.announce_every_seconds.max(1)),
+            }),
         });
         Entered::Stays
     }

@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::SignedDuration;
 use model::{
-    AgentId, CallFact, CallId, DigitVia, Direction, FlowId, GroupId, HangupCause, LegId, OfferEnd,
-    OfferResult, QueueOutcome, RecordingId, RecordingKind, RecordingState, RingStrategy, Timestamp,
+    AgentId, CallFact, CallId, DigitVia, Direction, FlowId, GroupId, HangupCause, LegId,
+    MonitorMode, OfferEnd, OfferResult, QueueOutcome, RecordingId, RecordingKind, RecordingState,
+    RingStrategy, Timestamp,
 };
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     acd::{self, Offer, OfferId},
-    flow::{Flow, Prompt},
+    flow::{Flow, Prompt, Step},
+    recording,
     sim::{Act, Manner, World},
 };
 
@@ -109,6 +111,14 @@ fn assert_whole(facts: &[CallFact]) {
                 "the offer of leg {leg} came out {results} times: {facts:#?}"
             );
         }
+    }
+    for leg in facts.iter().filter_map(|fact| match fact {
+        CallFact::MonitorOffered { leg, .. } => Some(*leg),
+        _ => None,
+    }) {
+        let ends =
+            count(&|fact| matches!(fact, CallFact::LegEnded { leg: ended, .. } if *ended == leg));
+        assert_eq!(ends, 1, "leg {leg} ended {ends} times: {facts:#?}");
     }
     let joined = count(&|fact| matches!(fact, CallFact::QueueJoined { .. }));
     assert_eq!(
@@ -525,7 +535,7 @@ fn recorder_that_never_closes_does_not_keep_the_call_open() {
 
 #[test]
 fn answer_that_crosses_the_callers_hang_up_is_ignored() {
-    let (mut call, now) = ringing();
+    let (mut call, now) = ringing(new_call());
     let _ = call.handle(now, Input::LegHungUp { leg: LegId::FIRST });
     assert_eq!(call.handle(now, Input::LegAnswered { leg: LegId(2) }), []);
     assert_eq!(
@@ -569,7 +579,7 @@ fn offer_that_comes_too_late_is_given_back() {
 
 #[test]
 fn facts_come_before_commands() {
-    let (mut call, now) = ringing();
+    let (mut call, now) = ringing(new_call());
     let outputs = call.handle(now, Input::LegAnswered { leg: LegId(2) });
     let first_command = outputs
         .iter()
@@ -602,7 +612,7 @@ fn new_call() -> NewCall {
             (GroupId(1), info.clone()),
             (GroupId(2), info),
         ])),
-        record_conversation: true,
+        recording: Arc::default(),
     }
 }
 
@@ -627,9 +637,9 @@ fn facts(outputs: Vec<Output>) -> Vec<CallFact> {
     outputs.into_iter().filter_map(fact).collect()
 }
 
-fn ringing() -> (Call, Timestamp) {
+fn ringing(new: NewCall) -> (Call, Timestamp) {
     let now = Timestamp::UNIX_EPOCH;
-    let (mut call, _) = Call::incoming(new_call(), flow(), now);
+    let (mut call, _) = Call::incoming(new, flow(), now);
     for input in [
         Input::Connected { leg: LegId::FIRST },
         Input::Digit {
@@ -645,9 +655,200 @@ fn ringing() -> (Call, Timestamp) {
 }
 
 fn talking() -> (Call, Timestamp) {
-    let (mut call, now) = ringing();
+    talking_with(Arc::default())
+}
+
+fn talking_with(recording: Arc<recording::Policy>) -> (Call, Timestamp) {
+    let (mut call, now) = ringing(NewCall {
+        recording,
+        ..new_call()
+    });
     let _ = call.handle(now, Input::LegAnswered { leg: LegId(2) });
     (call, now)
+}
+
+#[test]
+fn recording_is_switched_off_and_on_and_begins_where_the_rules_had_none() {
+    let (mut call, now) = talking();
+    let recording = RecordingId(101);
+    let off = call.handle(now, Input::SwitchRecording { on: false });
+    assert_eq!(
+        off,
+        [
+            Output::Record(CallFact::RecordingPaused { recording }),
+            Output::PauseRecording { recording }
+        ]
+    );
+    assert_eq!(call.handle(now, Input::SwitchRecording { on: false }), []);
+    let on = call.handle(now, Input::SwitchRecording { on: true });
+    assert_eq!(on.last(), Some(&Output::ResumeRecording { recording }));
+
+    let policy = recording::Policy {
+        company: recording::Switches {
+            incoming: false,
+            ..recording::Switches::default()
+        },
+        ..recording::Policy::default()
+    };
+    let (mut call, now) = talking_with(Arc::new(policy));
+    assert_eq!(call.handle(now, Input::SwitchRecording { on: false }), []);
+    let on = call.handle(now, Input::SwitchRecording { on: true });
+    assert!(
+        matches!(on.last(), Some(Output::StartRecording { .. })),
+        "{on:?}"
+    );
+}
+
+#[test]
+fn a_step_of_the_flow_decides_before_the_company() {
+    let step = |on| {
+        Step::Recording(crate::flow::Recording {
+            name: String::new(),
+            on,
+            next: Some("queue".to_owned()),
+        })
+    };
+    let queue = flow().steps["sales"].clone();
+    let flow = Flow {
+        id: model::FlowId(1),
+        start: "off".to_owned(),
+        steps: [("off".to_owned(), step(false)), ("queue".to_owned(), queue)].into(),
+    };
+    assert!(
+        flow.validate()
+            .iter()
+            .all(|problem| problem.severity() == crate::flow::Severity::Warning)
+    );
+    let mut world = world(
+        RingStrategy::LongestIdle,
+        &[Manner::Answers {
+            after: 2,
+            talks: Some(10),
+        }],
+    );
+    let call = world.caller(&Arc::new(flow), &[]);
+    world.run_for(seconds(30));
+    let record = world.record(call);
+    assert!(record.is_answered());
+    assert_eq!(record.recording, None);
+    assert_eq!(record.not_recorded, Some(model::RecordingRule::Flow));
+}
+
+#[test]
+fn the_customer_hears_music_while_the_agent_holds_and_it_counts_as_holding() {
+    let (mut call, now) = talking();
+    let leg = LegId(2);
+    let held = call.handle(now, Input::Held { leg });
+    assert!(matches!(
+        held.as_slice(),
+        [
+            Output::Record(CallFact::LegHeld { .. }),
+            Output::Play {
+                leg: LegId::FIRST,
+                repeat: true,
+                ..
+            }
+        ]
+    ));
+    assert_eq!(call.handle(now, Input::Held { leg }), []);
+    let back = call.handle(now + seconds(7), Input::Retrieved { leg });
+    assert_eq!(
+        back,
+        [
+            Output::Record(CallFact::LegRetrieved { leg }),
+            Output::StopPlaying { leg: LegId::FIRST }
+        ]
+    );
+    // A customer's own hold is his telephone's affair.
+    let customer = Input::Held { leg: LegId::FIRST };
+    assert_eq!(call.handle(now, customer), []);
+}
+
+#[test]
+fn a_supervisor_listens_whispers_and_leaves_the_conversation_alone() {
+    let (mut call, now) = talking();
+    let supervisor = AgentId(9);
+    let listen = Input::Monitor {
+        agent: supervisor,
+        mode: MonitorMode::Listen,
+    };
+    let rung = call.handle(now, listen.clone());
+    let leg = LegId(3);
+    assert!(matches!(rung.last(), Some(Output::Dial { leg: dialled, .. }) if *dialled == leg));
+    let joined = call.handle(now, Input::LegAnswered { leg });
+    let mixed = |mode| Output::Monitor {
+        customer: LegId::FIRST,
+        agent: LegId(2),
+        supervisor: leg,
+        mode,
+    };
+    assert_eq!(joined.last(), Some(&mixed(MonitorMode::Listen)));
+    let whisper = Input::Monitor {
+        agent: supervisor,
+        mode: MonitorMode::Whisper,
+    };
+    assert_eq!(
+        call.handle(now, whisper).last(),
+        Some(&mixed(MonitorMode::Whisper))
+    );
+    // One at a time, and nobody listens in on himself.
+    for agent in [AgentId(8), AgentId(1)] {
+        let mode = MonitorMode::Barge;
+        assert_eq!(call.handle(now, Input::Monitor { agent, mode }), []);
+    }
+    let left = call.handle(now, Input::LegHungUp { leg });
+    assert_eq!(
+        left,
+        [
+            Output::Record(CallFact::LegEnded {
+                leg,
+                cause: HangupCause::AgentHangup
+            }),
+            Output::Bridge {
+                a: LegId::FIRST,
+                b: LegId(2)
+            }
+        ]
+    );
+    // One whose phone is not picked up is given up, and one who is there goes with the conversation.
+    let _ = call.handle(now, listen);
+    let late = call.on_time(now + seconds(31));
+    assert!(late.contains(&Output::HangUp {
+        leg: LegId(4),
+        cause: HangupCause::NoAnswer
+    }));
+}
+
+#[test]
+fn the_echo_test_lets_the_caller_hear_himself_and_tells_the_result() {
+    let echo = crate::flow::Echo {
+        name: String::new(),
+        prompt: Prompt::echo(),
+        seconds: 10,
+        next: None,
+    };
+    let flow = Flow {
+        id: model::FlowId(1),
+        start: "echo".to_owned(),
+        steps: [("echo".to_owned(), Step::Echo(echo))].into(),
+    };
+    let now = Timestamp::UNIX_EPOCH;
+    let (mut call, _) = Call::incoming(new_call(), Arc::new(flow), now);
+    let _ = call.handle(now, Input::Connected { leg: LegId::FIRST });
+    let played = |playback| Input::PlaybackFinished {
+        leg: LegId::FIRST,
+        playback: PlaybackId(playback),
+    };
+    let echo = call.handle(now, played(1));
+    assert_eq!(echo, [Output::Echo { leg: LegId::FIRST }]);
+    assert_eq!(call.next_deadline(), Some(now + seconds(10)));
+    let told = call.on_time(now + seconds(10));
+    assert!(matches!(
+        told.as_slice(),
+        [Output::Unbridge { .. }, Output::TellQuality { .. }]
+    ));
+    let over = call.handle(now, played(2));
+    assert_eq!(over.last(), Some(&Output::Finished));
 }
 
 fn any_cause() -> impl Strategy<Value = HangupCause> {
@@ -657,6 +858,14 @@ fn any_cause() -> impl Strategy<Value = HangupCause> {
         Just(HangupCause::NoAnswer),
         Just(HangupCause::SignallingFailed),
         Just(HangupCause::MediaFailed),
+    ]
+}
+
+fn any_mode() -> impl Strategy<Value = MonitorMode> {
+    prop_oneof![
+        Just(MonitorMode::Listen),
+        Just(MonitorMode::Whisper),
+        Just(MonitorMode::Barge)
     ]
 }
 
@@ -686,6 +895,12 @@ fn any_input() -> impl Strategy<Value = Input> {
         2 => recording().prop_map(|recording| Input::RecordingCheckpoint { recording, duration_ms: 5_000 }),
         2 => recording().prop_map(|recording| Input::RecordingStopped { recording, duration_ms: 2_500, bytes: 9 }),
         2 => recording().prop_map(|recording| Input::RecordingFailed { recording, reason: "full".to_owned(), duration_ms: 10 }),
+        2 => any::<bool>().prop_map(|on| Input::SwitchRecording { on }),
+        2 => (1_i64..6, any_mode()).prop_map(|(agent, mode)| Input::Monitor { agent: AgentId(agent), mode }),
+        2 => leg().prop_map(|leg| Input::Held { leg }),
+        2 => leg().prop_map(|leg| Input::Retrieved { leg }),
+        1 => leg().prop_map(|leg| Input::AudioMissing { leg, reason: model::NoAudio::Stopped }),
+        1 => leg().prop_map(|leg| Input::AudioBack { leg }),
         1 => Just(Input::End { cause: HangupCause::OperatorEnded }),
         1 => agent().prop_map(|agent| Input::WrapUpEnded { agent }),
     ]

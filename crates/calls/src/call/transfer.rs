@@ -12,6 +12,7 @@ use model::{AgentId, CallFact, CallId, GroupId, HangupCause, LegId, Timestamp, T
 use super::{
     Callee, Output,
     machine::{Call, LegOver, Out, Repeat, Stage, TalkingStage, after, after_seconds},
+    monitor::dismiss,
 };
 use crate::flow::{Flow, Prompt, Step};
 
@@ -53,6 +54,9 @@ pub(super) struct Transfer {
     /// `None` once he hung up.
     referrer: Option<Referrer>,
     group: Option<GroupId>,
+    hold_music: Prompt,
+    /// The agent's phone holds, as most do before they pass a call on.
+    held: bool,
     on_lost: Option<String>,
 }
 
@@ -75,7 +79,7 @@ pub(super) struct TakingStage {
 
 impl Call {
     /// Which agent is on a leg of a conversation.
-    fn agent_on(&self, talking: &TalkingStage, leg: LegId) -> Option<AgentId> {
+    pub(super) fn agent_on(&self, talking: &TalkingStage, leg: LegId) -> Option<AgentId> {
         let caller = self.new.agent.as_ref().map(|caller| caller.agent);
         if leg == self.caller {
             caller
@@ -109,6 +113,20 @@ impl Call {
         let transfer = self.transfer.as_ref();
         let referrer = transfer.and_then(|transfer| transfer.referrer.as_ref());
         referrer.is_some_and(|referrer| referrer.leg == leg)
+    }
+
+    /// The phone of the agent who passes his party on holds it, or no longer does.
+    pub(super) fn referrer_holds(&mut self, leg: LegId, held: bool, out: &mut Out) {
+        if !self.is_referrer(leg) {
+            return;
+        }
+        if let Some(transfer) = &mut self.transfer {
+            let was = std::mem::replace(&mut transfer.held, held);
+            // Until the party of another call is here, the one that waits hears the music of the hold.
+            if was && !held && matches!(self.stage, Stage::Taking(_)) {
+                out.act(Output::StopPlaying { leg: self.caller });
+            }
+        }
     }
 
     /// An agent's phone refers the other party to somebody.
@@ -148,6 +166,7 @@ impl Call {
             to,
         });
         out.act(Output::AcceptReferral { leg, referral });
+        dismiss(&talking, out);
         if let Some(recording) = talking.recording {
             self.stop_recording(now, recording, out);
         }
@@ -165,6 +184,10 @@ impl Call {
                 Some(caller)
             });
         }
+        let held = talking.held_by == Some(leg);
+        if held && !matches!(target, TransferTarget::Party { .. }) {
+            out.act(Output::StopPlaying { leg: self.caller });
+        }
         let own = talking.agent == Some(agent);
         self.transfer = Some(Transfer {
             referrer: Some(Referrer {
@@ -174,6 +197,8 @@ impl Call {
                 referral,
             }),
             group: talking.group,
+            hold_music: talking.hold_music,
+            held,
             on_lost: talking.on_lost,
         });
         self.set_out(now, agent, target, out);
@@ -235,6 +260,9 @@ impl Call {
                 wrap_up_seconds: 0,
                 recording: None,
                 group: None,
+                hold_music: Prompt::music(),
+                held_by: None,
+                watcher: None,
                 on_lost: None,
             },
             out,
@@ -302,10 +330,16 @@ impl Call {
                 wrap_up_seconds: referrer.wrap_up_seconds,
                 recording: None,
                 group: transfer.group,
+                hold_music: transfer.hold_music,
+                held_by: None,
+                watcher: None,
                 on_lost: transfer.on_lost,
             },
             out,
         );
+        if transfer.held {
+            self.held(referrer.leg, out);
+        }
     }
 
     /// The step of the flow that is a group's queue.
@@ -344,6 +378,9 @@ impl Call {
                 let from = taking.from;
                 self.stage = Stage::Between;
                 out.fact(CallFact::LegTaken { leg, from, agent });
+                if self.transfer.as_ref().is_some_and(|transfer| transfer.held) {
+                    out.act(Output::StopPlaying { leg: self.caller });
+                }
                 self.passed_on(now, leg, agent, out);
             }
             // It came too late; no fact knows it.
@@ -414,6 +451,7 @@ impl Call {
         };
         let agent = self.agent_on(&talking, given);
         out.fact(CallFact::LegGiven { leg: given, to });
+        dismiss(&talking, out);
         if let Some(recording) = talking.recording {
             self.stop_recording(now, recording, out);
         }

@@ -368,7 +368,7 @@ fn new_call(agent: Option<AgentId>) -> NewCall {
             )]
             .into(),
         ),
-        record_conversation: true,
+        recording: Arc::default(),
     }
 }
 

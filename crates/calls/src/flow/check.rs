@@ -132,7 +132,7 @@ impl Flow {
                 }),
             }
         }
-        let empty = prompts(step).into_iter().any(|prompt| match prompt {
+        let empty = step.prompts().into_iter().any(|prompt| match prompt {
             Prompt::Speech { text, .. } => text.trim().is_empty(),
             Prompt::Sound { name } => name.trim().is_empty(),
         });
@@ -247,6 +247,8 @@ fn branches(step: &Step) -> Vec<(&'static str, Option<&str>)> {
             ]
         }
         Step::Goto(step) => vec![("target", Some(&step.target))],
+        Step::Recording(step) => vec![("next", step.next.as_deref())],
+        Step::Echo(step) => vec![("next", step.next.as_deref())],
         Step::Voicemail(_) | Step::End(_) => Vec::new(),
     }
 }
@@ -255,21 +257,13 @@ fn branches(step: &Step) -> Vec<(&'static str, Option<&str>)> {
 fn instant_exits(step: &Step) -> Vec<&str> {
     match step {
         Step::Goto(step) => vec![&step.target],
+        Step::Recording(step) => step.next.as_deref().into_iter().collect(),
         Step::Queue(step) if step.max_wait_seconds == 0 => {
             step.on_timeout.as_deref().into_iter().collect()
         }
         Step::Queue(step) => step.on_no_agents.as_deref().into_iter().collect(),
-        Step::Play(_) | Step::Menu(_) | Step::Voicemail(_) | Step::End(_) => Vec::new(),
-    }
-}
-
-fn prompts(step: &Step) -> Vec<&Prompt> {
-    match step {
-        Step::Play(step) => vec![&step.prompt],
-        Step::Menu(step) => std::iter::once(&step.prompt).chain(&step.invalid).collect(),
-        Step::Queue(step) => vec![&step.music],
-        Step::Voicemail(step) => vec![&step.prompt],
-        Step::End(step) => step.prompt.iter().collect(),
-        Step::Goto(_) => Vec::new(),
+        Step::Play(_) | Step::Menu(_) | Step::Voicemail(_) | Step::End(_) | Step::Echo(_) => {
+            Vec::new()
+        }
     }
 }

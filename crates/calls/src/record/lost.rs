@@ -134,6 +134,7 @@ impl Open {
             CallFact::MenuLeft { .. } => self.menu = None,
             CallFact::QueueJoined { group, .. } => self.queue = Some(*group),
             CallFact::QueueLeft { .. } => self.queue = None,
+            CallFact::MonitorOffered { leg, .. } => self.legs.push(*leg),
             CallFact::OfferMade { leg, agent, .. } => {
                 self.legs.push(*leg);
                 self.offers.push((*leg, *agent));
@@ -206,7 +207,16 @@ impl Open {
             | CallFact::LegRinging { .. }
             | CallFact::LegGiven { .. }
             | CallFact::LegReason { .. }
-            | CallFact::Bridged { .. } => {}
+            | CallFact::Bridged { .. }
+            | CallFact::RecordingSkipped { .. }
+            | CallFact::RecordingPaused { .. }
+            | CallFact::RecordingResumed { .. }
+            | CallFact::MonitorStarted { .. }
+            | CallFact::LegHeld { .. }
+            | CallFact::LegRetrieved { .. }
+            | CallFact::AudioMissing { .. }
+            | CallFact::AudioBack { .. }
+            | CallFact::LegMeasured { .. } => {}
         }
     }
 

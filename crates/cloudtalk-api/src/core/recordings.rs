@@ -1,20 +1,18 @@
 //! Downloading and erasing recordings.
 
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use model::{CallId, CallRecord};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
-use tokio_util::io::ReaderStream;
 
 use super::Asked;
 use crate::{
-    PhoneFailed, RecordingFile,
+    Channels, RecordingFile,
     call_json::has_audio,
     error::CoreError,
+    range::{self, Wanted},
     reply,
-    wav::{self, Wanted},
 };
 
 pub(super) async fn download(asked: Asked<'_>) -> Result<Response, CoreError> {
@@ -23,24 +21,26 @@ pub(super) async fn download(asked: Asked<'_>) -> Result<Response, CoreError> {
     if !has_audio(&call) {
         return Err(CoreError::NotFound);
     }
-    let path = match context
+    // Captures of the original are mono; asking for the two channels as they were recorded is the default here.
+    let channels = match context.query.get("channels") {
+        Some("1") => Channels::Mono,
+        _ => Channels::AsRecorded,
+    };
+    let recording = context
         .state
         .hooks
-        .recording(context.tenant, call.id)
-        .await?
-    {
-        RecordingFile::File(path) => path,
+        .recording(context.tenant, call.id, channels)
+        .await?;
+    let audio = match recording {
+        RecordingFile::Audio(audio) => audio,
         RecordingFile::Erased => return Err(CoreError::Gone("Recording expired.")),
         RecordingFile::None => return Err(CoreError::NotFound),
     };
-    let wants_mono = context.query.get("channels") == Some("1");
-    let range = context.headers.get(header::RANGE);
-    let mut response = if wants_mono {
-        mono(&path, range).await
-    } else {
-        as_it_is(&path, range).await
+    let wanted = range::wanted(context.headers.get(header::RANGE), audio.length);
+    let (mut response, part) = framed(wanted, audio.length);
+    if let Some(part) = part {
+        *response.body_mut() = (audio.read)(part);
     }
-    .map_err(unreadable)?;
     let name = format!("attachment; filename=\"{}.wav\"", call.id);
     let headers = response.headers_mut();
     headers.insert(
@@ -75,43 +75,6 @@ async fn call(asked: &Asked<'_>) -> Result<CallRecord, CoreError> {
         .call(asked.context.tenant, CallId(asked.id))
         .await?
         .ok_or(CoreError::NotFound)
-}
-
-fn unreadable(error: std::io::Error) -> CoreError {
-    CoreError::Phone(PhoneFailed(format!("the recording can't be read: {error}")))
-}
-
-async fn as_it_is(path: &Path, range: Option<&HeaderValue>) -> std::io::Result<Response> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let length = file.metadata().await?.len();
-    let (mut response, part) = framed(wav::wanted(range, length), length);
-    if let Some(part) = part {
-        file.seek(SeekFrom::Start(part.start)).await?;
-        *response.body_mut() =
-            Body::from_stream(ReaderStream::new(file.take(part.end - part.start)));
-    }
-    Ok(response)
-}
-
-/// Mixed on request. A file that is mono already, or that we did not write, goes out as it is.
-async fn mono(path: &Path, range: Option<&HeaderValue>) -> std::io::Result<Response> {
-    let Some(layout) = wav::layout(path)
-        .await?
-        .filter(|layout| layout.channels == 2)
-    else {
-        return as_it_is(path, range).await;
-    };
-    let path = path.to_owned();
-    let bytes = tokio::task::spawn_blocking(move || wav::mixed(&path, layout))
-        .await
-        .map_err(std::io::Error::other)??;
-    let length = bytes.len() as u64;
-    let (mut response, part) = framed(wav::wanted(range, length), length);
-    if let Some(part) = part {
-        let part = usize::try_from(part.start).unwrap_or(0)..usize::try_from(part.end).unwrap_or(0);
-        *response.body_mut() = Body::from(bytes[part].to_vec());
-    }
-    Ok(response)
 }
 
 /// Status and lengths of an answer, and which bytes belong in it.

@@ -8,8 +8,8 @@ use std::{
 use axum::{Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cloudtalk_api::{
-    ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordingFile, SmsOutcome,
-    SmsRequest, router,
+    Channels, ClickToCall, CloudTalk, CloudTalkConfig, PhoneFailed, PhoneHooks, RecordedAudio,
+    RecordingFile, SmsOutcome, SmsRequest, router,
 };
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use model::{AgentId, CallId, PhoneNumber, RingStrategy, TenantId};
@@ -77,12 +77,26 @@ impl PhoneHooks for Phone {
         Ok(outcome)
     }
 
-    async fn recording(&self, _: TenantId, call: CallId) -> Result<RecordingFile, PhoneFailed> {
-        let path = self.recordings.join(format!("{call}.wav"));
-        Ok(if path.exists() {
-            RecordingFile::File(path)
-        } else {
-            RecordingFile::Erased
+    async fn recording(
+        &self,
+        _: TenantId,
+        call: CallId,
+        channels: Channels,
+    ) -> Result<RecordingFile, PhoneFailed> {
+        let name = match channels {
+            Channels::AsRecorded => format!("{call}.wav"),
+            Channels::Mono => format!("{call}-mono.wav"),
+        };
+        Ok(match std::fs::read(self.recordings.join(name)) {
+            Ok(bytes) => RecordingFile::Audio(RecordedAudio {
+                length: bytes.len() as u64,
+                read: Box::new(move |part| {
+                    bytes[part.start as usize..part.end as usize]
+                        .to_vec()
+                        .into()
+                }),
+            }),
+            Err(_) => RecordingFile::Erased,
         })
     }
 

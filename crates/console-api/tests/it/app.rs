@@ -16,7 +16,10 @@ use model::{
     AgentId, Availability, CallFact, CallId, Direction, GroupId, HangupCause, LegId, PhoneNumber,
     RecordingId, RecordingKind, RingStrategy, TenantId, Timestamp,
 };
-use phone::{Devices, Phone, Prompts, recordings::Recordings};
+use phone::{
+    Devices, Folders, Phone, Prompts,
+    recordings::{Keeping, Recordings},
+};
 use serde_json::Value;
 use sip::{Listener, SipConfig, SipStack, Transport};
 use store::{
@@ -28,8 +31,12 @@ use store::{
 use tower::ServiceExt;
 
 pub const OWNER: &str = "owner@example.test";
-/// Stands for a WAV: what is inside is no matter here.
-pub const SOUND: &[u8] = b"RIFFxxxxWAVE";
+/// A recording of one frame in two channels.
+pub fn sound() -> Vec<u8> {
+    let mut wav = media::wav::header(2, 4).to_vec();
+    wav.extend([1, 2, 3, 4]);
+    wav
+}
 const PASSWORD: &str = "blue horse battery";
 
 pub struct App {
@@ -103,7 +110,7 @@ impl App {
             );
         }
         for recording in ["1.wav", "2.wav"] {
-            std::fs::write(recordings.join(recording), SOUND).expect("file");
+            std::fs::write(recordings.join(recording), sound()).expect("file");
         }
 
         let phone = phone(&db, ledger, &recordings).await;
@@ -186,8 +193,34 @@ impl App {
         .await
     }
 
+    /// Changes something, as the app does: with the token that it got from `/me`.
+    pub async fn act(
+        &self,
+        cookie: &str,
+        method: http::Method,
+        path: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let me = self.get(cookie, "/console/api/me").await.json();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::COOKIE, cookie)
+            .header("x-csrf-token", me["csrf"].as_str().expect("a token"))
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send_with(request, body).await
+    }
+
     async fn send(&self, request: http::request::Builder) -> Answer {
-        let request = request.body(Body::empty()).expect("a request");
+        self.send_with(request, Body::empty()).await
+    }
+
+    pub async fn send_with(
+        &self,
+        request: http::request::Builder,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let request = request.body(body.into()).expect("a request");
         self.serve(request).await
     }
 
@@ -243,6 +276,11 @@ async fn phone(db: &Db, ledger: Ledger, recordings: &std::path::Path) -> Phone {
         ports: (40_000, 40_100),
         threads: 1,
     };
+    let keeping = Keeping {
+        bucket: None,
+        encrypt: true,
+        keys: Arc::new(vault::KeyRing::load_or_create(&recordings.join("k")).expect("keys")),
+    };
     let parts = phone::Parts {
         db: db.clone(),
         ledger,
@@ -250,8 +288,8 @@ async fn phone(db: &Db, ledger: Ledger, recordings: &std::path::Path) -> Phone {
         sip_events,
         media: MediaEngine::start(media).expect("audio"),
         audio: phone::AudioPolicy::default(),
-        prompts: Prompts::new(recordings.join("speech")),
-        recordings: Recordings::new(db.clone(), recordings.to_owned()),
+        prompts: Prompts::new(db.clone(), &Folders::below(recordings), None),
+        recordings: Recordings::new(db.clone(), recordings.to_owned(), keeping),
         node: "test".into(),
         seed: 1,
         keys: Arc::new(
@@ -395,8 +433,11 @@ async fn call(
             tenant,
             call: id,
             file,
+            kind: RecordingKind::Conversation,
             created_at: at(5),
             deleted_at: None,
+            archived: None,
+            attempts: 0,
         };
         db.add_recording(&row).await.expect("recording");
         let queued = CallFact::QueueJoined {

@@ -3,8 +3,8 @@
 mod app;
 
 use app::{Answer, App, OWNER};
-use http::{StatusCode, header};
-use serde_json::Value;
+use http::{Method, Request, StatusCode, header};
+use serde_json::{Value, json};
 
 fn items(answer: &Answer) -> Vec<Value> {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
@@ -158,13 +158,13 @@ async fn recordings_come_whole_or_in_ranges() {
         (whole.status, whole.header(header::CONTENT_TYPE)),
         (StatusCode::OK, "audio/wav")
     );
-    assert_eq!(whole.body, app::SOUND);
+    assert_eq!(whole.body, app::sound());
     assert_eq!(whole.header(header::CACHE_CONTROL), "private, no-store");
     let path = format!("/console/api/calls/{}/recording", app.calls[0]);
     let part = app.get_range(&app.owner, &path, "bytes=4-7").await;
     assert_eq!(
-        (part.status, &*part.body),
-        (StatusCode::PARTIAL_CONTENT, &app::SOUND[4..8])
+        (part.status, part.body.clone()),
+        (StatusCode::PARTIAL_CONTENT, app::sound()[4..8].to_vec())
     );
     for id in ["0", "-1", "x", "..%2f..%2fetc%2fpasswd"] {
         let answer = app
@@ -365,4 +365,119 @@ async fn an_agent_turns_his_own_switch_and_only_from_the_page() {
     let token = app.csrf(&app.owner).await;
     let none = switch(&app.owner, &token, "idle").await;
     assert_eq!(none.status, StatusCode::NOT_FOUND, "the owner is no agent");
+}
+
+#[tokio::test]
+async fn recordings_are_drawn_and_deleted_by_those_who_may() {
+    let app = App::new().await;
+    let path = format!("/console/api/calls/{}/recording", app.calls[0]);
+    let peaks = app.get(&app.owner, &format!("{path}/peaks")).await.json();
+    assert_eq!(peaks["channels"], json!([[4], [8]]));
+    assert_eq!(
+        app.get(&app.stranger, &format!("{path}/peaks"))
+            .await
+            .status,
+        StatusCode::NOT_FOUND
+    );
+    // Agents hear their calls and delete nothing.
+    let agent = app.act(&app.agent_one, Method::DELETE, &path, "").await;
+    assert_eq!(agent.status, StatusCode::FORBIDDEN);
+    // Another site's page can send the cookie, but not the token.
+    let elsewhere = Request::delete(&path).header(header::COOKIE, &app.owner);
+    let elsewhere = app.send_with(elsewhere, "").await;
+    assert_eq!(elsewhere.json()["error"]["code"], "wrong_token");
+    let owner = app.act(&app.owner, Method::DELETE, &path, "").await;
+    assert_eq!(owner.status, StatusCode::NO_CONTENT);
+    assert_eq!(app.recording(&app.owner, 0).await.status, StatusCode::GONE);
+    let receipts = app.get(&app.owner, "/console/api/recording-receipts").await;
+    let receipts = receipts.json();
+    assert_eq!(receipts["items"][0]["call"], json!(app.calls[0]));
+    assert_eq!(
+        receipts["items"][0]["rule"],
+        format!("asked for by {}", app::OWNER)
+    );
+    let others = app
+        .get(&app.stranger, "/console/api/recording-receipts")
+        .await;
+    assert_eq!(others.json()["total"], 0);
+}
+
+#[tokio::test]
+async fn recording_settings_are_kept_and_checked() {
+    let app = App::new().await;
+    let path = "/console/api/recording-settings";
+    let mut settings = app.get(&app.owner, path).await.json();
+    assert_eq!(settings["incoming"], true);
+    settings["internal"] = json!(true);
+    settings["pauseMode"] = json!("silence");
+    settings["conversationDays"] = json!(90);
+    settings["agents"] = json!([{"id": 1, "record": null, "maySwitch": true}]);
+    let body = settings.to_string();
+    let saved = app.act(&app.owner, Method::PUT, path, body.clone()).await;
+    assert_eq!(saved.status, StatusCode::NO_CONTENT, "{}", saved.text());
+    assert_eq!(app.get(&app.owner, path).await.json(), settings);
+    let agent = app.act(&app.agent_one, Method::PUT, path, body).await;
+    assert_eq!(agent.status, StatusCode::FORBIDDEN);
+    for (field, value) in [
+        ("voicemailDays", json!(0)),
+        (
+            "agents",
+            json!([{"id": 99, "record": true, "maySwitch": null}]),
+        ),
+        ("numbers", json!([{"id": 99, "record": true}])),
+    ] {
+        let mut wrong = settings.clone();
+        wrong[field] = value;
+        let refused = app
+            .act(&app.owner, Method::PUT, path, wrong.to_string())
+            .await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{field}");
+        assert!(refused.text().contains(field), "{}", refused.text());
+    }
+    // A call that is over can't be switched.
+    let path = format!("/console/api/calls/{}/recording", app.calls[0]);
+    let switched = app
+        .act(&app.owner, Method::PUT, &path, r#"{"on":false}"#)
+        .await;
+    assert_eq!(switched.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn sounds_are_uploaded_listed_played_and_deleted() {
+    let app = App::new().await;
+    let beep = media::wav::write(&media::tone::beep());
+    let path = "/console/api/sounds?name=Welcome%20tone";
+    let added = app.act(&app.owner, Method::POST, path, beep.clone()).await;
+    assert_eq!(added.status, StatusCode::CREATED, "{}", added.text());
+    let id = added.json()["id"].clone();
+    let again = app.act(&app.owner, Method::POST, path, beep).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    let broken = app
+        .act(
+            &app.owner,
+            Method::POST,
+            "/console/api/sounds?name=x",
+            "hello",
+        )
+        .await;
+    assert_eq!(broken.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let listed = app.get(&app.owner, "/console/api/sounds").await.json();
+    assert_eq!(listed["items"][0]["name"], "Welcome tone");
+    assert_eq!(listed["items"][0]["durationMs"], 400);
+    let one = format!("/console/api/sounds/{id}");
+    let audio = app.get(&app.owner, &format!("{one}/audio")).await;
+    assert_eq!(audio.header(header::CONTENT_TYPE), "audio/wav");
+    for (cookie, wanted) in [
+        (&app.agent_one, StatusCode::FORBIDDEN),
+        (&app.stranger, StatusCode::NOT_FOUND),
+    ] {
+        let refused = app.act(cookie, Method::DELETE, &one, "").await;
+        assert_eq!(refused.status, wanted);
+    }
+    let renamed = app
+        .act(&app.owner, Method::PATCH, &one, r#"{"name":"Hello"}"#)
+        .await;
+    assert_eq!(renamed.status, StatusCode::NO_CONTENT);
+    let gone = app.act(&app.owner, Method::DELETE, &one, "").await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
 }

@@ -237,7 +237,7 @@ mod tests {
     #[tokio::test]
     async fn speech_is_not_mistaken_for_digits() {
         let folder = tempfile::tempdir().expect("a folder");
-        let speech = crate::speech::Speech::new(folder.path().to_owned());
+        let speech = crate::speech::Speech::new(folder.path().to_owned(), Vec::new());
         let text = "Thank you for calling. Our opening hours are from nine to five, Monday to Friday. \
             Please listen carefully, as our menu has changed. Who do you want to speak to, and what is it about? \
             I would like to ask whether the blue umbrella that I ordered three weeks ago is ready to be collected.";

@@ -11,6 +11,7 @@ use super::{
     Doors, MediaError,
     command::{Command, Inbox, Order, RemoteMedia},
     event::LegQuality,
+    mix::Party,
     wire::Wire,
 };
 use crate::{
@@ -118,7 +119,25 @@ impl CallMedia {
             playback,
             source,
             repeat,
+            from: 0,
         });
+    }
+
+    /// Plays to a leg over and over, from a sample somewhere inside: music that goes on where it was.
+    pub fn play_on(&self, leg: LegId, playback: u64, source: Arc<Sound>, from: usize) {
+        self.order(Order::Play {
+            leg,
+            playback,
+            source,
+            repeat: true,
+            from,
+        });
+    }
+
+    /// Says something over the music a leg hears, which goes on beneath it. A leg that hears no music is told
+    /// nothing.
+    pub fn announce(&self, leg: LegId, sound: Arc<Sound>) {
+        self.order(Order::Announce { leg, sound });
     }
 
     /// Ends what is played to a leg.
@@ -129,6 +148,12 @@ impl CallMedia {
     /// Lets two legs hear each other, and nobody else.
     pub fn bridge(&self, a: LegId, b: LegId) {
         self.order(Order::Bridge { a, b });
+    }
+
+    /// Lets any number of legs hear each other, each whom it shall; again when that changes. Legs that are not named
+    /// hear nobody.
+    pub fn mix(&self, parties: Vec<Party>) {
+        self.order(Order::Mix { parties });
     }
 
     /// Parts the legs again.
@@ -158,6 +183,12 @@ impl CallMedia {
     /// one ends the first.
     pub fn start_recording(&self, spec: RecordingSpec) {
         self.order(Order::StartRecording { spec });
+    }
+
+    /// Switches the recording off while `on`, and on again. What was said meanwhile is cut out or silent, as the
+    /// recording's [`RecordingSpec::pause`] says.
+    pub fn pause_recording(&self, on: bool) {
+        self.order(Order::PauseRecording { on });
     }
 
     /// Ends the recording; its length and size come as an event when it is on disk.

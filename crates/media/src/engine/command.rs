@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     event::{LegQuality, MediaEvent},
+    mix::Party,
     wire::Wire,
 };
 use crate::{Codec, RecordingSpec, Sound, srtp::Keys, webrtc::WebRtcPeer};
@@ -94,6 +95,11 @@ pub(super) enum Order {
         playback: u64,
         source: Arc<Sound>,
         repeat: bool,
+        from: usize,
+    },
+    Announce {
+        leg: LegId,
+        sound: Arc<Sound>,
     },
     StopPlaying {
         leg: LegId,
@@ -103,6 +109,9 @@ pub(super) enum Order {
         b: LegId,
     },
     Unbridge,
+    Mix {
+        parties: Vec<Party>,
+    },
     SendDigit {
         leg: LegId,
         digit: char,
@@ -117,6 +126,9 @@ pub(super) enum Order {
     },
     StartRecording {
         spec: RecordingSpec,
+    },
+    PauseRecording {
+        on: bool,
     },
     StopRecording,
     Quality {

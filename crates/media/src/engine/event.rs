@@ -1,4 +1,4 @@
-use model::{DigitVia, LegId};
+use model::{DigitVia, LegId, NoAudio};
 
 /// What a call's audio brought about.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,12 +72,17 @@ pub enum MediaEvent {
         /// Which leg.
         leg: LegId,
     },
-    /// A leg that should send has sent nothing for five seconds. Sent once per silence.
-    Silence {
+    /// A leg that should be heard has not been for five seconds. Told once, until it is back.
+    AudioMissing {
         /// Which leg.
         leg: LegId,
-        /// Whether it ever sent: if not, its packets probably don't reach us.
-        ever_heard: bool,
+        /// The likely reason, as far as packets tell.
+        reason: NoAudio,
+    },
+    /// It is heard again.
+    AudioBack {
+        /// Which leg.
+        leg: LegId,
     },
 }
 
@@ -92,6 +97,8 @@ pub struct LegQuality {
     pub jitter_ms: f32,
     /// Packets sent to the peer.
     pub packets_sent: u32,
+    /// What the peer reports to have lost of ours since it began.
+    pub peer_lost: Option<u32>,
     /// What the peer reports to have lost of ours, 0 to 1, in its last interval.
     pub peer_loss: Option<f32>,
     /// The variation of arrival at the peer.

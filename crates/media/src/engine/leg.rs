@@ -7,6 +7,7 @@ use super::{
     event::LegQuality,
     hearing::Hearing,
     playing::{EventStep, Playing, Press, event_step},
+    presence::{Change, Presence},
     sender::Sender,
     voice::{LONGEST, Voice},
     wire::{TRAILER, Wire},
@@ -23,8 +24,6 @@ use crate::{
 const LOCK_AFTER: u8 = 5;
 /// Time between reports.
 pub(super) const REPORT_EVERY_US: u64 = 5_000_000;
-/// Time without packets that is called silence.
-const SILENCE_US: u64 = 5_000_000;
 /// Keys that may wait to be pressed.
 const PRESSES: usize = 32;
 /// One press told in two ways (as tones and as event, say) comes within this time.
@@ -52,7 +51,7 @@ pub(super) struct Leg {
     pub(super) playing: Option<Playing>,
     /// The 20 ms heard from the peer at the last tick, while somebody wants them.
     pub(super) heard: Option<Frame>,
-    pub(super) last_heard_us: u64,
+    pub(super) presence: Presence,
     pub(super) next_report_us: u64,
     wants: Wants,
     hearing: Option<Box<Hearing>>,
@@ -63,7 +62,6 @@ pub(super) struct Leg {
     /// The last press: which key, how it was told, when.
     last_press: Option<(char, DigitVia, u64)>,
     held: [Option<Frame>; HELD],
-    silence_told: bool,
     presses: VecDeque<char>,
     press: Option<Press>,
     report: PeerReport,
@@ -86,6 +84,7 @@ struct PeerReport {
     /// Its last sender report: the middle of its NTP time, and when it came.
     sent: Option<(u32, u64)>,
     loss: Option<f32>,
+    lost: Option<u32>,
     jitter_ms: Option<f32>,
     round_trip_ms: Option<f32>,
 }
@@ -161,7 +160,7 @@ impl Leg {
             sender: Sender::new(),
             playing: None,
             heard: None,
-            last_heard_us: 0,
+            presence: Presence::default(),
             next_report_us: 0,
             wants: Wants::default(),
             hearing: None,
@@ -171,7 +170,6 @@ impl Leg {
             events_seen: false,
             last_press: None,
             held: [const { None }; HELD],
-            silence_told: false,
             presses: VecDeque::with_capacity(PRESSES),
             press: None,
             report: PeerReport::default(),
@@ -186,7 +184,7 @@ impl Leg {
             self.latch = Latch::default();
         }
         if before.is_none_or(|before| !before.receive) && remote.receive {
-            (self.last_heard_us, self.silence_told) = (now_us, false);
+            self.presence.expect(now_us);
         }
         if before.is_none() {
             self.next_report_us = now_us + REPORT_EVERY_US;
@@ -300,7 +298,6 @@ impl Leg {
     pub(super) fn heard(&mut self, packet: &Packet, now_us: u64) -> bool {
         let first = self.reception.packets == 0;
         self.reception.count(packet, now_us);
-        (self.last_heard_us, self.silence_told) = (now_us, false);
         first
     }
 
@@ -386,12 +383,10 @@ impl Leg {
         !told
     }
 
-    /// Whether the peer should send and has been still for too long; tells so once.
-    pub(super) fn fell_silent(&mut self, now_us: u64) -> bool {
-        let expects = self.remote.as_ref().is_some_and(|remote| remote.receive);
-        let silent = expects && !self.silence_told && now_us > self.last_heard_us + SILENCE_US;
-        self.silence_told |= silent;
-        silent
+    /// Whether the peer, which should be heard, is missing or back again.
+    pub(super) fn look(&mut self, now_us: u64) -> Option<Change> {
+        let expected = self.remote.as_ref().is_some_and(|remote| remote.receive);
+        self.presence.check(expected, now_us)
     }
 
     /// Whether something of ours goes to the peer, so that nothing else may.
@@ -642,6 +637,12 @@ impl Leg {
             self.report.sent = Some((sent, now_us));
         }
         if let Some(block) = report.block {
+            // 24 bits with a sign (RFC 3550 §6.4.1): duplicates can make it negative.
+            self.report.lost = Some(if block.lost & 0x80_0000 == 0 {
+                block.lost
+            } else {
+                0
+            });
             self.report.loss = Some(f32::from(block.fraction_lost) / 256.0);
             self.report.jitter_ms = Some(block.jitter as f32 / remote.codec.ticks_per_ms() as f32);
             if block.last_sender_report != 0 {
@@ -664,6 +665,7 @@ impl Leg {
             packets_lost: self.reception.lost(),
             jitter_ms: self.reception.jitter_ms(),
             packets_sent: self.sender.packets,
+            peer_lost: self.report.lost,
             peer_loss: self.report.loss,
             peer_jitter_ms: self.report.jitter_ms,
             round_trip_ms: self.report.round_trip_ms,

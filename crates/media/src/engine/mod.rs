@@ -6,7 +6,9 @@ mod event;
 mod health;
 mod hearing;
 mod leg;
+mod mix;
 mod playing;
+mod presence;
 mod sender;
 mod voice;
 mod wheel;
@@ -29,6 +31,7 @@ pub use self::{
     command::{RemoteMedia, TelephoneEvent},
     event::{LegQuality, MediaEvent},
     health::Health,
+    mix::{Hears, Party},
 };
 use self::{
     command::{Command, Inbox, Port},

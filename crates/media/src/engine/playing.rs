@@ -9,7 +9,12 @@ pub(super) struct Playing {
     source: Arc<Sound>,
     position: usize,
     repeat: bool,
+    /// Said over it, and how far that is.
+    over: Option<(Arc<Sound>, usize)>,
 }
+
+/// What is left of music while something is said over it: about -14 dB.
+const BENEATH: i32 = 5;
 
 impl Playing {
     pub(super) fn new(playback: u64, source: Arc<Sound>, repeat: bool) -> Self {
@@ -18,11 +23,39 @@ impl Playing {
             source,
             position: 0,
             repeat,
+            over: None,
         }
+    }
+
+    /// Begins at a sample instead of the start.
+    pub(super) fn from(mut self, sample: usize) -> Self {
+        self.position = sample % self.source.samples().len().max(1);
+        self
+    }
+
+    /// Says something over it, in place of what was said before.
+    pub(super) fn announce(&mut self, sound: Arc<Sound>) {
+        self.over = Some((sound, 0));
     }
 
     /// Fills a silent frame at 8 kHz; `true` when that was the end.
     pub(super) fn fill(&mut self, frame: &mut Frame) -> bool {
+        let over = self.fill_source(frame);
+        if let Some((sound, position)) = &mut self.over {
+            let rest = &sound.samples()[*position..];
+            for (sample, said) in frame.samples_mut().iter_mut().zip(rest) {
+                *sample = (i32::from(*sample) / BENEATH + i32::from(*said))
+                    .clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+            }
+            *position += rest.len().min(FRAME);
+            if *position >= sound.samples().len() {
+                self.over = None;
+            }
+        }
+        over
+    }
+
+    fn fill_source(&mut self, frame: &mut Frame) -> bool {
         let samples = self.source.samples();
         let frame = frame.samples_mut();
         let mut filled = 0;
@@ -127,6 +160,21 @@ mod tests {
                 .enumerate()
                 .all(|(i, sample)| *sample == (i % 250) as i16 + 1)
         );
+    }
+
+    #[test]
+    fn an_announcement_lies_over_music_that_goes_on_beneath_it() {
+        let music: Vec<i16> = vec![500; 1_000];
+        let mut playing = Playing::new(1, Arc::new(Sound::new(music)), true).from(990);
+        playing.announce(Arc::new(Sound::new(vec![7; 200])));
+        let mut heard = Vec::new();
+        for _ in 0..2 {
+            let mut frame = Frame::silence(Rate::Narrow);
+            assert!(!playing.fill(&mut frame));
+            heard.extend_from_slice(frame.samples());
+        }
+        assert!(heard[..200].iter().all(|sample| *sample == 107));
+        assert!(heard[200..].iter().all(|sample| *sample == 500));
     }
 
     #[test]

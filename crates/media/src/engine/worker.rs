@@ -15,7 +15,9 @@ use super::{
     command::{Command, Order, Port, TelephoneEvent, WAKE},
     event::MediaEvent,
     leg::{Kind, Leg},
+    mix::Mix,
     playing::Playing,
+    presence::Change,
     voice,
     wheel::Wheel,
     wire::{Received, Socket, TRAILER, Wire},
@@ -74,6 +76,8 @@ struct Call {
     events: mpsc::Sender<MediaEvent>,
     legs: Vec<Leg>,
     bridge: Option<(LegId, LegId)>,
+    /// In place of a bridge, when more than two talk.
+    mix: Option<Mix>,
     recording: Option<Recording>,
 }
 
@@ -242,6 +246,7 @@ impl Worker {
             events,
             legs: Vec::with_capacity(2),
             bridge: None,
+            mix: None,
             recording: None,
         });
         self.by_id.insert(id, index);
@@ -348,9 +353,15 @@ fn connection_event(leg: LegId, news: News) -> MediaEvent {
 impl Call {
     fn order(&mut self, order: Order, now_us: u64, tap: &mut Tap, counters: &Counters) {
         match order {
-            Order::Bridge { a, b } => self.bridge(Some((a, b))),
-            Order::Unbridge => self.bridge(None),
+            Order::Bridge { a, b } => self.bridge(Some((a, b)), None),
+            Order::Unbridge => self.bridge(None, None),
+            Order::Mix { parties } => self.bridge(None, Some(Mix::new(parties))),
             Order::StartRecording { spec } => self.start_recording(spec, tap),
+            Order::PauseRecording { on } => {
+                if let Some(recording) = &self.recording {
+                    tap.pause(recording.id, on);
+                }
+            }
             Order::StopRecording => self.stop_recording(tap),
             Order::Connect { leg, remote } => {
                 self.with(leg, |leg| leg.connect(*remote, now_us));
@@ -361,9 +372,15 @@ impl Call {
                 playback,
                 source,
                 repeat,
+                from,
             } => self.with(leg, |leg| {
                 leg.stop_playing();
-                leg.playing = Some(Playing::new(playback, source, repeat));
+                leg.playing = Some(Playing::new(playback, source, repeat).from(from));
+            }),
+            Order::Announce { leg, sound } => self.with(leg, |leg| {
+                if let Some(playing) = &mut leg.playing {
+                    playing.announce(sound);
+                }
             }),
             Order::StopPlaying { leg } => self.with(leg, |leg| {
                 if leg.playing.is_some() {
@@ -397,8 +414,8 @@ impl Call {
         }
     }
 
-    fn bridge(&mut self, bridge: Option<(LegId, LegId)>) {
-        self.bridge = bridge;
+    fn bridge(&mut self, bridge: Option<(LegId, LegId)>, mix: Option<Mix>) {
+        (self.bridge, self.mix) = (bridge, mix);
         for leg in &mut self.legs {
             if leg.playing.is_none() {
                 leg.sender.switch();
@@ -417,6 +434,7 @@ impl Call {
                 _ => Rate::Narrow,
             }
         });
+        let mixed = self.mix.as_ref().map(|mix| mix.rate(&self.legs));
         for at in 0..self.legs.len() {
             let other = bridged.and_then(|[a, b]| match at {
                 at if at == a => Some(b),
@@ -425,8 +443,13 @@ impl Call {
             });
             let sound = other.is_some_and(|other| self.by_sound(at, other));
             let mute = other.is_some_and(|other| self.converts_tones(at, other));
+            let mixes = self
+                .mix
+                .as_ref()
+                .is_some_and(|mix| mix.has(self.legs[at].id));
+            let sound = sound.then_some(rate).or_else(|| mixed.filter(|_| mixes));
             self.legs[at].want(|wants| {
-                wants.sound = sound.then_some(rate);
+                wants.sound = sound;
                 wants.mute_tones = mute;
             });
         }
@@ -476,7 +499,11 @@ impl Call {
     /// Forgets a leg that was taken out.
     fn release(&mut self, leg: LegId) {
         if self.bridge.is_some_and(|(a, b)| a == leg || b == leg) {
-            self.bridge(None);
+            self.bridge(None, None);
+        }
+        if let Some(mix) = &mut self.mix {
+            mix.remove(leg);
+            self.tune_bridge();
         }
     }
 
@@ -509,8 +536,8 @@ impl Call {
             leg.report(now_us, ntp);
             let digit = leg.listen(now_us);
             let finished = leg.tick(now_us, &mut sent);
-            let silent = leg.fell_silent(now_us);
-            let (id, ever_heard) = (leg.id, leg.reception.packets > 0);
+            let change = leg.look(now_us);
+            let id = leg.id;
             if let Some(news) = news {
                 self.tell(connection_event(id, news), counters);
             }
@@ -520,17 +547,18 @@ impl Call {
             if let Some(playback) = finished {
                 self.tell(MediaEvent::PlaybackFinished { leg: id, playback }, counters);
             }
-            if silent {
-                self.tell(
-                    MediaEvent::Silence {
-                        leg: id,
-                        ever_heard,
-                    },
-                    counters,
-                );
+            match change {
+                Some(Change::Missing(reason)) => {
+                    self.tell(MediaEvent::AudioMissing { leg: id, reason }, counters);
+                }
+                Some(Change::Back) => self.tell(MediaEvent::AudioBack { leg: id }, counters),
+                None => {}
             }
         }
         self.exchange(now_us, &mut sent);
+        if let Some(mix) = &self.mix {
+            mix.exchange(&mut self.legs, now_us, &mut sent);
+        }
         if sent > 0 {
             counters.packets_out.fetch_add(sent, Ordering::Relaxed);
         }
@@ -606,6 +634,7 @@ impl Call {
             return;
         };
         if !leg.admit(from, rtp) {
+            leg.presence.foreign();
             counters.foreign.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -613,6 +642,12 @@ impl Call {
         let id = leg.id;
         let first = leg.heard(&packet, now_us);
         let payload = &buffer[packet.payload.0..packet.payload.1];
+        match kind {
+            Kind::Audio(codec) => leg.presence.audio(Some(codec), payload, now_us),
+            // Comfort noise is what a quiet party sends; keys are pressed by somebody.
+            Kind::Noise | Kind::Event => leg.presence.audio(None, payload, now_us),
+            Kind::Other => leg.presence.strange(),
+        }
         let digit = match kind {
             Kind::Event => leg.event_digit(&packet, payload, now_us),
             _ => None,

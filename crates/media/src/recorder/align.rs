@@ -27,6 +27,7 @@ pub(super) struct Track {
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     ssrc: u32,
+    pauses: usize,
     timestamp: u32,
     position: i64,
     strays: u8,
@@ -45,6 +46,8 @@ pub(super) struct Arrived<'a> {
     pub(super) ticks: u32,
     /// Where its last sample would fall if it had come without delay.
     pub(super) position: i64,
+    /// Pauses before it: each moves the source's clock against the file's.
+    pub(super) pauses: usize,
     pub(super) samples: &'a [i16],
 }
 
@@ -63,6 +66,7 @@ impl Track {
         let expected = arrived.position - arrived.samples.len() as i64;
         let fresh = Clock {
             ssrc: arrived.ssrc,
+            pauses: arrived.pauses,
             timestamp: arrived.timestamp,
             position: expected,
             strays: 0,
@@ -71,7 +75,7 @@ impl Track {
             owed: 0,
         };
         let clock = self.clock.get_or_insert(fresh);
-        if clock.ssrc != arrived.ssrc {
+        if clock.ssrc != arrived.ssrc || clock.pauses != arrived.pauses {
             *clock = fresh;
         }
         let step = i64::from(arrived.timestamp.wrapping_sub(clock.timestamp) as i32)
@@ -154,6 +158,7 @@ mod tests {
                     timestamp,
                     ticks: 1,
                     position: arrived + 160,
+                    pauses: 0,
                     samples: &samples,
                 }) - spoken
             })

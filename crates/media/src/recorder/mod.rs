@@ -6,15 +6,16 @@
 
 mod align;
 mod file;
+mod pauses;
 mod repair;
 mod tap;
 mod writer;
 
 use std::path::PathBuf;
 
-use model::LegId;
+use model::{LegId, PauseMode};
 
-pub(crate) use self::file::header as wav_header;
+pub(crate) use self::file::{HEADER as WAV_HEADER, header as wav_header};
 pub use self::repair::{Recovered, recover};
 pub(crate) use self::tap::{Recorder, Side, Tap};
 
@@ -29,4 +30,6 @@ pub struct RecordingSpec {
     pub right: Option<LegId>,
     /// Whether tones of keys are left out: card numbers are typed on calls.
     pub without_tones: bool,
+    /// What becomes of the time while it is paused.
+    pub pause: PauseMode,
 }

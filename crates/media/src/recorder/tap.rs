@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     io,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::{JoinHandle, Thread},
@@ -50,6 +51,11 @@ pub(super) enum Order {
         at_us: u64,
         reason: Option<&'static str>,
     },
+    Pause {
+        recording: u64,
+        at_us: u64,
+        on: bool,
+    },
     Finish,
 }
 
@@ -65,8 +71,8 @@ pub(crate) struct Tap {
     orders: SyncSender<Order>,
     pieces: SyncSender<Piece>,
     writer: Thread,
-    /// Stops that found the queue full; a stop must not be lost.
-    postponed: Vec<Order>,
+    /// Pauses and stops that found the queue full, in their order; none may be lost.
+    postponed: VecDeque<Order>,
     epoch: Instant,
     next: u64,
 }
@@ -95,7 +101,7 @@ impl Recorder {
             orders: orders.clone(),
             pieces,
             writer: thread.thread().clone(),
-            postponed: Vec::new(),
+            postponed: VecDeque::new(),
             epoch,
             next: 0,
         };
@@ -176,9 +182,20 @@ impl Tap {
         true
     }
 
+    /// Switches a recording off, or on again.
+    pub(crate) fn pause(&mut self, recording: u64, on: bool) {
+        self.postponed.push_back(Order::Pause {
+            recording,
+            at_us: self.now_us(),
+            on,
+        });
+        self.retry();
+        self.writer.unpark();
+    }
+
     /// Ends a recording, because it is over or, with a reason, because it failed.
     pub(crate) fn end(&mut self, recording: u64, reason: Option<&'static str>) {
-        self.postponed.push(Order::Stop {
+        self.postponed.push_back(Order::Stop {
             recording,
             at_us: self.now_us(),
             reason,
@@ -187,11 +204,11 @@ impl Tap {
         self.writer.unpark();
     }
 
-    /// Tries again to hand over the stops that found no room.
+    /// Tries again to hand over what found no room.
     pub(crate) fn retry(&mut self) {
-        while let Some(order) = self.postponed.pop() {
+        while let Some(order) = self.postponed.pop_front() {
             if let Err(std::sync::mpsc::TrySendError::Full(order)) = self.orders.try_send(order) {
-                self.postponed.push(order);
+                self.postponed.push_front(order);
                 return;
             }
         }

@@ -12,6 +12,7 @@ use super::{
     RecordingSpec,
     align::{Arrived, HELD, Track},
     file::{Growing, in_words},
+    pauses::{Moment, Pauses},
     tap::{Inlet, Order, Piece, Side},
 };
 use crate::{
@@ -22,8 +23,8 @@ use crate::{
 
 /// How often the writer looks into the ring.
 const PACE: Duration = Duration::from_millis(25);
-/// How long a packet may be late and still find its place: 600 ms.
-const LAG: i64 = 4_800;
+/// How long a packet may be late and still find its place.
+const LAG_US: u64 = 600_000;
 /// Samples that are worth a write: 1 s, which is also how often the header is made true.
 const BLOCK: i64 = 8_000;
 /// Writes between two checkpoints that are announced.
@@ -51,6 +52,7 @@ struct Open {
     right_ear: Ear,
     without_tones: bool,
     start_us: u64,
+    pauses: Pauses,
     /// Samples in the file.
     written: i64,
     unannounced: u8,
@@ -179,7 +181,7 @@ impl Writer {
         let now_us = self.now_us();
         let mut failed = Vec::new();
         for (id, open) in &mut self.open {
-            let ripe = open.position(now_us) - LAG;
+            let ripe = open.position(now_us.saturating_sub(LAG_US));
             if ripe - open.written >= BLOCK
                 && let Err(error) = open.write_to(ripe).and_then(|()| open.checkpoint())
             {
@@ -210,6 +212,19 @@ impl Writer {
                     at_us,
                     reason,
                 } => self.stopping.push((recording, at_us, reason)),
+                Order::Pause {
+                    recording,
+                    at_us,
+                    on,
+                } => {
+                    if let Some(open) = self.open.get_mut(&recording) {
+                        if on {
+                            open.pauses.begin(at_us);
+                        } else {
+                            open.pauses.end(at_us);
+                        }
+                    }
+                }
                 Order::Finish => self.finish = true,
             }
         }
@@ -236,6 +251,7 @@ impl Writer {
                     right_ear: Ear::default(),
                     without_tones: spec.without_tones,
                     start_us,
+                    pauses: Pauses::new(spec.pause),
                     written: 0,
                     unannounced: 0,
                     block: Vec::new(),
@@ -288,7 +304,7 @@ impl Writer {
 impl Open {
     /// A moment on the recording's clock, in samples.
     fn position(&self, at_us: u64) -> i64 {
-        (at_us as i64 - self.start_us as i64) / 125
+        (at_us as i64 - self.start_us as i64 - self.pauses.cut_before(at_us) as i64) / 125
     }
 
     fn take(&mut self, piece: &Piece) -> io::Result<()> {
@@ -307,12 +323,15 @@ impl Open {
             samples.fill(0);
         }
         let samples = &*samples;
-        let arrived = self.position(piece.arrival_us);
+        let Moment::On { ended } = self.pauses.at(piece.arrival_us) else {
+            return Ok(());
+        };
         let arrived = Arrived {
             ssrc: piece.ssrc,
             timestamp: piece.timestamp,
             ticks: piece.codec.ticks_per_ms() / 8,
-            position: arrived,
+            position: self.position(piece.arrival_us),
+            pauses: ended,
             samples,
         };
         let track = match (piece.side, &mut self.right) {

@@ -267,10 +267,10 @@ async fn silence_is_told_and_reports_are_sent_both_ways() {
     call.play(A, 1, Arc::new(Sound::new(tone(500))), true);
     let ssrc = caller.hear().await.ssrc;
     let silence = event(&mut events, |event| match event {
-        MediaEvent::Silence { leg, ever_heard } => Some((leg, ever_heard)),
+        MediaEvent::AudioMissing { leg, reason } => Some((leg, reason)),
         _ => None,
     });
-    assert_eq!(silence.await, (A, false));
+    assert_eq!(silence.await, (A, media::NoAudio::NeverHeard));
 
     let mut bytes = [0; 256];
     let (length, from) = timeout(DEADLINE, reports.recv_from(&mut bytes))

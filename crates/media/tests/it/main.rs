@@ -4,5 +4,6 @@ mod audio;
 mod codecs;
 mod digits;
 mod many;
+mod mixing;
 mod phone;
 mod recording;

@@ -1,4 +1,4 @@
-use media::{Codec, MediaEvent, RecordingSpec};
+use media::{Codec, MediaEvent, PauseMode, RecordingSpec};
 
 use crate::phone::{A, B, Phone, engine, event, purity, tone};
 
@@ -21,6 +21,7 @@ async fn fifty_calls_do_not_disturb_each_other() {
                 left: A,
                 right: Some(B),
                 without_tones: false,
+                pause: PauseMode::Cut,
             });
             let (low, high) = (300 + number * 10, 1_000 + number * 10);
             let _speaking = (caller.speak(tone(low)), agent.speak(tone(high)));

@@ -153,6 +153,15 @@ impl Phone {
         }
     }
 
+    /// Forgets what has arrived and was not heard yet.
+    pub async fn drain(&self) {
+        let mut bytes = [0; 2_048];
+        while timeout(Duration::from_millis(1), self.socket.recv_from(&mut bytes))
+            .await
+            .is_ok()
+        {}
+    }
+
     /// The samples of so many packets.
     pub async fn listen(&self, packets: usize) -> Vec<i16> {
         let mut samples = Vec::new();

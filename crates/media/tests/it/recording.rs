@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use media::{CallMedia, Codec, MediaEvent, RecordingSpec, music, recorder};
+use media::{CallMedia, Codec, MediaEvent, PauseMode, RecordingSpec, music, recorder};
 use tokio::sync::mpsc::Receiver;
 
 use crate::phone::{A, B, Phone, engine, event, purity, tone};
@@ -17,6 +17,7 @@ fn spec(path: &Path) -> RecordingSpec {
         left: A,
         right: Some(B),
         without_tones: false,
+        pause: PauseMode::Cut,
     }
 }
 
@@ -107,6 +108,61 @@ impl Talk {
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("call.wav")
+    }
+}
+
+#[tokio::test]
+async fn a_pause_is_cut_out_or_silent_and_the_voices_stay_aligned() {
+    for (pause, ports) in [
+        (PauseMode::Cut, (31_500, 31_519)),
+        (PauseMode::Silence, (31_520, 31_539)),
+    ] {
+        let mut talk = Talk::start(ports).await;
+        talk.call.start_recording(RecordingSpec {
+            pause,
+            ..spec(&talk.path())
+        });
+        let began = Instant::now();
+        // What is said while recording is off has a pitch of its own.
+        let voice = |hertz: u32| {
+            let (on, off) = (tone(440), tone(hertz));
+            [&on[..], &on[..1_600], &off[..4_800], &on[..], &on[..]].concat()
+        };
+        let _speaking = [
+            talk.caller.speak(voice(1_000)),
+            talk.agent.speak(voice(1_500)),
+        ];
+        // 50 packets are a second.
+        talk.agent.listen(50).await;
+        talk.call.pause_recording(true);
+        talk.agent.listen(50).await;
+        talk.call.pause_recording(false);
+        talk.agent.listen(50).await;
+        let all = began.elapsed();
+        talk.call.stop_recording();
+        let (duration_ms, _) = stopped(&mut talk.events).await;
+        let off = match pause {
+            PauseMode::Cut => 1_000,
+            PauseMode::Silence => 0,
+        };
+        let wanted = all.as_millis() as i64 - off;
+        assert!(
+            (duration_ms as i64 - wanted).abs() < 200,
+            "{pause:?}: {duration_ms} ms of {wanted}"
+        );
+        let (left, right) = channels(&talk.path());
+        for (voice, hertz) in [(&left, 1_000), (&right, 1_500)] {
+            let heard = voice
+                .chunks_exact(800)
+                .map(|part| purity(part, hertz))
+                .fold(0.0, f32::max);
+            assert!(
+                heard < 0.2,
+                "{pause:?}: what was said while it was off is there"
+            );
+        }
+        let apart = onset(&left).abs_diff(onset(&right));
+        assert!(apart <= 160, "{apart} samples apart");
     }
 }
 

@@ -203,6 +203,7 @@ impl Driver {
         };
         match (line.agree(sdp), joins) {
             (Ok(remote), joins) => {
+                line.note(&remote);
                 self.media.connect(leg, remote);
                 if let Some(agent) = joins {
                     self.take(Input::PartyJoined { leg, agent }).await;

@@ -29,6 +29,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         "rtp-ports      {}-{} on {}",
         config.rtp_ports.0, config.rtp_ports.1, config.rtp_bind
     );
+    println!(
+        "recordings     {}, {}",
+        config.recordings_bucket.as_ref().map_or_else(
+            || config.data.join("recordings").display().to_string(),
+            ToString::to_string
+        ),
+        if config.recordings_encrypt {
+            "encrypted"
+        } else {
+            "not encrypted"
+        }
+    );
     println!("public-url     {}", config.public_base(config.http));
     Ok(ExitCode::SUCCESS)
 }

@@ -86,9 +86,29 @@ fn examine(config: &Config) -> Vec<Finding> {
     findings.push(program("flite", "English prompts"));
     findings.push(program("espeak-ng", "prompts in other languages"));
     findings.push(folder(&config.data));
+    findings.extend(bucket(config));
     findings.push(open_files(config));
     findings.push(clock());
     findings
+}
+
+/// Whether recordings can be kept where they are to be kept.
+fn bucket(config: &Config) -> Option<Finding> {
+    let url = config.recordings_bucket.as_ref()?;
+    let advice = "see recordings_bucket, recordings_endpoint, recordings_region and the two AWS_ variables in docs/operations.md; the credentials need to read, write and delete";
+    let probed = crate::wiring::recordings_bucket(config).and_then(|archive| {
+        let Some(archive) = archive else {
+            return Ok(());
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(runtime.block_on(archive.probe())?)
+    });
+    Some(match probed {
+        Ok(()) => Finding::good(format!("{url} takes, gives and deletes files")),
+        Err(error) => Finding::bad(format!("{url}: {error:#}"), advice),
+    })
 }
 
 fn tcp(what: &str, address: SocketAddr) -> Finding {

@@ -226,6 +226,8 @@ fn menu_flow(words: &Words, sales: GroupId, support: GroupId) -> Flow {
     let say = |text: &str| Prompt::speech(text, words.language);
     let queue = |group| {
         Step::Queue(Queue {
+            announcement: None,
+            announce_every_seconds: 30,
             name: String::new(),
             group,
             max_wait_seconds: 90,

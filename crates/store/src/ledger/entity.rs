@@ -54,7 +54,7 @@ pub(crate) mod call {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub(super) mod recording {
+pub(crate) mod recording {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -67,6 +67,19 @@ pub(super) mod recording {
         pub file: String,
         pub created_at: i64,
         pub deleted_at: Option<i64>,
+        pub kind: String,
+        pub is_local: bool,
+        pub archived_at: Option<i64>,
+        pub archive: Option<String>,
+        pub archive_key: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub data_key: Option<String>,
+        pub attempts: i32,
+        pub try_at: Option<i64>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub problem: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub peaks: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -4,7 +4,7 @@
 //! and, in the same transaction, folds each touched call into its row, so that a row can never say
 //! anything that its events don't. Readers use [`CallQuery`].
 
-mod entity;
+pub(crate) mod entity;
 mod migration;
 mod query;
 mod recordings;

@@ -1,10 +1,14 @@
 //! Which files hold recorded audio. How long and how whole each is stands in the call's record.
 
-use model::{CallId, RecordingId, TenantId, Timestamp};
+use model::{CallId, RecordingId, RecordingKind, TenantId, Timestamp};
 use sea_orm::{ActiveValue::Set, QueryOrder, entity::prelude::*};
 
 use super::entity::recording::{ActiveModel, Column, Entity, Model};
-use crate::{Db, StoreError, from_ms, to_ms};
+use crate::{
+    Db, StoreError, from_ms,
+    recordings::{Archived, kind_of, kind_text},
+    to_ms,
+};
 
 /// A file of recorded audio.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,20 +18,29 @@ pub struct Recording {
     pub call: CallId,
     /// Path below the recordings folder, with forward slashes.
     pub file: String,
+    pub kind: RecordingKind,
     pub created_at: Timestamp,
     /// Set when its audio was erased on request or by retention.
     pub deleted_at: Option<Timestamp>,
+    /// Where it is kept since its call is over; absent while it is a plain file in the folder.
+    pub archived: Option<Archived>,
+    /// How often archiving it has failed.
+    pub attempts: u32,
 }
 
 impl From<Model> for Recording {
     fn from(row: Model) -> Self {
+        let archived = Option::<Archived>::from(&row);
         Self {
             id: RecordingId(row.id),
             tenant: TenantId(row.tenant_id),
             call: CallId(row.call_id),
+            kind: kind_of(&row.kind),
             file: row.file,
             created_at: from_ms(row.created_at),
             deleted_at: row.deleted_at.map(from_ms),
+            archived,
+            attempts: u32::try_from(row.attempts).unwrap_or(0),
         }
     }
 }
@@ -46,6 +59,10 @@ impl Db {
             file: Set(recording.file.clone()),
             created_at: Set(to_ms(recording.created_at)),
             deleted_at: Set(recording.deleted_at.map(to_ms)),
+            kind: Set(kind_text(recording.kind).to_owned()),
+            is_local: Set(true),
+            attempts: Set(0),
+            ..Default::default()
         };
         row.insert(&self.conn).await?;
         Ok(())
@@ -67,25 +84,5 @@ impl Db {
             .all(&self.conn)
             .await?;
         Ok(rows.into_iter().map(Into::into).collect())
-    }
-
-    /// Marks a recording as erased. The caller removes the file first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn mark_recording_deleted(
-        &self,
-        tenant: TenantId,
-        id: RecordingId,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let changed = Entity::update_many()
-            .col_expr(Column::DeletedAt, Expr::value(to_ms(now)))
-            .filter(Column::TenantId.eq(tenant.0))
-            .filter(Column::Id.eq(id.0))
-            .filter(Column::DeletedAt.is_null())
-            .exec(&self.conn)
-            .await?;
-        Ok(changed.rows_affected > 0)
     }
 }
