@@ -39,6 +39,7 @@ impl Call {
         mode: MonitorMode,
         out: &mut Out,
     ) {
+        let caller_id = self.caller_id();
         let Stage::Talking(talking) = &mut self.stage else {
             return;
         };
@@ -69,7 +70,7 @@ impl Call {
                 out.act(Output::Dial {
                     leg,
                     agent,
-                    caller_id: self.new.external.clone(),
+                    caller_id,
                 });
             }
         }

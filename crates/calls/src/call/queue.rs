@@ -7,6 +7,7 @@ use super::{
     machine::{
         Call, LegOver, Out, QueueStage, RingingLeg, Stage, TalkingStage, after, after_seconds,
     },
+    monitor::dismiss,
 };
 use crate::acd::{Offer, OfferId};
 
