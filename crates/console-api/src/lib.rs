@@ -85,7 +85,7 @@ pub fn router(console: Console) -> Router {
             "/sounds",
             get(sounds::list)
                 .post(sounds::add)
-                .layer(DefaultBodyLimit::max(phone::sounds::MOST_BYTES)),
+                .layer(DefaultBodyLimit::max(::phone::sounds::MOST_BYTES)),
         )
         .route("/sounds/{id}", patch(sounds::rename).delete(sounds::delete))
         .route("/sounds/{id}/audio", get(sounds::audio))
