@@ -9,7 +9,7 @@ use calls::{
 use model::{Direction, FlowId};
 use sip::IncomingCall;
 
-use crate::{clock, driver, phone::Shared};
+use crate::{clock, driver, line::Terms, phone::Shared};
 
 /// What a phone dials for it.
 const EXTENSIONS: [&str; 2] = ["*43", "echo"];
@@ -64,8 +64,11 @@ pub(crate) async fn run(shared: Arc<Shared>, username: &str, incoming: IncomingC
         call,
         machine,
         outputs,
-        leg,
+        leg: Some(leg),
         offer,
+        terms: Terms::default(),
+        watched: None,
+        is_emergency: false,
     };
     driver::run(shared, start).await;
 }
