@@ -142,7 +142,6 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
     // From here on this run owns the data folder.
     recovery::put_in_order(&db, &ledger, &recordings).await?;
 
-    let keys = Arc::new(open_vault(&config.data)?);
     let sip_stack = sip.clone();
     let media = MediaEngine::start(MediaConfig {
         bind: config.rtp_bind,
