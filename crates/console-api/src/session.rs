@@ -63,27 +63,6 @@ impl Person {
     }
 }
 
-/// A person who changes something, with a request that our own pages made: it carries the session's token, which other
-/// sites can't read.
-pub(crate) struct Acting(pub(crate) Person);
-
-impl FromRequestParts<Console> for Acting {
-    type Rejection = ConsoleError;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        console: &Console,
-    ) -> Result<Self, ConsoleError> {
-        let person = Person::from_request_parts(parts, console).await?;
-        let token = parts.headers.get("x-csrf-token");
-        let token = token.and_then(|token| token.to_str().ok());
-        if !token.is_some_and(|token| accounts::secrets_match(&person.0.csrf, token)) {
-            return Err(ConsoleError::WrongToken);
-        }
-        Ok(Self(person))
-    }
-}
-
 /// Somebody who may change what concerns the whole company.
 pub(crate) struct Manager(Person);
 

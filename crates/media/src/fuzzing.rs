@@ -90,7 +90,8 @@ pub fn srtp(data: &[u8]) {
 /// An uploaded sound file.
 pub fn wav(data: &[u8]) {
     let _ = wav::read(data);
-    let _ = wav::mono_from_stereo(data, std::io::sink());
+    let _ = wav::recording_head(data);
+    wav::mix_down(&mut data.to_vec());
 }
 
 /// A recording a killed process left behind, in a file of the caller's.

@@ -9,7 +9,12 @@ use calls::{
 use model::{Direction, FlowId};
 use sip::IncomingCall;
 
-use crate::{clock, driver, line::Terms, phone::Shared};
+use crate::{
+    audio::{self, NOT_ACCEPTABLE, Role, Terms},
+    clock, driver,
+    phone::Shared,
+    reception,
+};
 
 /// What a phone dials for it.
 const EXTENSIONS: [&str; 2] = ["*43", "echo"];
@@ -42,6 +47,14 @@ pub(crate) async fn run(shared: Arc<Shared>, username: &str, incoming: IncomingC
             return;
         }
     };
+    let private = audio::is_private(&incoming);
+    let terms = match Terms::of_devices(shared.audio, Role::Answers, private) {
+        Ok(terms) => terms,
+        Err(error) => {
+            tracing::warn!(%error, "a phone's call was refused");
+            return reception::refuse(&incoming, NOT_ACCEPTABLE).await;
+        }
+    };
     let new = NewCall {
         id: shared.ledger.new_call_id(),
         uuid: uuid::Uuid::now_v7().to_string(),
@@ -66,7 +79,7 @@ pub(crate) async fn run(shared: Arc<Shared>, username: &str, incoming: IncomingC
         outputs,
         leg: Some(leg),
         offer,
-        terms: Terms::default(),
+        terms,
         watched: None,
         is_emergency: false,
     };

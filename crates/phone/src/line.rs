@@ -1,8 +1,6 @@
 //! One leg as the driver holds it: its signalling, what was agreed about its audio, its stage.
 
-use std::net::SocketAddr;
-
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use media::{CallMedia, IceCredentials, MediaError, RemoteMedia, WebRtcPeer};
 use model::{AgentId, HangupCause, LegId};

@@ -108,7 +108,7 @@ impl Switchboard {
     /// Tells a call of this company something; `false` when there is no such call.
     pub(crate) fn tell_of(&self, tenant: TenantId, call: CallId, input: Input) -> bool {
         match self.lock().get(&call).filter(|line| line.tenant == tenant) {
-            Some(line) => line.inbox.send(input).is_ok(),
+            Some(line) => line.inbox.send(Message::Input(input)).is_ok(),
             None => false,
         }
     }

@@ -25,12 +25,7 @@ impl Call {
                 .recording
                 .decide(self.new.direction, talking.agent, self.flow_recording);
         if decision.record {
-            return self.start_recording(
-                RecordingKind::Conversation,
-                customer,
-                Some(agent),
-                out,
-            );
+            return self.start_recording(RecordingKind::Conversation, customer, Some(agent), out);
         }
         out.fact(CallFact::RecordingSkipped {
             rule: decision.rule,

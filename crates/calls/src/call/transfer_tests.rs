@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::SignedDuration;
 use model::{
     AgentId, CallFact, CallId, CallStep, DigitVia, Direction, GroupId, HangupCause, LegId,
-    NumberId, PhoneNumber, RecordingState, RingStrategy, Timestamp, TransferResult, TransferStep,
+    MonitorMode, NumberId, PhoneNumber, RecordingState, RingStrategy, Timestamp, TransferResult,
+    TransferStep,
 };
 use proptest::prelude::*;
 
@@ -102,6 +103,7 @@ fn assert_whole(facts: &[CallFact]) {
         if let CallFact::OfferMade { leg, .. }
         | CallFact::AgentDialed { leg, .. }
         | CallFact::TrunkDialed { leg, .. }
+        | CallFact::MonitorOffered { leg, .. }
         | CallFact::LegTaken { leg, .. } = fact
         {
             legs.insert(*leg);
@@ -238,6 +240,68 @@ fn two_calls_become_one() {
     assert!(world.running().is_empty());
 }
 
+/// How often the customer began to hear a prompt and was told to hear none.
+fn music(world: &World, call: CallId) -> (usize, usize) {
+    let all = world.done(call);
+    let count = |wanted: &dyn Fn(&Output) -> bool| all.iter().filter(|o| wanted(o)).count();
+    (
+        count(
+            &|o| matches!(o, Output::Play { leg: LegId::FIRST, prompt, .. } if *prompt == Prompt::music()),
+        ),
+        count(&|o| matches!(o, Output::StopPlaying { leg: LegId::FIRST })),
+    )
+}
+
+#[test]
+fn a_customer_on_hold_hears_the_colleague_and_no_music() {
+    let (mut world, call) = taken(PATIENT);
+    let consultation = world.colleague_call(AgentId(1), AgentId(2));
+    world.run_for(seconds(10));
+    let (began, stopped) = music(&world, call);
+    world.input(call, Input::Held { leg: LegId(2) });
+    assert_eq!(music(&world, call), (began + 1, stopped));
+    let party = TransferTarget::Party {
+        call: consultation,
+        leg: LegId::FIRST,
+    };
+    refer(&mut world, call, 2, party);
+    world.run_for(seconds(20));
+    assert_eq!(reports(&world, call), [200]);
+    assert_eq!(music(&world, call), (began + 1, stopped + 1));
+    world.run_for(seconds(400));
+    assert_whole(&world.facts(call));
+    assert!(world.record(call).holding_ms < 10_000);
+}
+
+#[test]
+fn a_customer_whose_agent_still_holds_hears_music_again() {
+    let (mut world, call) = taken(Manner::Refuses(HangupCause::Busy));
+    let (began, _) = music(&world, call);
+    world.input(call, Input::Held { leg: LegId(2) });
+    refer(&mut world, call, 2, to_bob());
+    world.run_for(seconds(20));
+    assert_eq!(reports(&world, call), [486]);
+    assert_eq!(music(&world, call).0, began + 2);
+    let (_, stopped) = music(&world, call);
+    world.input(call, Input::Retrieved { leg: LegId(2) });
+    assert_eq!(music(&world, call), (began + 2, stopped + 1));
+}
+
+#[test]
+fn a_supervisor_does_not_go_with_a_customer_who_is_passed_on() {
+    let (mut world, call) = taken(PATIENT);
+    world.agent(3, PATIENT);
+    let mode = MonitorMode::Listen;
+    let agent = AgentId(3);
+    world.input(call, Input::Monitor { agent, mode });
+    world.run_for(seconds(5));
+    refer(&mut world, call, 2, to_bob());
+    world.run_for(seconds(10));
+    assert_eq!(world.phones_in_use(), [(AgentId(2), call)]);
+    world.run_for(seconds(400));
+    assert_whole(&world.facts(call));
+}
+
 #[test]
 fn a_party_that_is_gone_leaves_the_customer_with_the_agent() {
     let (mut world, call) = taken(PATIENT);
@@ -334,6 +398,9 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => leg().prop_map(|leg| Input::HandOver { leg, agent: AgentId(i64::from(leg.0)), to: CallId(9) }),
         2 => (1_u8..5).prop_map(|n| Input::RecordingStopped { recording: recording_id(CallId(1), n), duration_ms: 9, bytes: 9 }),
         1 => Just(Input::Digit { leg: LegId::FIRST, digit: '1', via: DigitVia::Inband }),
+        2 => leg().prop_map(|leg| Input::Held { leg }),
+        1 => leg().prop_map(|leg| Input::Retrieved { leg }),
+        1 => Just(Input::Monitor { agent: AgentId(5), mode: MonitorMode::Listen }),
     ]
 }
 

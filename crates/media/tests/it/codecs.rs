@@ -7,8 +7,8 @@ use audio_codec::{
     g722::{G722Decoder, G722Encoder},
 };
 use media::{
-    CallMedia, Codec, DigitVia, LegId, MediaEvent, RecordingSpec, RemoteMedia, TelephoneEvent,
-    g711,
+    CallMedia, Codec, DigitVia, LegId, MediaEvent, PauseMode, RecordingSpec, RemoteMedia,
+    TelephoneEvent, g711,
     srtp::{Key, Keys, Suite},
 };
 use opus_rs::{Application, OpusDecoder, OpusEncoder};
@@ -336,6 +336,7 @@ async fn each_codec_is_recorded_in_its_channel() {
             left: A,
             right: Some(B),
             without_tones: false,
+            pause: PauseMode::Cut,
         });
         let speaking = [left.say(440.0, whole), right.say(1_000.0, whole)];
         left.hears(100).await;
@@ -660,6 +661,7 @@ async fn tones_of_keys_stay_out_of_a_recording_that_shall_have_none() {
             left: A,
             right: None,
             without_tones,
+            pause: PauseMode::Cut,
         });
         press(&call, &caller, Way::Tones).await;
         call.stop_recording();

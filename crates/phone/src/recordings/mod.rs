@@ -177,7 +177,7 @@ impl Recordings {
             .filter(|recording| recording.deleted_at.is_none())
         {
             if let Some(source) = self.source(&recording).await? {
-                return Ok(Current::Recording(recording, source));
+                return Ok(Current::Recording(Box::new(recording), source));
             }
         }
         Ok(if erased {
@@ -299,7 +299,7 @@ impl Recordings {
 }
 
 enum Current {
-    Recording(Recording, audio::Source),
+    Recording(Box<Recording>, audio::Source),
     Erased,
     None,
 }

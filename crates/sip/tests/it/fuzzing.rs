@@ -106,11 +106,10 @@ fn fuzz(seeds: &[&str], target: fn(&[u8])) {
         if let Err(why) = std::panic::catch_unwind(|| target(&data)) {
             let mut shown = String::new();
             let _ = write!(shown, "{:?}", String::from_utf8_lossy(&data));
-            #[expect(clippy::print_stderr, reason = "names the input that broke a parser")]
-            {
-                eprintln!("round {round} with {shown}");
-            }
-            std::panic::resume_unwind(why);
+            let why = why
+                .downcast_ref::<String>()
+                .map_or("a panic", String::as_str);
+            panic!("round {round} with {shown}: {why}");
         }
     }
     for _ in 0..MUTATIONS / 4 {

@@ -61,7 +61,7 @@ async fn a_recording_goes_to_the_archive_once_its_call_is_over() {
         recording(&db, 1, RecordingKind::Conversation).await;
         let over = recording(&db, 2, RecordingKind::Conversation).await;
         let due = db.recordings_to_archive(from_ms(5_000), 9).await.unwrap();
-        assert_eq!(due, [over.clone()]);
+        assert_eq!(due, std::slice::from_ref(&over));
 
         db.archive_failed(ONE, over.id, "no bucket", from_ms(9_000))
             .await
@@ -132,7 +132,7 @@ async fn what_is_deleted_leaves_a_receipt_and_no_key() {
             .unwrap();
         assert_eq!(
             due,
-            [old.clone()],
+            std::slice::from_ref(&old),
             "not the message, not the running call's"
         );
         assert!(
