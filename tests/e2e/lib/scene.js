@@ -8,8 +8,8 @@ import { Server } from "./server.js";
 import { UserAgent } from "./user-agent.js";
 
 /** A test with a server of its own, started with these options. When it fails, what the programs said is told with it. */
-export function scene(name, play, { skip = false, ...options } = {}) {
-  test(name, { skip }, async (t) => {
+export function scene(name, play, { skip = false, todo = false, ...options } = {}) {
+  test(name, { skip, todo }, async (t) => {
     const it = new Scene(t);
     try {
       it.server = await Server.start({ ...options, data: options.data && ((folder) => options.data(folder, it)) });

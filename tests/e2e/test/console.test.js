@@ -53,7 +53,7 @@ scene("the console shows what happened", async (scene) => {
   await scene.step("the recording plays, as long as the call's record says", async () => {
     await page.getByRole("button", { name: `Play the call with ${FROM}` }).click();
     const audio = page.getByLabel(`Recording of the call with ${FROM}`);
-    await audio.waitFor();
+    await audio.waitFor({ state: "attached" });
     const seconds = await audio.evaluate((element) => new Promise((resolve, reject) => {
       const tell = () => resolve(element.duration);
       if (element.readyState >= 1) tell();

@@ -107,6 +107,7 @@ function Player({ call, durationMs, problem }: PlayerProps) {
         <audio
           ref={audio}
           autoPlay
+          aria-label={`Recording of the call with ${whom}`}
           src={recordingUrl(call.id)}
           onPlay={() => setPlaying(true)}
           onPause={() => setPlaying(false)}
