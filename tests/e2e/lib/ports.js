@@ -22,8 +22,8 @@ export async function udp(port) {
 
 const close = (it) => new Promise((resolve) => it.close(resolve));
 
-/** Below what systems give to outgoing connections, so that no such connection takes a port between here and its use. */
-const SIGNALLING = { from: 10_000, count: 10_000 };
+/** Above 10080, which fetch refuses, and below what systems give to outgoing connections, so that no such connection takes a port between here and its use. */
+const SIGNALLING = { from: 10_100, count: 9_900 };
 const MEDIA = { from: 20_000, count: 12_000 };
 
 /** Handed out already by this process, and perhaps not bound yet. */
