@@ -98,12 +98,12 @@ async function scored(scene, from, network) {
 scene("speech over a clean G.711 path scores 4.0 and more", async (scene) => {
   const score = await scored(scene, "+421900000821");
   assert.ok(score === undefined || score >= 4.0, `PESQ ${score}`);
-}, { todo: "the caller's own clock is not even enough for this score yet" });
+}, { todo: "not reached yet; the reason is not found" });
 
 scene("speech through 3 % loss and 30 ms jitter scores 3.0 and more", async (scene) => {
   const score = await scored(scene, "+421900000822", { loss: 0.03, jitterMs: 30, seed: 7 });
   assert.ok(score === undefined || score >= 3.0, `PESQ ${score}`);
-}, { todo: "the caller's own clock is not even enough for this score yet" });
+}, { todo: "not reached yet; the reason is not found" });
 
 scene("a phone that dials the echo test hears itself and then how well that went", async (scene) => {
   const { server } = scene;
