@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 DATA ?= data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUN_PACKAGES := flite espeak-ng
-TEST_PACKAGES := $(RUN_PACKAGES) sip-tester baresip-core sox chromium sqlite3 coturn tshark kamailio linphone-cli openssl python3-venv
+TEST_PACKAGES := $(RUN_PACKAGES) sip-tester baresip-core sox chromium sqlite3 coturn tshark kamailio linphone-cli openssl python3-venv ffmpeg
 
 .PHONY: help run build web test test-web test-rust test-e2e lint bench install clean
 
