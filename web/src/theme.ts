@@ -6,6 +6,7 @@ export const theme = createTheme({
   autoContrast: true,
   luminanceThreshold: 0.25,
   primaryShade: 8,
+  respectReducedMotion: true,
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
   components: {
     Badge: Badge.extend({ defaultProps: { variant: "filled", radius: "sm", tt: "none", miw: "max-content" } }),

@@ -15,7 +15,8 @@ export class Person {
     const person = new Person();
     const voice = microphone ? ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", `--use-file-for-fake-audio-capture=${microphone}`] : [];
     person.browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium", args: [...ARGS, ...voice], headless: true });
-    const context = await person.browser.newContext();
+    // Nothing fades, so that what a test sees is what stays.
+    const context = await person.browser.newContext({ reducedMotion: "reduce" });
     person.page = await context.newPage();
     person.page.setDefaultTimeout(20_000);
     return person;

@@ -164,6 +164,7 @@ scene("the console adds, tries, changes and removes a trunk", async (scene) => {
   await form.getByLabel("Password", { exact: true }).fill("s3cret");
   await person.photographs("trunk-form");
   await form.getByRole("button", { name: "Add trunk" }).click();
+  await form.waitFor({ state: "hidden" });
   const row = page.getByRole("row").filter({ hasText: "main" });
   await row.waitFor();
   await row.getByText("Answering").waitFor();

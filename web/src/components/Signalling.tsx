@@ -13,7 +13,7 @@ export function SignallingButton({ call }: { call: Call }) {
   const label = `Signalling of the call with ${whom}`;
   return (
     <>
-      <Tooltip label="Signalling">
+      <Tooltip label="Signalling" disabled={opened}>
         <ActionIcon variant="default" size="lg" onClick={open} aria-label={label}>
           <IconArrowsExchange size={16} aria-hidden />
         </ActionIcon>
