@@ -83,7 +83,7 @@ function Player({ call, durationMs, problem }: PlayerProps) {
     else element.pause();
   };
   return (
-    <Stack gap={4} w={open ? 280 : undefined}>
+    <Stack gap={4} w={open ? 170 : undefined}>
       <Group gap="xs" wrap="nowrap">
         <ActionIcon variant="default" size="lg" onClick={toggle} aria-label={`${playing ? "Pause" : "Play"} the call with ${whom}`}>
           {playing ? <IconPlayerPause size={16} aria-hidden /> : <IconPlayerPlay size={16} aria-hidden />}

@@ -113,7 +113,7 @@ function CallTable({ calls }: { calls: Call[] }) {
   const { data: me } = useQuery(meQuery);
   return (
     <Table.ScrollContainer minWidth={940}>
-      <Table verticalSpacing="sm" highlightOnHover>
+      <Table verticalSpacing="sm" horizontalSpacing={6} fz="sm" highlightOnHover>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Who</Table.Th>
