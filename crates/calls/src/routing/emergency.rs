@@ -4,72 +4,74 @@
 /// what visitors and films have taught the rest. Both are asked for everywhere.
 const EVERYWHERE: &[&str] = &["112", "911"];
 
-/// What further numbers countries have, by ISO 3166 alpha-2.
-const NATIONAL: &[(&str, &[&str])] = &[
-    ("AE", &["997", "998", "999"]),
-    ("AR", &["100", "101", "107"]),
-    ("AT", &["122", "133", "144"]),
-    ("AU", &["000", "106"]),
-    ("BE", &["100", "101"]),
-    ("BG", &["150", "160", "166"]),
-    ("BR", &["190", "192", "193"]),
-    ("CH", &["117", "118", "144", "1414"]),
-    ("CL", &["131", "132", "133"]),
-    ("CN", &["110", "119", "120", "122"]),
-    ("CO", &["123"]),
-    ("CY", &["199"]),
-    ("CZ", &["150", "155", "156", "158"]),
-    ("DE", &["110"]),
-    ("EG", &["122", "123", "180"]),
-    ("ES", &["061", "062", "080", "091", "092"]),
-    ("FR", &["15", "17", "18", "114"]),
-    ("GB", &["999"]),
-    ("GR", &["100", "166", "199"]),
-    ("HK", &["999"]),
-    ("HR", &["192", "193", "194"]),
-    ("HU", &["104", "105", "107"]),
-    ("ID", &["110", "113", "118", "119"]),
-    ("IE", &["999"]),
-    ("IL", &["100", "101", "102"]),
-    ("IN", &["100", "101", "102", "108"]),
-    ("IT", &["113", "115", "118"]),
-    ("JP", &["110", "118", "119"]),
-    ("KE", &["999"]),
-    ("KR", &["119"]),
-    ("LT", &["01", "02", "03", "011", "022", "033"]),
-    ("LV", &["110", "113"]),
-    ("MT", &["191", "196", "199"]),
-    ("MY", &["999", "994"]),
-    ("NG", &["199"]),
-    ("NO", &["110", "113"]),
-    ("NZ", &["111"]),
-    ("PH", &["117"]),
-    ("PK", &["15", "16", "115", "1122"]),
-    ("PL", &["997", "998", "999"]),
-    ("PT", &["115"]),
-    ("RO", &["961", "962"]),
-    ("RS", &["192", "193", "194"]),
-    ("RU", &["101", "102", "103"]),
-    ("SA", &["997", "998", "999"]),
-    ("SG", &["995", "999"]),
-    ("SI", &["113"]),
-    ("SK", &["150", "155", "158", "159"]),
-    ("TH", &["191", "199", "1669"]),
-    ("TR", &["110", "155"]),
-    ("TW", &["110", "119"]),
-    ("UA", &["101", "102", "103"]),
-    ("US", &["988"]),
-    ("VN", &["113", "114", "115"]),
-    ("ZA", &["10111", "10177"]),
-];
+/// What further numbers countries have: a line each, its ISO 3166 alpha-2 code and the numbers.
+const NATIONAL: &str = include_str!("../../data/emergency.txt");
 
 /// Whether these digits call for help when dialled in a country (ISO 3166 alpha-2).
 #[must_use]
 pub fn is_emergency(digits: &str, country: &str) -> bool {
-    if EVERYWHERE.contains(&digits) {
-        return true;
+    EVERYWHERE.contains(&digits) || national(country).any(|number| number == digits)
+}
+
+fn national(country: &str) -> impl Iterator<Item = &'static str> {
+    let of_country = |line: &&str| {
+        line.split(' ')
+            .next()
+            .is_some_and(|code| code.eq_ignore_ascii_case(country))
+    };
+    let line = NATIONAL
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .find(of_country)
+        .unwrap_or_default();
+    line.split(' ').skip(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NATIONAL, is_emergency};
+
+    #[test]
+    fn help_is_reached_by_what_each_country_taught_its_people() {
+        for (country, digits) in [
+            ("GB", "999"),
+            ("gb", "999"),
+            ("DE", "110"),
+            ("FR", "15"),
+            ("AU", "000"),
+            ("UG", "999"),
+            ("UG", "911"),
+            ("", "112"),
+        ] {
+            assert!(is_emergency(digits, country), "{digits} in {country}");
+        }
+        assert!(!is_emergency("15", "GB"));
+        assert!(!is_emergency("GB", "GB"));
+        assert!(!is_emergency("What", "#"));
     }
-    NATIONAL
-        .iter()
-        .any(|(of, numbers)| of.eq_ignore_ascii_case(country) && numbers.contains(&digits))
+
+    #[test]
+    fn the_table_can_be_read_and_names_each_country_once() {
+        let lines: Vec<_> = NATIONAL
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        for line in &lines {
+            let (code, numbers) = line.split_once(' ').expect("a code and numbers");
+            assert!(
+                code.len() == 2 && code.chars().all(|letter| letter.is_ascii_uppercase()),
+                "{line}"
+            );
+            assert!(
+                numbers
+                    .split(' ')
+                    .all(|number| (2..=6).contains(&number.len())
+                        && number.chars().all(|digit| digit.is_ascii_digit())),
+                "{line}"
+            );
+        }
+        let mut codes: Vec<_> = lines.iter().map(|line| &line[..2]).collect();
+        codes.dedup();
+        assert_eq!(codes.len(), lines.len());
+    }
 }
