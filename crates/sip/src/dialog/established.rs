@@ -544,9 +544,7 @@ impl Session {
     /// Sends a request inside the dialog; what comes of it arrives in [`Self::asked`] under its CSeq.
     async fn ask(&mut self, method: Method, complete: impl FnOnce(&mut Request)) -> u32 {
         let core = self.core();
-        let flow = self.dialog.way(&core).await;
-        let (mut request, branch) = self.dialog.request(&core, method, &flow);
-        complete(&mut request);
+        let (request, branch, flow) = self.dialog.addressed(&core, method, complete).await;
         let cseq = request.cseq();
         let outgoing = Outgoing {
             request,

@@ -260,8 +260,43 @@ impl Dialog {
         }
     }
 
+    /// A request inside the dialog as it goes out: its branch, and its way. What is more than a
+    /// datagram should hold goes by a stream where the peer takes one (§18.1.1); our Contact stays.
+    pub async fn addressed(
+        &mut self,
+        core: &Core,
+        method: Method,
+        complete: impl FnOnce(&mut Request),
+    ) -> (Request, String, Flow) {
+        let flow = self.way(core).await;
+        let (mut request, branch) = self.request(core, method, &flow);
+        complete(&mut request);
+        if flow.is_reliable() || !self.listens_at(&flow) {
+            return (request, branch, flow);
+        }
+        let length = request.to_bytes().len();
+        match core.stream_instead(&flow, length).await {
+            Some(stream) => {
+                request.headers.set_first("Via", stream.via(&branch));
+                (request, branch, stream)
+            }
+            None => (request, branch, flow),
+        }
+    }
+
+    /// Whether the next hop names itself where we send to: what is behind a NAT takes no connections.
+    fn listens_at(&self, flow: &Flow) -> bool {
+        let first = self.route_set.first().and_then(|r| NameAddr::parse(r));
+        let next = first.map_or_else(|| self.remote_target.clone(), |route| route.uri);
+        SipUri::parse(&next).is_ok_and(|uri| match uri.host.parse::<IpAddr>() {
+            Ok(ip) => flow.remote == SocketAddr::new(ip, uri.port.unwrap_or(5060)),
+            // The name of a server was looked up; that of a browser or a phone means nothing.
+            Err(_) => !self.sticky,
+        })
+    }
+
     /// A request inside the dialog, with the branch it carries.
-    pub fn request(&mut self, core: &Core, method: Method, flow: &Flow) -> (Request, String) {
+    fn request(&mut self, core: &Core, method: Method, flow: &Flow) -> (Request, String) {
         // Gaps are legal (§12.2.2): a challenged request comes again under the
         // number after its own.
         self.local_cseq += if self.proof.is_some() { 2 } else { 1 };
@@ -360,11 +395,13 @@ impl Dialog {
 
     /// Sends BYE and sees it through in a task of its own.
     pub async fn bye(&mut self, core: &Arc<Core>, reason: Option<&crate::Reason>) {
-        let flow = self.way(core).await;
-        let (mut request, branch) = self.request(core, Method::Bye, &flow);
-        if let Some(reason) = reason {
-            request.headers.push("Reason", reason.to_header());
-        }
+        let (request, branch, flow) = self
+            .addressed(core, Method::Bye, |request| {
+                if let Some(reason) = reason {
+                    request.headers.push("Reason", reason.to_header());
+                }
+            })
+            .await;
         let (events, mut outcome) = mpsc::channel::<(usize, ClientEvent)>(4);
         core.transactions.send(Outgoing {
             request,

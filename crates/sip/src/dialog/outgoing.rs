@@ -582,10 +582,13 @@ impl Forks {
         if let Some(contact) = response.contact() {
             early.dialog.remote_target = contact.uri;
         }
-        let flow = early.dialog.way(&self.core).await;
-        let (mut request, branch) = early.dialog.request(&self.core, Method::PRack, &flow);
         let rack = format!("{rseq} {} INVITE", fork.invite.cseq());
-        request.headers.push("RAck", rack);
+        let (request, branch, flow) = early
+            .dialog
+            .addressed(&self.core, Method::PRack, |request| {
+                request.headers.push("RAck", rack);
+            })
+            .await;
         let proof = early.dialog.proof.clone();
         let (events, mut outcome) = mpsc::channel(4);
         self.core.transactions.send(Outgoing {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use sip::{
     Dial, DialTarget, HungUpBy, Identity, Leg, LegEvent, Party, Reason, ReferralId, SipConfig,
 };
-use tokio::time::timeout;
+use tokio::{net::TcpListener, time::timeout};
 
+use crate::flows::Stream;
 use crate::registration::register;
 use crate::ua::{DEADLINE, Peer, SDP, Server, header, respond};
 
@@ -543,6 +544,43 @@ async fn a_phone_may_send_a_call_on_to_users_of_ours_only() {
     let LegEvent::Failed { status: 302, .. } = next(&mut leg).await else {
         panic!()
     };
+}
+
+#[tokio::test]
+async fn a_large_change_goes_by_tcp_where_the_peer_takes_it() {
+    let large = format!("{SDP}a=x:{}\r\n", "y".repeat(1200));
+    let server = quick_server().await;
+    let phone = Peer::new(server.udp()).await;
+    register(&phone, "1001", "pw-1001", 1, "").await;
+    // Nobody accepts connections here.
+    let (mut leg, _) = picked_up(&server, &phone, "").await;
+    leg.handle().reinvite(large.clone()).await.unwrap();
+    let change = phone.until("INVITE").await;
+    assert!(header(&change, "Via").starts_with("SIP/2.0/UDP "));
+    let extra = format!("{KIND}{}", contact(&phone));
+    phone.send(&reply(&change, "200 OK", &extra, SDP)).await;
+    assert!(matches!(next(&mut leg).await, LegEvent::Changed { .. }));
+    leg.handle().hang_up(Reason::normal()).await.unwrap();
+    phone.until("BYE").await;
+
+    let server = quick_server().await;
+    let phone = Peer::new(server.udp()).await;
+    let listener = TcpListener::bind(phone.address()).await.unwrap();
+    register(&phone, "1001", "pw-1001", 1, "").await;
+    let (mut leg, invite) = picked_up(&server, &phone, "").await;
+    leg.handle().reinvite(large).await.unwrap();
+    let (stream, _) = timeout(DEADLINE, listener.accept()).await.unwrap().unwrap();
+    let mut stream = Stream::over(stream);
+    let change = stream.until("INVITE").await;
+    assert!(header(&change, "Via").starts_with("SIP/2.0/TCP "));
+    assert_eq!(header(&change, "Contact"), header(&invite, "Contact"));
+    let extra = format!("{KIND}{}", contact(&phone));
+    stream.send(&reply(&change, "200 OK", &extra, SDP)).await;
+    // What is small goes as ever.
+    phone.until("ACK").await;
+    assert!(matches!(next(&mut leg).await, LegEvent::Changed { .. }));
+    leg.handle().hang_up(Reason::normal()).await.unwrap();
+    phone.until("BYE").await;
 }
 
 /// Everything at once, in orders drawn from a seed: whatever meets whatever, each leg ends once.

@@ -33,12 +33,12 @@ impl Stream {
         self.stream.local_addr().unwrap()
     }
 
-    async fn send(&mut self, text: &str) {
+    pub async fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
 
     /// Reads until the text is in what came; gives all up to its message's end.
-    async fn until(&mut self, wanted: &str) -> String {
+    pub async fn until(&mut self, wanted: &str) -> String {
         let mut piece = [0; 4096];
         let read = async {
             loop {
