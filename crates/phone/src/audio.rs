@@ -1,6 +1,6 @@
 //! What the operator allows of a leg's audio, and what is therefore said in its description.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use calls::routing::{Codec, SrtpPolicy, TrunkSettings};
 use sip::{IncomingCall, sdp};
@@ -66,6 +66,8 @@ impl AudioPolicy {
 pub(crate) struct Terms {
     codecs: Vec<sdp::Codec>,
     security: sdp::Security,
+    /// As whom the other end sees us, where a NAT translates our address.
+    seen_as: Option<IpAddr>,
 }
 
 impl Terms {
@@ -79,7 +81,13 @@ impl Terms {
                 sdp::Codec::Opus,
             ],
             security: sdp::Security::Off,
+            seen_as: None,
         }
+    }
+
+    /// Has our audio sent where the other end sees us.
+    pub(crate) fn seen_as(self, seen_as: Option<IpAddr>) -> Self {
+        Self { seen_as, ..self }
     }
 
     /// What the operator says of devices, and of callers who are nobody's.
@@ -134,8 +142,9 @@ impl Terms {
 
     /// Our side of a leg's session.
     pub(crate) fn ours(self, rtp: SocketAddr, session_id: u64) -> sdp::Ours {
+        let seen = self.seen_as.filter(|ip| ip.is_ipv4() == rtp.is_ipv4());
         sdp::Ours {
-            rtp,
+            rtp: SocketAddr::new(seen.unwrap_or(rtp.ip()), rtp.port()),
             codecs: self.codecs,
             order: sdp::Order::Peers,
             telephone_event: true,

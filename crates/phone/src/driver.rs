@@ -873,7 +873,9 @@ impl Driver {
         let secure = settings.transport == Some(TrunkTransport::Tls);
         let terms = Terms::of_trunk(&settings, self.shared.audio, Role::Offers, secure);
         let terms = match terms {
-            Ok(terms) => terms.prefer(self.callers_codec()),
+            Ok(terms) => terms
+                .prefer(self.callers_codec())
+                .seen_as(self.shared.sip.seen_by_trunk(&dial.name)),
             Err(error) => {
                 let why = error.to_string();
                 return self

@@ -282,7 +282,12 @@ impl Line {
 
     /// Our audio is received elsewhere: the next description says so (RFC 3264 §8).
     pub(crate) fn receives_at(&mut self, rtp: SocketAddr) {
-        self.ours.rtp = rtp;
+        // Whose address is translated has one for all ports.
+        if self.ours.rtp.is_ipv4() == rtp.is_ipv4() {
+            self.ours.rtp.set_port(rtp.port());
+        } else {
+            self.ours.rtp = rtp;
+        }
         self.ours.origin.version += 1;
         if let sdp::Security::Sdes(sdes) = &self.ours.security {
             // A key serves one stream of packets only (RFC 4568 §6.1).

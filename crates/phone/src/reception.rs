@@ -135,7 +135,10 @@ async fn admit(
     let terms = match &trunk {
         Some(trunk) => {
             new.trunk = Some(trunk.id);
+            let name = incoming.trunk.as_deref();
+            let seen = name.and_then(|name| shared.sip.seen_by_trunk(name));
             Terms::of_trunk(&trunk.settings, shared.audio, Role::Answers, private)
+                .map(|terms| terms.seen_as(seen))
         }
         None => Terms::of_devices(shared.audio, Role::Answers, private),
     };

@@ -580,15 +580,16 @@ impl Config {
             (Transport::Ws, self.sip_ws),
             (Transport::Wss, self.sip_wss),
         ];
-        let public = HostPort {
+        // An address of our own may turn out to be translated; one that was set is what holds.
+        let public = (self.sip_advertise != self.sip.ip()).then(|| HostPort {
             host: self.sip_advertise.to_string(),
             port: None,
-        };
+        });
         let own = own.into_iter().filter_map(|(transport, bind)| {
             Some(Listener {
                 transport,
                 bind: bind?,
-                public: Some(public.clone()),
+                public: public.clone(),
             })
         });
         own.chain(self.sip_listeners.clone()).collect()

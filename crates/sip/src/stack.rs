@@ -289,6 +289,13 @@ impl SipStack {
         dialog::replaced(&self.inner.core, replaces).ok()
     }
 
+    /// The address by which a trunk's carrier sees us, when a NAT translates ours and nothing else was
+    /// configured for the listener. The carrier's peers are to send audio there.
+    #[must_use]
+    pub fn seen_by_trunk(&self, key: &str) -> Option<IpAddr> {
+        self.inner.core.trunks.get(key)?.seen()
+    }
+
     /// Takes the complete set of trunks: new ones are registered and asked,
     /// changed ones anew, and those not named are unregistered and forgotten.
     /// Running calls go on.

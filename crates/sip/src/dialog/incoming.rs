@@ -88,6 +88,10 @@ fn begin(
         Some(_) => None,
         None => core.trunks.calling(flow.origin.ip(), &request.uri),
     };
+    let shown = match &trunk {
+        Some(line) => line.shown(flow),
+        None => flow.clone(),
+    };
     let proof = trunk.as_ref().and_then(|line| line.proof.clone());
     let trusted = trunk
         .as_ref()
@@ -117,7 +121,7 @@ fn begin(
         let response = core.answer(&request, &tx, 503).with("Retry-After", "5");
         return tx.respond(&response);
     }
-    let mut dialog = Dialog::of_request(&request, tx.to_tag(), flow, from_device.is_some());
+    let mut dialog = Dialog::of_request(&request, tx.to_tag(), &shown, from_device.is_some());
     dialog.proof = proof;
     let incoming = Incoming {
         confirms: Confirms::of(&request),

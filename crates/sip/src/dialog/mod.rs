@@ -366,7 +366,10 @@ impl Dialog {
         }
         if let Some(peer) = self.flow.peer() {
             let again = core.open(self.flow.transport(), self.flow.remote, Some(peer));
-            return again.await.unwrap_or_else(|_| self.flow.clone());
+            return match again.await {
+                Ok(again) => again.like(&self.flow),
+                Err(_) => self.flow.clone(),
+            };
         }
         let next = self
             .route_set

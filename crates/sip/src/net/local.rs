@@ -44,7 +44,8 @@ impl Local {
         peer.is_loopback() || peer == self.bound.ip() || self.near.iter().any(|n| n.contains(&peer))
     }
 
-    fn address_towards(&self, peer: IpAddr) -> IpAddr {
+    /// The address of ours that a peer would see if nothing translated it.
+    pub fn address_towards(&self, peer: IpAddr) -> IpAddr {
         let own = self.bound.ip();
         if own.is_unspecified() {
             source_towards(peer).unwrap_or(own)

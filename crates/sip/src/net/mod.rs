@@ -58,6 +58,8 @@ pub(crate) struct Flow {
     /// behind a proxy that is trusted to say so.
     pub origin: SocketAddr,
     via: Medium,
+    /// As whom a NAT shows us to the peer, when it has told us so.
+    seen_as: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,7 @@ impl Flow {
             remote,
             origin: remote,
             via: Medium::Udp(port),
+            seen_as: None,
         }
     }
 
@@ -95,9 +98,25 @@ impl Flow {
         }
     }
 
-    /// How the peer reaches us, as host and port.
+    /// How the peer reaches us, as host and port: as configured, else as the peer sees us.
     pub fn authority(&self) -> String {
-        self.local().authority(self.remote.ip())
+        match self.seen_as.filter(|_| self.local().public.is_none()) {
+            Some(seen) => seen.to_string(),
+            None => self.local().authority(self.remote.ip()),
+        }
+    }
+
+    /// This way, with what is known of the other one to the same peer.
+    pub fn like(&self, other: &Self) -> Self {
+        self.seen_as(other.seen_as)
+    }
+
+    /// The same way, with what the peer says of where we seem to be.
+    pub fn seen_as(&self, seen_as: Option<SocketAddr>) -> Self {
+        Self {
+            seen_as,
+            ..self.clone()
+        }
     }
 
     /// A Via for a request of ours (RFC 3261 §18.1.1, RFC 3581 §3).
@@ -187,7 +206,8 @@ impl Flow {
     pub fn towards(&self, remote: SocketAddr) -> Option<Self> {
         match &self.via {
             Medium::Udp(port) if port.local.leads_to(remote.ip()) => {
-                Some(Self::udp(Arc::clone(port), remote))
+                let flow = Self::udp(Arc::clone(port), remote);
+                Some(flow.seen_as(self.seen_as))
             }
             _ => None,
         }

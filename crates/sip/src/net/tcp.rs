@@ -263,6 +263,7 @@ impl Remote {
             remote: self.address,
             origin: self.address,
             via: Medium::Stream(stream),
+            seen_as: None,
         };
         (flow, queued)
     }

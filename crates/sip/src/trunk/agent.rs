@@ -171,6 +171,7 @@ impl Agent<'_> {
             };
             match register(self.core, self.line, &flow, registration).await {
                 Ok(granted) => {
+                    let flow = self.line.shown(&flow);
                     self.line.found(&flow);
                     let status = TrunkStatus::Registered {
                         until: after(Timestamp::now(), granted),
@@ -273,17 +274,42 @@ fn refresh_after(granted: Duration, jitter: f64) -> Duration {
     granted.mul_f64(0.75 + 0.1 * jitter.clamp(0.0, 1.0))
 }
 
-/// Registers over a flow; for how long.
+/// Registers over a flow; for how long. Where the answer says that a NAT shows us as somebody else, we
+/// register as that in place of what we said first.
 pub(super) async fn register(
     core: &Arc<Core>,
     line: &Line,
     flow: &Flow,
     registration: &Registration,
 ) -> Result<Duration, Failure> {
+    let (granted, response) = register_once(core, line, flow, registration, None).await?;
+    if !line.notice(flow, &response) {
+        return Ok(granted);
+    }
+    let wrong = flow.contact_uri(line.contact_user());
+    let shown = line.shown(flow);
+    tracing::info!(trunk = %line.trunk.key, seen_as = %shown.authority(), "the carrier sees us at another address; it is told that one");
+    let again = register_once(core, line, &shown, registration, Some(&wrong)).await;
+    // Whoever takes no corrections has what we said first.
+    Ok(again.map_or(granted, |(granted, _)| granted))
+}
+
+/// Registers, and takes a contact back that is not to be called any more.
+async fn register_once(
+    core: &Arc<Core>,
+    line: &Line,
+    flow: &Flow,
+    registration: &Registration,
+    instead_of: Option<&str>,
+) -> Result<(Duration, Response), Failure> {
     let mut wanted = registration.expires;
     for _ in 0..2 {
         let (mut request, branch) = line.request(core, Method::Register, flow);
         let seconds = wanted.as_secs();
+        if let Some(wrong) = instead_of {
+            let gone = format!("<{wrong}>;expires=0");
+            request.headers.push("Contact", gone);
+        }
         request.headers.push("Expires", seconds.to_string());
         request.headers.push("Allow", ALLOW);
         request.headers.push("Supported", "path");
@@ -292,7 +318,7 @@ pub(super) async fn register(
             .map_err(plain)?;
         let min = whole_seconds(response.headers.get("Min-Expires"));
         match response.status {
-            200..300 => return Ok(granted(&response, line, wanted)),
+            200..300 => return Ok((granted(&response, line, wanted), response)),
             // RFC 3261 §10.3 step 7.
             423 if min.is_some_and(|min| min > wanted) => wanted = min.unwrap_or(wanted),
             _ => return Err(refused(line, "REGISTER", &response)),

@@ -1,7 +1,7 @@
 //! The trunks of a stack, and what each has come to.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Authenticator, Target, Trunk, TrunkProblem, TrunkStatus, agent, resolve};
 use crate::core::Core;
 use crate::net::{ConnectError, Flow, TlsPeer};
-use crate::wire::{Headers, Method, Request, SipUri, escape_user};
+use crate::wire::{Headers, Method, Request, Response, SipUri, Via, escape_user, split_list};
 use crate::{HostPort, SipEvent, Transport, ident};
 
 /// Our end of one trunk.
@@ -34,6 +34,8 @@ struct Now {
     targets: Vec<Target>,
     /// The way it answered by.
     flow: Option<Flow>,
+    /// Where we seem to be, by its answers over a transport, when a NAT translates our address.
+    seen: Option<(Transport, SocketAddr)>,
 }
 
 impl Line {
@@ -53,6 +55,7 @@ impl Line {
                 status: TrunkStatus::Unknown,
                 targets: Vec::new(),
                 flow: None,
+                seen: None,
             }),
         }
     }
@@ -103,6 +106,7 @@ impl Line {
         };
         let remote = target.remote;
         let opened = core.open(target.transport, remote, peer.as_ref()).await;
+        let opened = opened.map(|flow| self.shown(&flow));
         opened.map_err(|error| match error {
             ConnectError::Certificate(why) => TrunkProblem::Certificate {
                 remote,
@@ -123,6 +127,36 @@ impl Line {
     /// The trunk is reached by this way.
     pub fn found(&self, flow: &Flow) {
         self.now().flow = Some(flow.clone());
+    }
+
+    /// The way, with what the carrier said of where we seem to be.
+    pub fn shown(&self, flow: &Flow) -> Flow {
+        let seen = self.now().seen;
+        let seen = seen.filter(|(transport, _)| *transport == flow.transport());
+        flow.seen_as(seen.map(|(_, address)| address))
+    }
+
+    /// The address by which the carrier sees us, if that is not our own.
+    pub fn seen(&self) -> Option<IpAddr> {
+        self.now().seen.map(|(_, address)| address.ip())
+    }
+
+    /// Takes note of where an answer says it sees us (RFC 3581 §4); whether that is news. What the
+    /// operator says of our address counts for more, so then nothing is.
+    pub fn notice(&self, flow: &Flow, response: &Response) -> bool {
+        let Some(seen) = seen_in(response) else {
+            return false;
+        };
+        let own = flow.local().address_towards(flow.remote.ip());
+        let usable = seen.is_ipv4() == own.is_ipv4() && !seen.ip().is_unspecified();
+        if flow.local().public.is_some() || !usable {
+            return false;
+        }
+        // Of a connection the port says nothing: it is no listener's.
+        let seen = (seen.ip() != own.to_canonical()).then_some((flow.transport(), seen));
+        let mut now = self.now();
+        let before = std::mem::replace(&mut now.seen, seen);
+        before != seen
     }
 
     fn next_hop(&self) -> &HostPort {
@@ -223,6 +257,15 @@ impl Line {
         };
         (request, branch)
     }
+}
+
+/// Where a response says its request came from.
+fn seen_in(response: &Response) -> Option<SocketAddr> {
+    let via = Via::parse(split_list(response.headers.get("Via")?).next()?)?;
+    let ip = via.param("received").unwrap_or_else(|| via.host.clone());
+    let port = via.param("rport").and_then(|port| port.parse().ok());
+    let ip: IpAddr = ip.trim_matches(['[', ']']).parse().ok()?;
+    Some(SocketAddr::new(ip.to_canonical(), port.or(via.port)?))
 }
 
 /// All trunks by their keys.

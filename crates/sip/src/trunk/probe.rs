@@ -49,7 +49,7 @@ pub(crate) async fn probe(core: &Arc<Core>, trunk: Trunk) -> ProbeReport {
             registered.map(|granted| format!("registered for {} s", granted.as_secs()));
         report.add(ProbeAction::Register, registered.map_err(|(why, _)| why));
         if granted && stands.is_none() {
-            unregister(core, &line, &flow).await;
+            unregister(core, &line, &line.shown(&flow)).await;
         }
         if !elsewhere {
             break;

@@ -161,6 +161,71 @@ async fn a_trunk_registers_with_its_password_and_leaves_when_it_is_removed() {
 }
 
 #[tokio::test]
+async fn a_carrier_is_told_the_address_it_sees_us_at() {
+    let natted = |response: String| response.replace(";rport", ";received=203.0.113.9;rport=40000");
+    let seen = "203.0.113.9:40000";
+    let mut server = Server::start().await;
+    let carrier = Peer::new(server.udp()).await;
+    let trunk = registering(silent(carrier.address()), 300);
+    server.stack.set_trunks(vec![trunk]);
+    assert_eq!(status(&mut server).await, TrunkStatus::Registering);
+    let first = carrier.until("REGISTER").await;
+    let own = format!("<sip:4215550@{}>", server.udp());
+    assert_eq!(header(&first, "Contact"), own);
+    carrier
+        .send(&natted(respond(&first, "200 OK", "c", "", "")))
+        .await;
+    let second = carrier.until("REGISTER").await;
+    assert_eq!(header(&second, "Contact"), format!("<sip:4215550@{seen}>"));
+    assert!(second.contains(&format!("Contact: {own};expires=0\r\n")));
+    assert!(header(&second, "Via").starts_with(&format!("SIP/2.0/UDP {seen};")));
+    carrier
+        .send(&natted(respond(&second, "200 OK", "c", "", "")))
+        .await;
+    assert!(matches!(
+        status(&mut server).await,
+        TrunkStatus::Registered { .. }
+    ));
+    assert_eq!(
+        server.stack.seen_by_trunk("carrier"),
+        "203.0.113.9".parse().ok()
+    );
+    // Calls by it say so, both ways; those of others don't.
+    let _leg = dial(&server.stack, Identity::default(), SDP).await;
+    let invite = carrier.until("INVITE").await;
+    assert!(header(&invite, "Contact").contains(seen));
+    assert!(header(&invite, "Via").contains(seen));
+    carrier.send(&carrier.invite("4215550", "in", "")).await;
+    let call = server.incoming().await;
+    call.leg.handle().answer(SDP.into()).await.unwrap();
+    let ok = carrier.until("SIP/2.0 200").await;
+    assert!(header(&ok, "Contact").contains(seen), "{ok}");
+}
+
+#[tokio::test]
+async fn an_address_that_was_set_is_not_replaced_by_what_a_carrier_sees() {
+    let public = |config: &mut SipConfig| {
+        for listener in &mut config.listeners {
+            listener.public = "sip.example.com".parse().ok();
+        }
+    };
+    let mut server = Server::with(public, Arc::new(Book::default())).await;
+    let carrier = Peer::new(server.udp()).await;
+    let trunk = registering(silent(carrier.address()), 300);
+    server.stack.set_trunks(vec![trunk]);
+    assert_eq!(status(&mut server).await, TrunkStatus::Registering);
+    let first = carrier.until("REGISTER").await;
+    let ok = respond(&first, "200 OK", "c", "", "");
+    let ok = ok.replace(";rport", ";received=203.0.113.9;rport=40000");
+    carrier.send(&ok).await;
+    assert!(matches!(
+        status(&mut server).await,
+        TrunkStatus::Registered { .. }
+    ));
+    assert_eq!(server.stack.seen_by_trunk("carrier"), None);
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_said_and_not_tried_on() {
     let mut server = Server::start().await;
     let carrier = Peer::new(server.udp()).await;
