@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use model::{
     AgentId, CallFact, CallId, ContactId, DigitVia, Direction, GroupId, HangupCause, LegId,
     MonitorMode, NoAudio, NumberId, OfferEnd, PhoneNumber, QueueOutcome, RecordingId,
-    RecordingKind, RingStrategy, TrunkId,
+    RecordingKind, RingStrategy, RunningPrice, TrunkId,
 };
 
 use crate::{
@@ -32,6 +32,9 @@ mod outgoing;
 #[cfg(test)]
 mod outgoing_tests;
 mod queue;
+mod replace;
+#[cfg(test)]
+mod replace_tests;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -44,6 +47,7 @@ pub use machine::Call;
 pub use outgoing::{
     Begun, CLICK_TO_CALL_RING_SECONDS, Callee, CallingAgent, OutgoingCall, RING_SECONDS, TrunkDial,
 };
+pub use replace::Replacement;
 pub use transfer::{TRANSFER_RING_SECONDS, TransferTarget};
 
 /// A prompt being played, numbered within the call.
@@ -233,6 +237,8 @@ pub enum Input {
         leg: LegId,
         /// Which agent it is; `None` when it is from outside.
         agent: Option<AgentId>,
+        /// What a carrier charges for it.
+        price: Option<RunningPrice>,
     },
     /// Another call takes over the party that the agent on this leg talks with.
     HandOver {
@@ -243,6 +249,9 @@ pub enum Input {
         /// The other call.
         to: CallId,
     },
+    /// An agent's phone has called to take the place of a leg, and [`Call::replaceable`] said that it
+    /// may. It is the leg [`Call::next_leg`] told before.
+    Replaces(Replacement),
     /// Somebody who may do so switches the recording of the conversation on or off.
     SwitchRecording {
         /// Which.

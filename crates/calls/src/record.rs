@@ -1,15 +1,19 @@
 //! What a call's facts add up to.
 
 use model::{
-    AgentId, CallEvent, CallFact, CallId, CallPrice, CallRecord, CallStep, Direction, GroupId,
-    HangupCause, LegAudio, LegId, OfferResult, OfferStep, QueueStep, RecordingKind, RecordingRef,
+    AgentId, CallEvent, CallFact, CallId, CallRecord, CallStep, Direction, GroupId, HangupCause,
+    LegAudio, LegId, OfferResult, OfferStep, QueueStep, RecordingKind, RecordingRef,
     RecordingState, RingStrategy, StepKind, Timestamp, TransferKind, TransferResult, TransferStep,
     TrunkAttempt,
 };
 
 mod lost;
+mod replaced;
+mod spent;
 #[cfg(test)]
 mod tests;
+
+use spent::Spent;
 
 pub use lost::{Closing, Recovered, close_lost, open_recordings};
 
@@ -95,12 +99,14 @@ struct Fold {
     bridge: Option<(LegId, LegId)>,
     last_leg_end: Option<Timestamp>,
     wrap_ups: Vec<(AgentId, Timestamp)>,
-    /// The leg and price of the carrier that was asked last.
-    carrier: Option<(LegId, Option<CallPrice>)>,
+    /// What carriers charge for.
+    spent: Spent,
     /// The callee of an agent's call, and since when his phone rings.
     dialled: Option<(LegId, Option<Timestamp>)>,
     /// Whom a transfer reaches.
     passed_to: Option<AgentId>,
+    /// Legs that took the place of others, and whose they are.
+    replacements: Vec<(LegId, AgentId)>,
 }
 
 impl Fold {
@@ -164,9 +170,10 @@ impl Fold {
             bridge: None,
             last_leg_end: None,
             wrap_ups: Vec::new(),
-            carrier: None,
+            spent: Spent::default(),
             dialled: None,
             passed_to: None,
+            replacements: Vec::new(),
         })
     }
 
@@ -195,7 +202,10 @@ impl Fold {
                     self.dialled = Some((*leg, None));
                 }
             }
-            CallFact::CalleeAnswered { .. } => self.callee_rang_until(at),
+            CallFact::CalleeAnswered { leg } => {
+                self.spent.answered(*leg, at);
+                self.callee_rang_until(at);
+            }
             CallFact::StepEntered { kind, name, .. } => self.step_entered(*kind, name, at),
             CallFact::MenuLeft { key, .. } => self.menu_left(*key, at),
             CallFact::QueueJoined {
@@ -256,7 +266,18 @@ impl Fold {
                 agent, kind, to, ..
             } => self.transfer_started(*agent, *kind, to, at),
             CallFact::TransferEnded { failed } => self.transfer_ended(*failed),
-            CallFact::LegTaken { agent, from, .. } => self.leg_taken(*agent, *from),
+            CallFact::LegTaken {
+                leg,
+                agent,
+                from,
+                price,
+            } => {
+                if let Some(price) = price {
+                    self.spent.taken(*leg, *price, at);
+                }
+                self.leg_taken(*agent, *from);
+            }
+            CallFact::LegReplaced { .. } => self.leg_replaced(event),
             CallFact::LegGiven { to, .. } => self.record.continued_in = Some(*to),
             CallFact::LegReason { leg, reason } => {
                 // Of phones that were rung in vain the queue tells.
@@ -458,7 +479,9 @@ impl Fold {
                 why,
                 price,
             } => {
-                self.carrier = Some((*leg, *price));
+                if let Some(price) = price {
+                    self.spent.asked(*leg, *price);
+                }
                 self.dialled = Some((*leg, None));
                 self.record.trunk = Some(*trunk);
                 self.record.attempts.push(TrunkAttempt {
@@ -561,7 +584,9 @@ impl Fold {
     }
 
     fn audio(&mut self, leg: LegId) -> &mut LegAudio {
+        let replacement = self.replacements.iter().find(|(by, _)| *by == leg);
         let agent = match (self.record.direction, leg) {
+            _ if replacement.is_some() => replacement.map(|(_, agent)| *agent),
             (Direction::Incoming, _) => self.ring(leg).map(|(ring, _)| ring.step.agent),
             // The first leg is the phone of the agent who calls.
             (_, LegId::FIRST) => self.record.agent,
@@ -586,6 +611,7 @@ impl Fold {
 
     fn leg_ended(&mut self, leg: LegId, at: Timestamp) {
         self.last_leg_end = Some(at);
+        self.spent.ended(leg, at);
         if self.dialled.is_some_and(|(dialled, _)| dialled == leg) {
             self.callee_rang_until(at);
         }
@@ -696,9 +722,7 @@ impl Fold {
         }
         record.total_ms = ms(record.started_at, end);
         record.talking_ms = self.talking.until(end);
-        if let (Some((_, Some(price))), true) = (self.carrier, record.answered_at.is_some()) {
-            record.cost_micros = price.of(record.talking_ms);
-        }
+        record.cost_micros = self.spent.total(end);
         record.holding_ms = self.holding.until(end);
         record.recordings = self.recordings.clone();
         record.wrap_up_ms += self

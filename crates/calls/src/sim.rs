@@ -273,6 +273,37 @@ impl World {
         self.deliver();
     }
 
+    /// A call's machine.
+    ///
+    /// # Panics
+    /// When there is no such call.
+    #[must_use]
+    pub fn machine(&self, call: CallId) -> &Call {
+        self.calls.get(&call).expect("the call is known")
+    }
+
+    /// An agent's phone calls to take the place of a leg.
+    ///
+    /// # Errors
+    /// The status it is refused with.
+    ///
+    /// # Panics
+    /// When there is no such call.
+    pub fn replace(&mut self, call: CallId, leg: LegId, agent: AgentId) -> Result<(), u16> {
+        let machine = self.machine(call);
+        machine.replaceable(leg, agent, false)?;
+        let phone = Leg { agent, up: true };
+        self.legs.insert((call, machine.next_leg()), phone);
+        let replacement = call::Replacement {
+            leg,
+            agent,
+            agent_name: format!("Agent {agent}"),
+            wrap_up_seconds: 10,
+        };
+        self.input(call, call::Input::Replaces(replacement));
+        Ok(())
+    }
+
     /// Somebody hangs up his phone.
     pub fn hang_up(&mut self, call: CallId, leg: LegId) {
         self.happen(call, call::Input::LegHungUp { leg });
@@ -597,7 +628,11 @@ impl World {
             Output::HandOver { agent, .. } => {
                 let taker = self.taking.pop_first();
                 if let Some((taker, leg)) = taker {
-                    let joined = Input::PartyJoined { leg, agent };
+                    let joined = Input::PartyJoined {
+                        leg,
+                        agent,
+                        price: None,
+                    };
                     self.later(ROUND_TRIP, Happening::ToCall(taker, joined));
                 }
             }

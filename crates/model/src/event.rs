@@ -46,6 +46,14 @@ impl CallPrice {
     }
 }
 
+/// What a carrier charges for a leg that has talked already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningPrice {
+    pub price: CallPrice,
+    /// In the call that began it.
+    pub talked_ms: u64,
+}
+
 /// A fact with its place in the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallEvent {
@@ -460,9 +468,24 @@ pub enum CallFact {
         leg: LegId,
         from: CallId,
         agent: Option<AgentId>,
+        /// Of a carrier's leg: what it goes on costing here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        price: Option<RunningPrice>,
     },
     /// A party of this call went to another one.
     LegGiven { leg: LegId, to: CallId },
+    /// An agent's phone took the place of another agent's, or of another phone of his (RFC 3891): it
+    /// picked up what rang there, or took the conversation over.
+    LegReplaced {
+        /// The leg that gave way.
+        leg: LegId,
+        /// Whose it was.
+        of: AgentId,
+        /// The leg that is there now.
+        by: LegId,
+        agent: AgentId,
+        agent_name: String,
+    },
     /// Why the peer of a leg ended or refused it, in its own words.
     LegReason { leg: LegId, reason: PeerReason },
     /// A leg is over.

@@ -13,7 +13,7 @@ pub use agent::{AgentState, Availability, RingStrategy};
 pub use event::{
     AudioQuality, CallEvent, CallFact, CallPrice, DigitVia, Direction, HangupCause, LegId,
     MonitorMode, NoAudio, OfferEnd, PauseMode, PeerReason, QueueOutcome, RecordingKind,
-    RecordingRule, StepKind, StreamQuality, TransferKind,
+    RecordingRule, RunningPrice, StepKind, StreamQuality, TransferKind,
 };
 pub use id::*;
 pub use phone_number::{PhoneNumber, PhoneNumberError};

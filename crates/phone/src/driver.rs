@@ -15,7 +15,7 @@ use calls::{
     flow::Prompt,
     routing::{TrunkFailure, TrunkTransport},
 };
-use media::{CallMedia, Hears, MediaEvent, RecordingSpec, Sound};
+use media::{CallMedia, Hears, MediaError, MediaEvent, RecordingSpec, Sound};
 use model::{
     AgentId, AudioQuality, CallFact, CallId, HangupCause, LegId, MonitorMode, RecordingId,
     RecordingKind, TenantId, Timestamp,
@@ -43,6 +43,7 @@ use crate::{
     trunks,
 };
 
+mod replace;
 mod transfer;
 
 pub(crate) use transfer::MovedLeg;
@@ -181,16 +182,10 @@ impl Driver {
         self.trace(&handle);
         self.leg_events
             .insert(LegId::FIRST, ReceiverStream::new(events));
-        // A browser that calls says so in its offer.
-        let offered = offer.as_deref().map(sdp::Offer::parse);
-        let offered = offered.as_ref().and_then(|offered| offered.as_ref().ok());
-        let ready = Ready {
-            session: session_id(self.call, LegId::FIRST),
-            terms,
-            browsers: offered.is_some_and(sdp::Offer::wants_dtls),
-            peer: offered.and_then(sdp::Offer::address),
-        };
-        let (end, stage) = match End::open(&self.media, LegId::FIRST, ready).await {
+        let end = self
+            .callers_end(LegId::FIRST, offer.as_deref(), terms)
+            .await;
+        let (end, stage) = match end {
             Ok(end) => (end, Stage::Early),
             Err(error) => {
                 tracing::error!(
@@ -212,6 +207,25 @@ impl Driver {
         self.add_line(LegId::FIRST, line);
     }
 
+    /// Our end of the audio of a leg that called us.
+    async fn callers_end(
+        &self,
+        leg: LegId,
+        offer: Option<&str>,
+        terms: Terms,
+    ) -> Result<End, MediaError> {
+        // A browser that calls says so in its offer.
+        let offered = offer.map(sdp::Offer::parse);
+        let offered = offered.as_ref().and_then(|offered| offered.as_ref().ok());
+        let ready = Ready {
+            session: session_id(self.call, leg),
+            terms,
+            browsers: offered.is_some_and(sdp::Offer::wants_dtls),
+            peer: offered.and_then(sdp::Offer::address),
+        };
+        End::open(&self.media, leg, ready).await
+    }
+
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>, outputs: Vec<Output>) {
         if !self.begin(outputs).await {
             return;
@@ -227,6 +241,7 @@ impl Driver {
                 Some(message) = inbox.recv() => match message {
                     Message::Input(input) => self.take(input).await,
                     Message::HandOver { leg, to, agent, reply } => self.asked_for(leg, to, agent, reply).await,
+                    Message::Replace { leg, asked } => self.asked_to_replace(leg, *asked).await,
                 },
                 Some(Ok((leg, party))) = self.taking.join_next() => self.party_came(leg, party).await,
                 Some((leg, event)) = self.leg_events.next() => self.leg_event(leg, event).await,
@@ -285,7 +300,9 @@ impl Driver {
             if line.stage != Stage::Over {
                 continue;
             }
-            if let (Some(slot), Some(watched)) = (line.slot.take(), &mut self.watched) {
+            let mut came_with = std::mem::take(&mut line.watched);
+            let watched = came_with.first_mut().or(self.watched.as_mut());
+            if let (Some(slot), Some(watched)) = (line.slot.take(), watched) {
                 let (talked_ms, cost_micros) = slot.used(now);
                 watched.talked_ms += talked_ms;
                 watched.cost_micros += cost_micros;

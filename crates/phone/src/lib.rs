@@ -14,6 +14,7 @@ mod line;
 pub mod messaging;
 pub mod outgoing;
 mod phone;
+mod pick_up;
 mod prompts;
 mod quality;
 mod reception;

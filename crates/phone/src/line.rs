@@ -8,6 +8,7 @@ use sip::{LegHandle, Reason, ReasonProtocol, sdp};
 
 use crate::{
     audio::{Terms, prefer},
+    outgoing::Watched,
     trunks::Slot,
 };
 
@@ -180,6 +181,8 @@ pub(crate) struct Line {
     pub(crate) called_us: bool,
     /// The place on the carrier's trunk that a leg of ours takes.
     pub(crate) slot: Option<Slot>,
+    /// What the watch counts of a carrier's leg that came from another call, until it is over.
+    pub(crate) watched: Vec<Watched>,
     /// What the peer offered when it called us.
     pub(crate) offer: Option<String>,
     /// The answer a phone gave before it was picked up.
@@ -204,6 +207,7 @@ impl Line {
             agent: None,
             called_us: false,
             slot: None,
+            watched: Vec::new(),
             offer: None,
             early: None,
             coding: None,

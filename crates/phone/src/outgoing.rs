@@ -74,6 +74,12 @@ pub(crate) struct Watched {
     pub(crate) cost_micros: u64,
 }
 
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Watched({})", self.call)
+    }
+}
+
 impl Drop for Watched {
     fn drop(&mut self) {
         let (talked, cost) = (self.talked_ms, self.cost_micros);

@@ -16,15 +16,14 @@ use crate::{
     company::Company,
     driver, echo_test, line, outgoing,
     phone::Shared,
+    pick_up,
     trunks::Inbound,
 };
 
 /// Takes in one call.
 pub(crate) async fn receive(shared: Arc<Shared>, incoming: IncomingCall) {
-    if incoming.replaces.is_some() {
-        // Calls are passed on by REFER; nobody takes the place of a leg by himself.
-        refuse(&incoming, 603).await;
-        return;
+    if let Some(replacing) = incoming.replaces.clone() {
+        return pick_up::asked(&shared, incoming, replacing).await;
     }
     if let Some(username) = incoming.from_device.clone() {
         if echo_test::is_dialled(&incoming.to_user) {

@@ -10,7 +10,7 @@ use model::{AgentId, CallId, LegId, TenantId};
 use sip::DialogId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::driver::MovedLeg;
+use crate::{driver::MovedLeg, pick_up::Asked};
 
 /// Calls by id. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,11 @@ pub(crate) enum Message {
         to: CallId,
         agent: AgentId,
         reply: oneshot::Sender<MovedLeg>,
+    },
+    /// A phone wants the place of this leg.
+    Replace {
+        leg: LegId,
+        asked: Box<Asked>,
     },
 }
 
@@ -95,13 +100,14 @@ impl Switchboard {
 
     /// Tells a call something. A call that is gone doesn't hear it, and need not.
     pub(crate) fn tell(&self, call: CallId, input: Input) {
-        self.send(call, Message::Input(input));
+        let _ = self.send(call, Message::Input(input));
     }
 
-    /// As [`Self::tell`], for what is no input of the machine alone.
-    pub(crate) fn send(&self, call: CallId, message: Message) {
-        if let Some(line) = self.lock().get(&call) {
-            let _ = line.inbox.send(message);
+    /// As [`Self::tell`], for what is no input of the machine alone. Gives it back when the call is gone.
+    pub(crate) fn send(&self, call: CallId, message: Message) -> Option<Message> {
+        match self.lock().get(&call) {
+            Some(line) => line.inbox.send(message).err().map(|unsent| unsent.0),
+            None => Some(message),
         }
     }
 

@@ -14,7 +14,7 @@ use calls::routing::{
     TrunkUsage,
 };
 use jiff::{civil::Date, tz::TimeZone};
-use model::{CallPrice, PhoneNumber, TenantId, Timestamp, TrunkId};
+use model::{CallPrice, PhoneNumber, RunningPrice, TenantId, Timestamp, TrunkId};
 use secrecy::{ExposeSecret, SecretString};
 use sip::{HostPort, IpNet, ProbeReport, SipStack, TrunkCredential, TrunkStatus};
 use store::{
@@ -152,6 +152,13 @@ impl Slot {
     /// The callee picked up.
     pub(crate) fn answered(&mut self, now: Timestamp) {
         self.answered.get_or_insert(now);
+    }
+
+    /// What the leg goes on costing wherever it goes.
+    pub(crate) fn running_price(&self, now: Timestamp) -> Option<RunningPrice> {
+        let (talked_ms, _) = self.used(now);
+        let price = self.price?;
+        Some(RunningPrice { price, talked_ms })
     }
 
     /// Talk so far and what it costs.

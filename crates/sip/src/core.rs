@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dialog::{self, Listed};
+use crate::dialog::{self, Listed, Over};
 use crate::guard::{Guard, Offence};
 use crate::net::{
     ConnectError, Connections, Flow, Listening, Port, RateLimit, Sink, TlsPeer, connect, source_key,
@@ -60,6 +60,8 @@ pub(crate) struct Core {
     /// Refuses what is new and ends running legs.
     pub draining: CancellationToken,
     pub dialogs: Mutex<HashMap<DialogId, Listed>>,
+    /// Taken after `dialogs`, never before.
+    pub over: Mutex<Over>,
     pub limit: Mutex<RateLimit>,
     pub guard: Guard,
     pub tracer: Arc<Tracer>,

@@ -51,7 +51,16 @@ pub struct IncomingCall {
     pub sip_call_id: String,
     /// The leg whose place this call wants to take (RFC 3891). It exists, and whoever asks named it
     /// rightly; whether he may is the owner's to decide.
-    pub replaces: Option<DialogId>,
+    pub replaces: Option<Replacing>,
+}
+
+/// A leg whose place a call wants to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacing {
+    /// The leg.
+    pub dialog: DialogId,
+    /// Only if nobody has answered it.
+    pub early_only: bool,
 }
 
 /// Which dialog a leg is: unique among the legs of one stack.

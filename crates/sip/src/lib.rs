@@ -34,7 +34,7 @@ pub use guard::Ban;
 pub use ipnet::IpNet;
 pub use leg::{
     Dial, DialError, DialTarget, DialogId, HungUpBy, IncomingCall, Leg, LegEvent, LegGone,
-    LegHandle, Party, Reason, ReasonProtocol, Referral, ReferralId, Replaces, SipEvent,
+    LegHandle, Party, Reason, ReasonProtocol, Referral, ReferralId, Replaces, Replacing, SipEvent,
 };
 pub use net::CertificateError;
 pub use stack::{Counters, SipError, SipStack};

@@ -169,6 +169,7 @@ impl SipStack {
             draining: stop.child_token(),
             stop,
             dialogs: Mutex::new(HashMap::new()),
+            over: Mutex::default(),
             tracer: Arc::clone(&tracer),
             guard: Guard::new(config.limits.banning.clone()),
             tally: Tally::default(),

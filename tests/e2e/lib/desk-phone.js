@@ -61,9 +61,18 @@ class Line {
 
   /** Passes the other party of this call on to that of another one (RFC 5589 §7). */
   async referTo(other) {
+    return this.refer(`${other.target.split(";")[0]}?Replaces=${encodeURIComponent(other.dialog())}`, ["Require: replaces"]);
+  }
+
+  /** How others name this dialog to the server. */
+  dialog() {
     const tag = (value) => value.match(/;tag=([^;>\s]+)/)[1];
-    const replaces = `${other.id};to-tag=${tag(other.remote)};from-tag=${tag(other.local)}`;
-    return this.refer(`${other.target.split(";")[0]}?Replaces=${encodeURIComponent(replaces)}`, ["Require: replaces"]);
+    return `${this.id};to-tag=${tag(this.remote)};from-tag=${tag(this.local)}`;
+  }
+
+  /** The status that a call of this phone was refused with. */
+  async isRefused(within = 10_000) {
+    return (await until("the call to be refused", () => this.statuses.find(({ status }) => status >= 300 && status !== 407), { within })).status;
   }
 
   /** What NOTIFY said became of a REFER, in order. */
@@ -124,16 +133,22 @@ export class DeskPhone {
   }
 
   /** Calls somebody, as an agent does. */
-  async dial(user) {
+  async dial(user, headers = []) {
     const line = new Line(this, true);
+    line.asks = headers;
     line.audio = await RtpPeer.open(PCMU);
     const target = `sip:${user}@${this.server.host}:${this.server.port}`;
     Object.assign(line, { id: random(), local: `<${this.address}>;tag=${random()}`, remote: `<${target}>`, target, cseq: 0 });
     this.lines.push(line);
     line.offer = line.sdp();
     line.branch = `z9hG4bK${random()}`;
-    line.request("INVITE", { branch: line.branch, body: line.offer });
+    line.request("INVITE", { branch: line.branch, headers, body: line.offer });
     return line;
+  }
+
+  /** Calls to take the place of a line of another phone (RFC 3891); `more` is said of the dialog besides its tags. */
+  async takes(other, more = "") {
+    return this.dial(other.phone.account.username, [`Replaces: ${other.dialog()}${more}`, "Require: replaces"]);
   }
 
   /** The newest call that came in. */
@@ -176,7 +191,7 @@ export class DeskPhone {
     const challenge = head.find((text) => /^proxy-authenticate:/i.test(text) && text.includes("MD5"));
     const proof = digest(challenge, this.account.username, this.account.password, "INVITE", line.target);
     line.branch = `z9hG4bK${random()}`;
-    line.request("INVITE", { branch: line.branch, headers: [`Proxy-Authorization: ${proof}`], body: line.offer });
+    line.request("INVITE", { branch: line.branch, headers: [`Proxy-Authorization: ${proof}`, ...line.asks], body: line.offer });
   }
 
   async #called(message) {
@@ -212,6 +227,7 @@ export class DeskPhone {
     if (method === "CANCEL") {
       this.#respond(line, message, "200 OK");
       if (!line.up) this.#respond(line, line.invite, "487 Request Terminated");
+      line.requests.push(message);
       line.ended = true;
       return;
     }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readWav, stretchOf, tone } from "../lib/audio.js";
 import { DeskPhone } from "../lib/desk-phone.js";
+import { wholeFacts } from "../lib/ledger.js";
 import { scene } from "../lib/scene.js";
 import { until } from "../lib/until.js";
 
@@ -12,12 +13,18 @@ async function deskPhone(scene, username, options) {
   return scene.adds(await DeskPhone.start(scene.server, scene.server.agent(username), options));
 }
 
-/** A customer whom 1001 talks with. */
-async function talks(scene, from, phone) {
+/** A customer whom this phone is rung for. */
+async function ringsFor(scene, from, phone) {
   const caller = await scene.userAgent({ from });
   await caller.isAnswered();
   await caller.audio.hearsSound();
   caller.audio.press("1");
+  return { caller, line: await phone?.rung(40_000) };
+}
+
+/** A customer whom 1001 talks with. */
+async function talks(scene, from, phone) {
+  const { caller } = await ringsFor(scene, from);
   if (!(phone instanceof DeskPhone)) {
     await phone.sees("CALL_ESTABLISHED", { within: 40_000 });
     return { caller };
@@ -127,4 +134,52 @@ scene("an agent who leaves before his colleague answers leaves nobody alone", as
   assert.equal(await caller.hangup(), 200);
   await bobs.isOver();
   await until("no call to be left", async () => (await scene.server.calls()).every((call) => call.Cdr.ended_at), { within: 20_000 });
+});
+
+scene("a colleague picks up what rings, and conversations are taken over", async (scene) => {
+  const { server } = scene;
+  const anna = await deskPhone(scene, "1001", { answers: false });
+  const { caller, line: annas } = await ringsFor(scene, "+421900000756", anna);
+  const bob = await deskPhone(scene, "1002");
+  await scene.step("what rings is picked up, and rings no more", async () => {
+    const stranger = await bob.dial("1001", [`Replaces: ${annas.dialog()}x`, "Require: replaces"]);
+    assert.equal(await stranger.isRefused(), 481);
+    const bobs = await bob.takes(annas, ";early-only");
+    await bobs.isUp();
+    await annas.isOver();
+    const cancel = annas.requests.find(({ method }) => method === "CANCEL");
+    assert.match(cancel.headers.reason, /^SIP;cause=200/, "her phone lists no missed call");
+    bobs.audio.play(tone(BOB_HZ, 1));
+    await caller.audio.hearsTone(BOB_HZ, 0.5);
+    caller.audio.play(tone(440, 1));
+    await bobs.audio.hearsTone(440, 0.5);
+  });
+  await scene.step("a conversation is taken over by another phone of the agent's, then by a colleague", async () => {
+    const bobs = bob.lines.findLast((line) => line.up);
+    const elsewhere = await deskPhone(scene, "1002");
+    assert.equal(await (await elsewhere.takes(bobs, ";early-only")).isRefused(), 486);
+    const second = await elsewhere.takes(bobs);
+    await second.isUp();
+    await bobs.isOver();
+    second.audio.play(tone(BOB_HZ, 1));
+    await caller.audio.hearsTone(BOB_HZ, 0.5);
+    const third = await anna.takes(second);
+    await third.isUp();
+    await second.isOver();
+    third.audio.play(tone(700, 1));
+    await caller.audio.hearsTone(700, 0.5);
+    // What is over is told so, as long as it is remembered.
+    assert.equal(await (await elsewhere.takes(bobs)).isRefused(), 603);
+    assert.equal(await caller.hangup(), 200);
+    await third.isOver();
+  });
+  await scene.step("the ledger tells who had the call, one after the other", async () => {
+    const { call } = await details(scene, "+421900000756");
+    assert.equal(call.Cdr.user_id, String(server.agent("1001").id));
+    const facts = (await wholeFacts(server)).get(Number(call.Cdr.id));
+    const replaced = facts.filter(({ type }) => type === "leg_replaced").map(({ of, agent }) => [of, agent]);
+    const [one, two] = ["1001", "1002"].map((username) => server.agent(username).id);
+    assert.deepEqual(replaced, [[one, two], [two, two], [two, one]]);
+    assert.equal(facts.filter(({ type }) => type === "recording_stopped").length, 3);
+  });
 });

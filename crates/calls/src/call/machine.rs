@@ -422,8 +422,11 @@ impl Call {
                 referral,
                 target,
             } => self.referred(now, leg, referral, target, &mut out),
-            Input::PartyJoined { leg, agent } => self.party_joined(now, leg, agent, &mut out),
+            Input::PartyJoined { leg, agent, price } => {
+                self.party_joined(now, (leg, agent, price), &mut out)
+            }
             Input::HandOver { leg, agent, to } => self.hand_over(now, leg, agent, to, &mut out),
+            Input::Replaces(replacement) => self.replaces(now, replacement, &mut out),
             Input::SwitchRecording { on } => self.switch_recording(on, &mut out),
             Input::Monitor { agent, mode } => self.monitor(now, agent, mode, &mut out),
             Input::Held { leg } => self.held(leg, &mut out),

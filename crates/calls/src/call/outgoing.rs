@@ -93,7 +93,7 @@ pub(super) struct DialingStage {
     /// The carrier that is asked; `None` for a colleague.
     trunk: Option<TrunkDial>,
     /// The colleague who is rung.
-    colleague: Option<AgentId>,
+    pub colleague: Option<AgentId>,
     /// Carriers that were not asked yet, the next one first.
     left: std::collections::VecDeque<TrunkDial>,
     /// When the callee has rung long enough.

@@ -347,7 +347,12 @@ impl Call {
     }
 }
 
-fn stop_ringing(ringing: &RingingLeg, reason: OfferEnd, cause: HangupCause, out: &mut Out) {
+pub(super) fn stop_ringing(
+    ringing: &RingingLeg,
+    reason: OfferEnd,
+    cause: HangupCause,
+    out: &mut Out,
+) {
     let &RingingLeg {
         leg, offer, agent, ..
     } = ringing;

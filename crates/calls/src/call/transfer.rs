@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use model::{AgentId, CallFact, CallId, GroupId, HangupCause, LegId, Timestamp, TransferKind};
+use model::{
+    AgentId, CallFact, CallId, GroupId, HangupCause, LegId, RunningPrice, Timestamp, TransferKind,
+};
 
 use super::{
     Callee, Output,
@@ -85,7 +87,7 @@ impl Call {
             caller
         } else if leg != talking.leg {
             None
-        } else if caller.is_some() {
+        } else if self.placed(talking) {
             talking.colleague
         } else {
             talking.agent
@@ -369,15 +371,19 @@ impl Call {
     pub(super) fn party_joined(
         &mut self,
         now: Timestamp,
-        leg: LegId,
-        agent: Option<AgentId>,
+        (leg, agent, price): (LegId, Option<AgentId>, Option<RunningPrice>),
         out: &mut Out,
     ) {
         match &self.stage {
             Stage::Taking(taking) if taking.leg == leg => {
                 let from = taking.from;
                 self.stage = Stage::Between;
-                out.fact(CallFact::LegTaken { leg, from, agent });
+                out.fact(CallFact::LegTaken {
+                    leg,
+                    from,
+                    agent,
+                    price,
+                });
                 if self.transfer.as_ref().is_some_and(|transfer| transfer.held) {
                     out.act(Output::StopPlaying { leg: self.caller });
                 }

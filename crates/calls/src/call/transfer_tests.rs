@@ -95,7 +95,7 @@ fn transfers(world: &World, call: CallId) -> Vec<TransferStep> {
 }
 
 /// What must hold for the facts of any call that is over.
-fn assert_whole(facts: &[CallFact]) {
+pub(super) fn assert_whole(facts: &[CallFact]) {
     let count = |wanted: &dyn Fn(&CallFact) -> bool| facts.iter().filter(|f| wanted(f)).count();
     assert_eq!(count(&|f| matches!(f, CallFact::Ended { .. })), 1);
     let mut legs = BTreeSet::from([LegId::FIRST]);
@@ -104,6 +104,7 @@ fn assert_whole(facts: &[CallFact]) {
         | CallFact::AgentDialed { leg, .. }
         | CallFact::TrunkDialed { leg, .. }
         | CallFact::MonitorOffered { leg, .. }
+        | CallFact::LegReplaced { by: leg, .. }
         | CallFact::LegTaken { leg, .. } = fact
         {
             legs.insert(*leg);
@@ -394,8 +395,14 @@ fn any_input() -> impl Strategy<Value = Input> {
         2 => leg().prop_map(|leg| Input::LegHungUp { leg }),
         2 => leg().prop_map(|leg| Input::TrunkFailed { leg, failure: TrunkFailure::TimedOut }),
         9 => (leg(), any_target()).prop_map(|(leg, target)| Input::Referred { leg, referral: leg.0, target }),
-        4 => (leg(), prop::option::of(Just(AgentId(2)))).prop_map(|(leg, agent)| Input::PartyJoined { leg, agent }),
+        4 => (leg(), prop::option::of(Just(AgentId(2)))).prop_map(|(leg, agent)| Input::PartyJoined { leg, agent, price: None }),
         1 => leg().prop_map(|leg| Input::HandOver { leg, agent: AgentId(i64::from(leg.0)), to: CallId(9) }),
+        4 => (leg(), 1_i64..6).prop_map(|(leg, agent)| Input::Replaces(Replacement {
+            leg,
+            agent: AgentId(agent),
+            agent_name: "A".to_owned(),
+            wrap_up_seconds: 5,
+        })),
         2 => (1_u8..5).prop_map(|n| Input::RecordingStopped { recording: recording_id(CallId(1), n), duration_ms: 9, bytes: 9 }),
         1 => Just(Input::Digit { leg: LegId::FIRST, digit: '1', via: DigitVia::Inband }),
         2 => leg().prop_map(|leg| Input::Held { leg }),

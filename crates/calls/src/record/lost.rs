@@ -125,7 +125,9 @@ impl Open {
                     self.legs.push(*leg);
                 }
             }
-            CallFact::LegTaken { leg, .. } => self.legs.push(*leg),
+            CallFact::LegTaken { leg, .. } | CallFact::LegReplaced { by: leg, .. } => {
+                self.legs.push(*leg);
+            }
             CallFact::TransferStarted { .. } => self.transfer = true,
             CallFact::TransferEnded { .. } => self.transfer = false,
             CallFact::StepEntered { step, kind, .. } => {

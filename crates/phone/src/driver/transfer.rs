@@ -112,7 +112,8 @@ impl Driver {
             agent,
             reply,
         };
-        self.shared.switchboard.send(call, hand_over);
+        // One that can't be told drops the question, which is its answer.
+        let _ = self.shared.switchboard.send(call, hand_over);
         self.expected.insert(leg);
         self.taking.spawn(async move { (leg, party.await.ok()) });
     }
@@ -141,9 +142,14 @@ impl Driver {
     /// Gives a leg to the call that asked for it.
     pub(super) async fn hand_over(&mut self, leg: LegId, agent: Option<AgentId>) {
         let events = self.leg_events.remove(&leg);
-        let (Some(line), Some(events)) = (self.lines.remove(&leg), events) else {
+        let (Some(mut line), Some(events)) = (self.lines.remove(&leg), events) else {
             return;
         };
+        if line.slot.is_some() {
+            // What was begun with a carrier goes on, and goes on counting.
+            line.watched.extend(self.watched.take());
+            line.watched.append(&mut self.held);
+        }
         self.playing.remove(&leg);
         self.media.remove_leg(leg);
         let party = MovedLeg {
@@ -206,7 +212,9 @@ impl Driver {
                 line.note(&remote);
                 self.media.connect(leg, remote);
                 if let Some(agent) = joins {
-                    self.take(Input::PartyJoined { leg, agent }).await;
+                    let slot = line.slot.as_ref();
+                    let price = slot.and_then(|slot| slot.running_price(clock::now()));
+                    self.take(Input::PartyJoined { leg, agent, price }).await;
                 }
             }
             (Err(error), Some(_)) => {

@@ -11,7 +11,9 @@ use super::timer::{SessionTimer, Terms};
 use super::{Dialog, Ends, InDialog, replaced};
 use crate::core::{Core, count};
 use crate::guard::Offence;
-use crate::leg::{DialogId, HungUpBy, IncomingCall, LegCommand, LegEvent, Party, Replaces};
+use crate::leg::{
+    DialogId, HungUpBy, IncomingCall, LegCommand, LegEvent, Party, Replaces, Replacing,
+};
 use crate::net::Flow;
 use crate::registrar::{Challenge, Verdict};
 use crate::transaction::ServerHandle;
@@ -147,13 +149,16 @@ fn begin(
 }
 
 /// The leg this call is to take the place of, if it says so (RFC 3891 §3).
-fn wants_to_replace(core: &Core, request: &Request) -> Result<Option<DialogId>, u16> {
+fn wants_to_replace(core: &Core, request: &Request) -> Result<Option<Replacing>, u16> {
     let mut all = request.headers.all("Replaces");
     match (all.next(), all.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => {
             let replaces = Replaces::parse(value).ok_or(400_u16)?;
-            replaced(core, &replaces).map(Some)
+            Ok(Some(Replacing {
+                dialog: replaced(core, &replaces)?,
+                early_only: replaces.early_only,
+            }))
         }
         (Some(_), Some(_)) => Err(400),
     }

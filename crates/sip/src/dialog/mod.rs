@@ -4,6 +4,7 @@ mod change;
 mod established;
 mod incoming;
 mod outgoing;
+mod over;
 mod refer;
 mod reliable;
 mod timer;
@@ -26,6 +27,7 @@ use crate::wire::{
 use crate::{Leg, Transport, ident};
 pub(crate) use incoming::invited;
 pub(crate) use outgoing::{dial, usable_contact};
+pub(crate) use over::Over;
 
 /// A dialog as the table of all knows it. The peer's tag is checked by the dialog itself.
 pub(crate) struct Listed {
@@ -47,7 +49,11 @@ pub(crate) fn replaced(core: &Core, replaces: &Replaces) -> Result<DialogId, u16
         local_tag: replaces.to_tag.clone(),
     };
     let dialogs = core.dialogs.lock().unwrap_or_else(PoisonError::into_inner);
-    let listed = dialogs.get(&id).ok_or(481_u16)?;
+    let Some(listed) = dialogs.get(&id) else {
+        let over = core.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = over.was(&id, &replaces.from_tag);
+        return Err(if ended { 603 } else { 481 });
+    };
     if !listed.remote_tags.contains(&replaces.from_tag) {
         return Err(481);
     }
@@ -187,11 +193,17 @@ impl Ends {
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        self.core
+        let mut dialogs = self
+            .core
             .dialogs
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.id);
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(listed) = dialogs.remove(&self.id) {
+            let over = self.core.over.lock();
+            over.unwrap_or_else(PoisonError::into_inner)
+                .note(self.id.clone(), listed.remote_tags);
+        }
+        drop(dialogs);
         self.core.tally.legs.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -506,7 +506,21 @@ async fn a_call_may_take_the_place_of_a_leg_that_it_names_rightly() {
     peer.send(&peer.invite("4210", "right", &named("one", "")))
         .await;
     let call = server.incoming().await;
-    assert_eq!(call.replaces.as_ref(), Some(leg.handle().dialog()));
+    let replacing = call.replaces.unwrap();
+    assert_eq!(&replacing.dialog, leg.handle().dialog());
+    assert!(!replacing.early_only);
+    // What is over is remembered as such.
+    leg.handle().hang_up(Reason::normal()).await.unwrap();
+    peer.until("BYE").await;
+    drop(leg);
+    loop {
+        peer.send(&peer.invite("4210", "late", &named("one", "")))
+            .await;
+        // The leg is over when its task is.
+        if peer.until("SIP/2.0 ").await.contains(" 603 ") {
+            break;
+        }
+    }
 }
 
 #[tokio::test]
