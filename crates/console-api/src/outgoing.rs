@@ -1,7 +1,7 @@
 //! A company's rules for outgoing calls, and whom they stopped.
 
 use axum::{Json, extract::State};
-use model::AgentId;
+use model::{AgentId, GroupId};
 use phone::outgoing::OutgoingSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,6 +16,14 @@ use crate::{
 pub(crate) struct Outgoing {
     settings: OutgoingSettings,
     stops: Vec<Stop>,
+    /// Those that a route may be for.
+    groups: Vec<Group>,
+}
+
+#[derive(Serialize)]
+struct Group {
+    id: GroupId,
+    name: String,
 }
 
 #[derive(Serialize)]
@@ -35,7 +43,15 @@ pub(crate) async fn show(
     person.must_manage()?;
     let tenant = person.tenant();
     let stops = console.phone.stops(Some(tenant)).await?;
+    let groups = console.db.groups_of(tenant).await?;
     Ok(Json(Outgoing {
+        groups: groups
+            .into_iter()
+            .map(|group| Group {
+                id: group.id,
+                name: group.internal_name,
+            })
+            .collect(),
         settings: console.phone.outgoing_settings(tenant).await?,
         stops: stops
             .into_iter()

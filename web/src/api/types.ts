@@ -289,11 +289,18 @@ export interface Bounds {
   spend_per_day_micros: number | null;
 }
 
+/** Times of day as HH:MM:SS; `to` before `from` is past midnight. Days from 1 for Monday; none are all. */
+export interface Hours {
+  from: string;
+  to: string;
+  days: number[];
+}
+
 export interface Rule {
   name: string;
   prefixes: string[];
   groups: number[];
-  hours: { from: string; to: string; days: number[] } | null;
+  hours: Hours | null;
   action: { type: "trunks"; trunks: number[]; order: "least_cost" | "listed" } | { type: "refuse"; reason: string };
 }
 
@@ -302,7 +309,7 @@ export interface OutgoingSettings {
   fraud: {
     agent: Bounds;
     company: Bounds;
-    night: { hours: { from: string; to: string; days: number[] }; calls_per_hour: number; dear_micros: number | null } | null;
+    night: { hours: Hours; calls_per_hour: number; dear_micros: number | null } | null;
   };
   caller_id: number | null;
 }
@@ -310,4 +317,5 @@ export interface OutgoingSettings {
 export interface Outgoing {
   settings: OutgoingSettings;
   stops: { agent: number | null; agentName: string | null; reason: string; at: string }[];
+  groups: { id: number; name: string }[];
 }

@@ -3,6 +3,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { change } from "../api/client";
 import type { NumberStyle, Trunk, TrunkSettings } from "../api/types";
+import { MoneyInput } from "./MoneyInput";
 
 const BLANK: TrunkSettings = {
   server: "",
@@ -144,6 +145,13 @@ export function TrunkForm({ trunk, csrf, done }: Props) {
                   <NumberInput label="Calls a second" min={0} allowDecimal={false} placeholder="No limit" value={settings.limits.per_second ?? ""} onChange={(value) => limit({ per_second: count(value) })} />
                   <NumberInput label="Minutes a day" min={0} allowDecimal={false} placeholder="No limit" value={settings.limits.minutes_per_day ?? ""} onChange={(value) => limit({ minutes_per_day: count(value) })} />
                 </Group>
+                <MoneyInput
+                  label="Spend a day"
+                  description="By its price list, in that list's currency"
+                  placeholder="No limit"
+                  micros={settings.limits.spend_per_day_micros}
+                  onMicros={(spend_per_day_micros) => limit({ spend_per_day_micros })}
+                />
                 <TagsInput label="Only to numbers that begin with" placeholder="Everywhere" value={settings.limits.allowed} onChange={(allowed) => limit({ allowed })} />
                 <TagsInput label="Never to numbers that begin with" description="The longer beginning counts" value={settings.limits.denied} onChange={(denied) => limit({ denied })} />
               </Stack>

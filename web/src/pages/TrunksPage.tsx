@@ -51,7 +51,7 @@ export function TrunksPage() {
           {(data) => <TrunkTable trunks={data.items} zone={me?.timeZone ?? "UTC"} open={setOpen} />}
         </ListState>
       </Stack>
-      {outgoing.data && <OutgoingForm settings={outgoing.data.settings} trunks={trunks.data?.items ?? []} csrf={csrf} />}
+      {outgoing.data && <OutgoingForm outgoing={outgoing.data} trunks={trunks.data?.items ?? []} csrf={csrf} />}
       <Drawer opened={open?.what === "add" || open?.what === "edit"} onClose={close} position="right" size="lg" title={open?.what === "edit" ? `Trunk ${open.trunk.name}` : "New trunk"}>
         {open?.what === "add" && <TrunkForm csrf={csrf} done={close} />}
         {open?.what === "edit" && <TrunkForm trunk={open.trunk} csrf={csrf} done={close} />}
