@@ -12,6 +12,7 @@ use super::{
     command::{Command, Inbox, Order, RemoteMedia},
     event::LegQuality,
     mix::Party,
+    room::Room,
     wire::Wire,
 };
 use crate::{
@@ -159,6 +160,22 @@ impl CallMedia {
     /// Parts the legs again.
     pub fn unbridge(&self) {
         self.order(Order::Unbridge);
+    }
+
+    /// Lets a leg hear everybody else in a room, and them it, until it leaves or is removed. Whatever it was bridged with
+    /// is parted from it. `false` when the room is full.
+    #[must_use]
+    pub fn enter_room(&self, leg: LegId, room: &Room) -> bool {
+        let Some(seat) = room.sit() else {
+            return false;
+        };
+        self.order(Order::EnterRoom { leg, seat });
+        true
+    }
+
+    /// Takes a leg out of its room.
+    pub fn leave_room(&self, leg: LegId) {
+        self.order(Order::LeaveRoom { leg });
     }
 
     /// Presses a key towards a leg's peer: as telephone-event where agreed, else as tones.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     event::{LegQuality, MediaEvent},
     mix::Party,
+    room::Seat,
     wire::Wire,
 };
 use crate::{Codec, RecordingSpec, Sound, srtp::Keys, webrtc::WebRtcPeer};
@@ -111,6 +112,13 @@ pub(super) enum Order {
     Unbridge,
     Mix {
         parties: Vec<Party>,
+    },
+    EnterRoom {
+        leg: LegId,
+        seat: Seat,
+    },
+    LeaveRoom {
+        leg: LegId,
     },
     SendDigit {
         leg: LegId,

@@ -8,6 +8,7 @@ use super::{
     hearing::Hearing,
     playing::{EventStep, Playing, Press, event_step},
     presence::{Change, Presence},
+    room::Seat,
     sender::Sender,
     voice::{LONGEST, Voice},
     wire::{TRAILER, Wire},
@@ -52,6 +53,8 @@ pub(super) struct Leg {
     /// The 20 ms heard from the peer at the last tick, while somebody wants them.
     pub(super) heard: Option<Frame>,
     pub(super) presence: Presence,
+    /// Its place in a conference room.
+    pub(super) seat: Option<Seat>,
     pub(super) next_report_us: u64,
     wants: Wants,
     hearing: Option<Box<Hearing>>,
@@ -161,6 +164,7 @@ impl Leg {
             playing: None,
             heard: None,
             presence: Presence::default(),
+            seat: None,
             next_report_us: 0,
             wants: Wants::default(),
             hearing: None,

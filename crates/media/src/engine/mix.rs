@@ -95,7 +95,7 @@ impl Mix {
 }
 
 /// What a leg said in this tick, unless it is on hold or quiet.
-fn spoken(leg: &Leg) -> Option<&[i16]> {
+pub(super) fn spoken(leg: &Leg) -> Option<&[i16]> {
     let speaks = leg.remote.as_ref().is_some_and(|remote| remote.receive);
     let samples = leg.heard.as_ref().filter(|_| speaks)?.samples();
     let energy: i64 = samples.iter().map(|s| i64::from(*s) * i64::from(*s)).sum();

@@ -9,6 +9,7 @@ mod leg;
 mod mix;
 mod playing;
 mod presence;
+mod room;
 mod sender;
 mod voice;
 mod wheel;
@@ -22,6 +23,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
+    time::Instant,
 };
 
 use tokio::sync::mpsc;
@@ -32,6 +34,7 @@ pub use self::{
     event::{LegQuality, MediaEvent},
     health::Health,
     mix::{Hears, Party},
+    room::{Room, SEATS},
 };
 use self::{
     command::{Command, Inbox, Port},
@@ -159,8 +162,12 @@ impl MediaEngine {
             threads: Mutex::default(),
             recorders: Mutex::default(),
         };
+        // Threads share it, so that they count the same ticks.
+        let epoch = Instant::now();
         for number in 0..config.threads.max(1) {
-            shared.start_thread(number).map_err(MediaError::Start)?;
+            shared
+                .start_thread(number, epoch)
+                .map_err(MediaError::Start)?;
         }
         Ok(Self {
             shared: Arc::new(shared),
@@ -245,10 +252,10 @@ impl MediaEngine {
 }
 
 impl Shared {
-    fn start_thread(&mut self, number: usize) -> std::io::Result<()> {
+    fn start_thread(&mut self, number: usize, epoch: Instant) -> std::io::Result<()> {
         let (inbox, port) = Port::new(COMMAND_QUEUE)?;
         let counters = Arc::new(Counters::default());
-        let (recorder, tap) = Recorder::start(number)?;
+        let (recorder, tap) = Recorder::start(number, epoch)?;
         let worker = Worker::new(port, Arc::clone(&counters), tap);
         let thread = std::thread::Builder::new()
             .name(format!("media-{number}"))

@@ -15,10 +15,10 @@ use super::{
     command::{Command, Order, Port, TelephoneEvent, WAKE},
     event::MediaEvent,
     leg::{Kind, Leg},
-    mix::Mix,
+    mix::{Mix, spoken},
     playing::Playing,
     presence::Change,
-    voice,
+    room, voice,
     wheel::Wheel,
     wire::{Received, Socket, TRAILER, Wire},
 };
@@ -34,6 +34,8 @@ use crate::{
 const DATAGRAM: usize = 2_048;
 /// Packets taken from one socket before the others get their turn.
 const AT_ONCE: usize = 32;
+/// Time between two ticks of a call.
+const TICK_US: u64 = 20_000;
 /// Time between two warnings about late ticks.
 const ALARM_EVERY_US: u64 = 60_000_000;
 /// Seconds from 1900, where NTP counts from, to 1970.
@@ -146,9 +148,10 @@ impl Worker {
         while let Some((slot, calls, late_us)) = self.wheel.take_due(now_us) {
             // The first millisecond of a slot is its own time, not lateness.
             self.counters.lateness.count(late_us);
+            let number = (now_us - late_us.min(now_us)) / TICK_US;
             for call in &calls {
                 if let Some(call) = &mut self.calls[*call] {
-                    call.tick(now_us, &self.counters);
+                    call.tick(now_us, number, &self.counters);
                 }
             }
             self.wheel.give_back(slot, calls);
@@ -332,6 +335,17 @@ fn register(registry: &Registry, leg: &mut Leg) -> std::io::Result<()> {
     )
 }
 
+/// Lets a leg that is in a room be heard there, and hear the others.
+fn converse(leg: &mut Leg, tick: u64, now_us: u64, sent: &mut u64) {
+    let Some(seat) = &leg.seat else { return };
+    seat.say(tick, spoken(leg));
+    if leg.is_occupied() {
+        return;
+    }
+    let frame = seat.hear(tick);
+    leg.say(&frame, now_us, sent);
+}
+
 /// The time of day as RTCP wants it.
 fn ntp() -> u64 {
     let since = SystemTime::now()
@@ -356,6 +370,15 @@ impl Call {
             Order::Bridge { a, b } => self.bridge(Some((a, b)), None),
             Order::Unbridge => self.bridge(None, None),
             Order::Mix { parties } => self.bridge(None, Some(Mix::new(parties))),
+            Order::EnterRoom { leg, seat } => {
+                self.bridge(None, None);
+                self.with(leg, |leg| leg.seat = Some(seat));
+                self.tune_bridge();
+            }
+            Order::LeaveRoom { leg } => {
+                self.with(leg, |leg| leg.seat = None);
+                self.tune_bridge();
+            }
             Order::StartRecording { spec } => self.start_recording(spec, tap),
             Order::PauseRecording { on } => {
                 if let Some(recording) = &self.recording {
@@ -448,6 +471,8 @@ impl Call {
                 .as_ref()
                 .is_some_and(|mix| mix.has(self.legs[at].id));
             let sound = sound.then_some(rate).or_else(|| mixed.filter(|_| mixes));
+            let in_room = self.legs[at].seat.as_ref().map(|_| room::RATE);
+            let sound = sound.or(in_room);
             self.legs[at].want(|wants| {
                 wants.sound = sound;
                 wants.mute_tones = mute;
@@ -528,7 +553,7 @@ impl Call {
         }
     }
 
-    fn tick(&mut self, now_us: u64, counters: &Counters) {
+    fn tick(&mut self, now_us: u64, number: u64, counters: &Counters) {
         let mut sent = 0;
         for i in 0..self.legs.len() {
             let leg = &mut self.legs[i];
@@ -558,6 +583,9 @@ impl Call {
         self.exchange(now_us, &mut sent);
         if let Some(mix) = &self.mix {
             mix.exchange(&mut self.legs, now_us, &mut sent);
+        }
+        for leg in &mut self.legs {
+            converse(leg, number, now_us, &mut sent);
         }
         if sent > 0 {
             counters.packets_out.fetch_add(sent, Ordering::Relaxed);

@@ -85,10 +85,9 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn start(number: usize) -> io::Result<(Self, Tap)> {
+    pub(crate) fn start(number: usize, epoch: Instant) -> io::Result<(Self, Tap)> {
         let (orders, orders_in) = sync_channel(ORDERS);
         let (pieces, pieces_in) = sync_channel(RING);
-        let epoch = Instant::now();
         let writer = Writer::new(Inlet {
             orders: orders_in,
             pieces: pieces_in,

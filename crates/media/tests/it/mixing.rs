@@ -1,8 +1,8 @@
 //! Conferences and listening in: every listener's mix is checked by the tones in it.
 
-use media::{Codec, Hears, LegId, Party};
+use media::{CallMedia, Codec, Hears, LegId, Party, Room, SEATS};
 
-use crate::phone::{Phone, engine, purity, tone};
+use crate::phone::{A, Phone, engine, engine_of, purity, tone};
 
 /// A pitch for each party, none of which is another's harmonic; whole periods fit in half a second.
 const PITCHES: [u32; 10] = [410, 530, 650, 770, 890, 1_010, 1_130, 1_250, 1_370, 1_490];
@@ -175,5 +175,84 @@ async fn fifty_in_a_room_are_served_in_time() {
     }
     for phone in &phones {
         phone.listen(50).await;
+    }
+}
+
+/// A caller in a room, in a call of his own.
+struct Participant {
+    call: CallMedia,
+    phone: Phone,
+}
+
+/// So many callers in one room. Their calls take turns on the engine's threads.
+async fn participants(engine: &media::MediaEngine, room: &Room, count: usize) -> Vec<Participant> {
+    let mut participants = Vec::new();
+    for number in 0..count {
+        let (call, _) = engine.open_call();
+        let codec = [Codec::Pcmu, Codec::Pcma][number % 2];
+        let phone = Phone::join(&call, A, codec).await;
+        assert!(call.enter_room(A, room));
+        participants.push(Participant { call, phone });
+    }
+    participants
+}
+
+#[tokio::test]
+async fn ten_calls_on_two_threads_meet_in_a_room() {
+    let engine = engine_of(2, (32_000, 32_059));
+    let room = Room::new();
+    let participants = participants(&engine, &room, PITCHES.len()).await;
+    let _speaking: Vec<_> = participants
+        .iter()
+        .zip(PITCHES)
+        .map(|(who, hertz)| who.phone.speak(quiet(hertz)))
+        .collect();
+    for (listener, who) in participants.iter().enumerate() {
+        let mix = heard(&who.phone).await;
+        for (speaker, hertz) in PITCHES.into_iter().enumerate() {
+            let level = amplitude(&mix, hertz);
+            if speaker == listener {
+                assert!(level < 100.0, "{listener} hears himself: {level}");
+            } else {
+                assert!(
+                    (1_500.0..2_600.0).contains(&level),
+                    "{listener} hears {speaker} at {level}"
+                );
+            }
+        }
+    }
+    // Who leaves hears nobody and is heard by nobody.
+    let (gone, left) = (&participants[0], &participants[1]);
+    gone.call.leave_room(A);
+    left.phone.drain().await;
+    let mix = heard(&left.phone).await;
+    assert!(amplitude(&mix, PITCHES[0]) < 100.0, "he left");
+    assert!(amplitude(&mix, PITCHES[2]) > 1_500.0, "the others stay");
+    assert_eq!(room.taken(), PITCHES.len() - 1);
+}
+
+#[tokio::test]
+async fn a_room_of_fifty_calls_is_full_and_served_in_time() {
+    let engine = engine_of(2, (32_100, 32_299));
+    let room = Room::new();
+    let participants = participants(&engine, &room, SEATS).await;
+    let (late, _) = engine.open_call();
+    let _phone = Phone::join(&late, A, Codec::Pcmu).await;
+    assert!(!late.enter_room(A, &room), "the room is full");
+    let _speaking: Vec<_> = participants[..3]
+        .iter()
+        .zip(PITCHES)
+        .map(|(who, hertz)| who.phone.speak(quiet(hertz)))
+        .collect();
+    let mix = heard(&participants[SEATS - 1].phone).await;
+    for hertz in &PITCHES[..3] {
+        assert!(amplitude(&mix, *hertz) > 1_500.0, "{hertz} is missing");
+    }
+    for who in &participants {
+        who.phone.listen(50).await;
+    }
+    drop(participants);
+    while room.taken() > 0 {
+        tokio::task::yield_now().await;
     }
 }

@@ -20,13 +20,18 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// An engine with a range of its own, so that tests don't meet.
 pub fn engine(ports: (u16, u16)) -> MediaEngine {
+    engine_of(1, ports)
+}
+
+/// The same with so many threads.
+pub fn engine_of(threads: usize, ports: (u16, u16)) -> MediaEngine {
     let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
     MediaEngine::start(MediaConfig {
         bind: localhost,
         advertise: localhost,
         other_family: None,
         ports,
-        threads: 1,
+        threads,
     })
     .expect("it starts")
 }
