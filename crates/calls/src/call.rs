@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use model::{
     AgentId, CallFact, CallId, ContactId, DigitVia, Direction, GroupId, HangupCause, LegId,
     MonitorMode, NoAudio, NumberId, OfferEnd, PhoneNumber, QueueOutcome, RecordingId,
-    RecordingKind, RingStrategy, RunningPrice, TrunkId,
+    RecordingKind, RingStrategy, RoomId, RunningPrice, TrunkId,
 };
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     routing::TrunkFailure,
 };
 
+mod conference;
 mod conversation;
 mod ending;
 mod machine;
@@ -42,6 +43,7 @@ mod transfer;
 #[cfg(test)]
 mod transfer_tests;
 
+pub use conference::RoomInfo;
 pub use ending::MIN_MESSAGE_MS;
 pub use machine::Call;
 pub use outgoing::{
@@ -79,6 +81,8 @@ pub struct NewCall {
     pub node: String,
     /// The company's groups as they are now, for the names and strategies in the call's facts.
     pub groups: Arc<BTreeMap<GroupId, GroupInfo>>,
+    /// Its conference rooms.
+    pub rooms: Arc<BTreeMap<RoomId, RoomInfo>>,
     /// Whether conversations are recorded. Messages always are.
     pub recording: Arc<recording::Policy>,
 }
@@ -286,6 +290,10 @@ pub enum Input {
         /// Who.
         leg: LegId,
     },
+    /// The caller was let into the room of [`Output::EnterRoom`].
+    RoomEntered,
+    /// All places in that room are taken.
+    RoomFull,
     /// The operator ends the call, for example at shutdown.
     End {
         /// Why.
@@ -481,6 +489,14 @@ pub enum Output {
         leg: LegId,
         /// What.
         prompt: Prompt,
+    },
+    /// Let a leg hear everybody in a room and them it, until it ends. Comes back as [`Input::RoomEntered`] or
+    /// [`Input::RoomFull`].
+    EnterRoom {
+        /// Whose.
+        leg: LegId,
+        /// Which.
+        room: RoomId,
     },
     /// Let a leg hear itself, until [`Output::Unbridge`] with itself.
     Echo {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{FlowId, GroupId, StepKind};
+use model::{FlowId, GroupId, RoomId, StepKind};
 use serde::{Deserialize, Serialize};
 
 mod check;
@@ -46,6 +46,8 @@ pub enum Step {
     Recording(Recording),
     /// Lets the caller hear himself, and tells him how well his audio travels.
     Echo(Echo),
+    /// Brings the caller into a conference room.
+    Conference(Conference),
 }
 
 /// Plays a prompt to its end.
@@ -185,6 +187,17 @@ pub struct Echo {
     pub next: Option<String>,
 }
 
+/// Brings the caller into a conference room, where he stays until he hangs up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conference {
+    /// As people see it.
+    #[serde(default)]
+    pub name: String,
+    /// Which room.
+    pub room: RoomId,
+}
+
 /// Something to be heard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -261,7 +274,7 @@ impl Step {
             Self::Voicemail(step) => vec![&step.prompt],
             Self::End(step) => step.prompt.iter().collect(),
             Self::Echo(step) => vec![&step.prompt],
-            Self::Goto(_) | Self::Recording(_) => Vec::new(),
+            Self::Goto(_) | Self::Recording(_) | Self::Conference(_) => Vec::new(),
         }
     }
 
@@ -278,6 +291,8 @@ impl Step {
             Self::End(step) => &step.name,
             Self::Echo(step) if step.name.is_empty() => "Echo test",
             Self::Echo(step) => &step.name,
+            Self::Conference(step) if step.name.is_empty() => "Conference",
+            Self::Conference(step) => &step.name,
             Self::Goto(_) | Self::Recording(_) => "",
         };
         if name.is_empty() { key } else { name }
@@ -292,6 +307,7 @@ impl Step {
             Self::Voicemail(_) => Some(StepKind::Voicemail),
             Self::End(_) => Some(StepKind::End),
             Self::Echo(_) => Some(StepKind::Playback),
+            Self::Conference(_) => Some(StepKind::Conference),
             Self::Goto(_) | Self::Recording(_) => None,
         }
     }

@@ -289,6 +289,7 @@ impl Fold {
                 }
             }
             CallFact::Bridged { a, b } => self.bridged(*a, *b, at),
+            CallFact::RoomEntered { leg, .. } => self.bridged(*leg, *leg, at),
             CallFact::LegEnded { leg, .. } => self.leg_ended(*leg, at),
             CallFact::Ended { cause } => self.ended(*cause, at),
             CallFact::WrapUpStarted { agent, .. } => self.wrap_ups.push((*agent, at)),
@@ -344,6 +345,11 @@ impl Fold {
                 total_ms: 0,
                 kept: false,
             },
+            StepKind::Conference => CallStep::Conference {
+                name,
+                at,
+                total_ms: 0,
+            },
             // The stay begins when the caller has joined; the end is no place to be.
             StepKind::Queue | StepKind::End => return,
         };
@@ -359,7 +365,8 @@ impl Fold {
         if let Some(Place::Step(
             CallStep::Playback { at, total_ms, .. }
             | CallStep::Menu { at, total_ms, .. }
-            | CallStep::Voicemail { at, total_ms, .. },
+            | CallStep::Voicemail { at, total_ms, .. }
+            | CallStep::Conference { at, total_ms, .. },
         )) = self.places.last_mut()
         {
             *total_ms = ms(*at, now);

@@ -263,6 +263,7 @@ impl World {
             trunk: None,
             node: "sim".to_owned(),
             groups: Arc::new(self.groups.clone()),
+            rooms: Arc::default(),
             recording: Arc::default(),
         }
     }
@@ -649,6 +650,7 @@ impl World {
             | Output::Announce { .. }
             | Output::Monitor { .. }
             | Output::Echo { .. }
+            | Output::EnterRoom { .. }
             | Output::TellQuality { .. } => {}
         }
     }

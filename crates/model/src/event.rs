@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, CallId, ContactId, FlowId, GroupId, NumberId, PhoneNumber, RecordingId, RingStrategy,
+    AgentId, CallId, ContactId, FlowId, GroupId, NumberId, PhoneNumber, RecordingId, RingStrategy, RoomId,
     TenantId, Timestamp, TrunkId,
 };
 
@@ -105,6 +105,8 @@ pub enum StepKind {
     Queue,
     /// A mailbox.
     Voicemail,
+    /// A conference room.
+    Conference,
     /// The end.
     End,
 }
@@ -397,6 +399,12 @@ pub enum CallFact {
         leg: LegId,
         agent: AgentId,
         reason: OfferEnd,
+    },
+    /// A leg hears everybody in a conference room, and they it.
+    RoomEntered {
+        leg: LegId,
+        room: RoomId,
+        name: String,
     },
     /// Two legs hear each other.
     Bridged { a: LegId, b: LegId },

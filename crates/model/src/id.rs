@@ -35,6 +35,8 @@ ids! {
     NumberId;
     /// A team of agents behind one queue.
     GroupId;
+    /// A conference room.
+    RoomId;
     /// A call flow.
     FlowId;
     /// A carrier connection.

@@ -164,6 +164,11 @@ pub enum CallStep {
         total_ms: u64,
         kept: bool,
     },
+    Conference {
+        name: String,
+        at: Timestamp,
+        total_ms: u64,
+    },
 }
 
 /// One transfer.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use model::{
     AgentId, CallFact, CallId, GroupId, HangupCause, LegId, OfferEnd, RecordingId, RecordingKind,
-    Timestamp,
+    RoomId, Timestamp,
 };
 
 use super::{
     Callee, Input, NewCall, Output, PlaybackId,
+    conference::PinStage,
     monitor::Watcher,
     outgoing::DialingStage,
     transfer::{TakingStage, Transfer},
@@ -113,6 +114,12 @@ pub(super) enum Stage {
         deadline: Timestamp,
         next: Option<String>,
     },
+    /// He is asked for the PIN of a conference room.
+    Pin(PinStage),
+    /// He hears which room he is about to enter.
+    RoomDoor { playback: PlaybackId, room: RoomId },
+    /// He is in it.
+    Room { room: RoomId },
     /// He hears the last prompt, then the call ends with this cause.
     LastWords {
         playback: PlaybackId,
@@ -433,6 +440,8 @@ impl Call {
             Input::Retrieved { leg } => self.retrieved(leg, &mut out),
             Input::AudioMissing { leg, reason } => self.audio_missing(leg, reason, &mut out),
             Input::AudioBack { leg } => self.audio_back(leg, &mut out),
+            Input::RoomEntered => self.room_entered(&mut out),
+            Input::RoomFull => self.room_full(&mut out),
             Input::End { cause } => self.ended_by_operator(now, cause, &mut out),
             Input::WrapUpEnded { agent } => self.wrap_up_ended(agent, &mut out),
         }
@@ -447,6 +456,7 @@ impl Call {
             | Stage::Message { deadline, .. }
             | Stage::Echo { deadline, .. }
             | Stage::RingingCaller { deadline, .. } => Some(*deadline),
+            Stage::Pin(pin) => pin.deadline,
             Stage::Dialing(dialing) => Some(dialing.deadline()),
             Stage::Taking(taking) => Some(taking.deadline),
             Stage::Menu(MenuStage {
@@ -494,6 +504,10 @@ impl Call {
                 self.ask_again(now, None, &mut out);
             }
             Stage::Echo { deadline, .. } if *deadline <= now => self.echo_over(&mut out),
+            Stage::Pin(PinStage {
+                deadline: Some(deadline),
+                ..
+            }) if *deadline <= now => self.judge_pin(&mut out),
             Stage::Queue(_) => self.queue_timers(now, &mut out),
             Stage::RingingCaller { deadline, .. } if *deadline <= now => {
                 self.end(now, HangupCause::NoAnswer, &mut out);
@@ -532,12 +546,14 @@ impl Call {
     }
 
     /// Keys are for the flow. What a customer types while he talks with an agent (a card number, a
-    /// password) is nobody's business.
+    /// password) is nobody's business, and neither is a PIN.
     fn keeps_digits(&mut self) -> bool {
         let for_flow = self.caller_up
             && !matches!(
                 self.stage,
                 Stage::Talking(_)
+                    | Stage::Pin(_)
+                    | Stage::Room { .. }
                     | Stage::RingingCaller { .. }
                     | Stage::Dialing(_)
                     | Stage::Taking(_)
@@ -552,6 +568,7 @@ impl Call {
     fn digit(&mut self, now: Timestamp, digit: char, out: &mut Out) {
         match &self.stage {
             Stage::Menu(_) => self.menu_digit(now, digit, out),
+            Stage::Pin(_) => self.pin_digit(now, digit, out),
             Stage::Message { .. } if digit == '#' => self.end(now, HangupCause::FlowEnded, out),
             Stage::Echo { .. } if digit == '#' => self.echo_over(out),
             _ => {}
@@ -577,6 +594,15 @@ impl Call {
                 };
             }
             Stage::Menu(_) => self.menu_played(now, finished, out),
+            Stage::Pin(_) => self.pin_asked(now, finished),
+            Stage::RoomDoor { playback, room } if *playback == finished => {
+                let room = *room;
+                out.act(Output::EnterRoom {
+                    leg: self.caller,
+                    room,
+                });
+                self.stage = Stage::Room { room };
+            }
             Stage::Greeting {
                 playback,
                 max_seconds,

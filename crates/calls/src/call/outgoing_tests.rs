@@ -49,6 +49,7 @@ fn new_call(direction: Direction) -> NewCall {
         trunk: None,
         node: "n".to_owned(),
         groups: Arc::default(),
+        rooms: Arc::default(),
         recording: Arc::default(),
     }
 }

@@ -47,6 +47,9 @@ impl Call {
                     };
                     return;
                 }
+                Step::Conference(conference) => {
+                    return self.enter_conference(conference.room, out);
+                }
                 Step::Queue(queue) => match self.enter_queue(now, queue, out) {
                     Entered::Stays => return,
                     Entered::GoesOn(next) => target = next,

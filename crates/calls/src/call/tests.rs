@@ -612,6 +612,7 @@ fn new_call() -> NewCall {
             (GroupId(1), info.clone()),
             (GroupId(2), info),
         ])),
+        rooms: Arc::default(),
         recording: Arc::default(),
     }
 }

@@ -442,6 +442,7 @@ fn new_call(agent: Option<AgentId>) -> NewCall {
             )]
             .into(),
         ),
+        rooms: Arc::default(),
         recording: Arc::default(),
     }
 }

@@ -249,7 +249,7 @@ fn branches(step: &Step) -> Vec<(&'static str, Option<&str>)> {
         Step::Goto(step) => vec![("target", Some(&step.target))],
         Step::Recording(step) => vec![("next", step.next.as_deref())],
         Step::Echo(step) => vec![("next", step.next.as_deref())],
-        Step::Voicemail(_) | Step::End(_) => Vec::new(),
+        Step::Voicemail(_) | Step::End(_) | Step::Conference(_) => Vec::new(),
     }
 }
 
@@ -262,8 +262,11 @@ fn instant_exits(step: &Step) -> Vec<&str> {
             step.on_timeout.as_deref().into_iter().collect()
         }
         Step::Queue(step) => step.on_no_agents.as_deref().into_iter().collect(),
-        Step::Play(_) | Step::Menu(_) | Step::Voicemail(_) | Step::End(_) | Step::Echo(_) => {
-            Vec::new()
-        }
+        Step::Play(_)
+        | Step::Menu(_)
+        | Step::Voicemail(_)
+        | Step::End(_)
+        | Step::Echo(_)
+        | Step::Conference(_) => Vec::new(),
     }
 }

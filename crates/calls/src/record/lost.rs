@@ -210,6 +210,7 @@ impl Open {
             | CallFact::LegGiven { .. }
             | CallFact::LegReason { .. }
             | CallFact::Bridged { .. }
+            | CallFact::RoomEntered { .. }
             | CallFact::RecordingSkipped { .. }
             | CallFact::RecordingPaused { .. }
             | CallFact::RecordingResumed { .. }

@@ -1,0 +1,281 @@
+//! The caller on his way into a conference room, and in it.
+
+use model::{CallFact, HangupCause, RoomId, Timestamp};
+
+use super::{
+    Output, PlaybackId,
+    machine::{Call, Out, Repeat, Stage, after_seconds},
+};
+use crate::flow::Prompt;
+
+/// How often a PIN may be tried.
+const TRIES: u32 = 3;
+/// How long the next key is waited for.
+const KEY_SECONDS: u32 = 10;
+
+/// What a call needs to know of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// Its name.
+    pub name: String,
+    /// What participants must key in, when it is set: digits.
+    pub pin: Option<String>,
+}
+
+/// He is asked for the room's PIN.
+#[derive(Debug)]
+pub(super) struct PinStage {
+    room: RoomId,
+    keyed: String,
+    tried: u32,
+    /// While he hears the question.
+    playback: Option<PlaybackId>,
+    /// While a key is waited for.
+    pub deadline: Option<Timestamp>,
+}
+
+impl Call {
+    /// Leads the caller towards a room. A room that was removed under the flow's feet ends the call.
+    pub(super) fn enter_conference(&mut self, room: RoomId, out: &mut Out) {
+        let Some(info) = self.new.rooms.get(&room) else {
+            return self.last_words("This conference does not exist. Goodbye.", out);
+        };
+        if info.pin.is_none() {
+            return self.welcome(room, out);
+        }
+        let ask = "Please enter the PIN of the conference, then press the hash key.";
+        self.ask_pin(room, 0, ask, out);
+    }
+
+    fn ask_pin(&mut self, room: RoomId, tried: u32, text: &str, out: &mut Out) {
+        let playback = self.play(Prompt::speech(text, "en"), Repeat::Once, out);
+        self.stage = Stage::Pin(PinStage {
+            room,
+            keyed: String::new(),
+            tried,
+            playback: Some(playback),
+            deadline: None,
+        });
+    }
+
+    pub(super) fn pin_digit(&mut self, now: Timestamp, digit: char, out: &mut Out) {
+        let Stage::Pin(stage) = &mut self.stage else {
+            return;
+        };
+        if stage.playback.take().is_some() {
+            out.act(Output::StopPlaying { leg: self.caller });
+        }
+        stage.deadline = Some(after_seconds(now, KEY_SECONDS));
+        let length = pin_of(&self.new.rooms, stage.room).map_or(0, str::len);
+        if digit.is_ascii_digit() {
+            stage.keyed.push(digit);
+        }
+        if digit == '#' || stage.keyed.len() >= length {
+            self.judge_pin(out);
+        }
+    }
+
+    pub(super) fn pin_asked(&mut self, now: Timestamp, finished: PlaybackId) {
+        if let Stage::Pin(stage) = &mut self.stage
+            && stage.playback == Some(finished)
+        {
+            stage.playback = None;
+            stage.deadline = Some(after_seconds(now, KEY_SECONDS));
+        }
+    }
+
+    /// Whether what he keyed in lets him in. No key in time is a wrong PIN.
+    pub(super) fn judge_pin(&mut self, out: &mut Out) {
+        let Stage::Pin(stage) = &self.stage else {
+            return;
+        };
+        let (room, tried) = (stage.room, stage.tried + 1);
+        if pin_of(&self.new.rooms, room) == Some(stage.keyed.as_str()) {
+            return self.welcome(room, out);
+        }
+        if tried >= TRIES {
+            return self.last_words("That PIN is not right. Goodbye.", out);
+        }
+        let again = "That PIN is not right. Please enter the PIN, then press the hash key.";
+        self.ask_pin(room, tried, again, out);
+    }
+
+    fn welcome(&mut self, room: RoomId, out: &mut Out) {
+        let name = self.new.rooms.get(&room).map_or("", |info| &info.name);
+        let text = format!("You are joining the conference {name}.");
+        let playback = self.play(Prompt::speech(text, "en"), Repeat::Once, out);
+        self.stage = Stage::RoomDoor { playback, room };
+    }
+
+    /// The driver let him in.
+    pub(super) fn room_entered(&mut self, out: &mut Out) {
+        let Stage::Room { room } = self.stage else {
+            return;
+        };
+        let name = self
+            .new
+            .rooms
+            .get(&room)
+            .map_or_else(String::new, |info| info.name.clone());
+        out.fact(CallFact::RoomEntered {
+            leg: self.caller,
+            room,
+            name,
+        });
+    }
+
+    /// All places are taken.
+    pub(super) fn room_full(&mut self, out: &mut Out) {
+        if matches!(self.stage, Stage::Room { .. }) {
+            self.last_words("The conference is full. Goodbye.", out);
+        }
+    }
+
+    fn last_words(&mut self, text: &str, out: &mut Out) {
+        let playback = self.play(Prompt::speech(text, "en"), Repeat::Once, out);
+        self.stage = Stage::LastWords {
+            playback,
+            cause: HangupCause::FlowEnded,
+        };
+    }
+}
+
+fn pin_of(rooms: &std::collections::BTreeMap<RoomId, RoomInfo>, room: RoomId) -> Option<&str> {
+    rooms.get(&room)?.pin.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use jiff::SignedDuration;
+    use model::{CallId, DigitVia, Direction, FlowId, LegId};
+
+    use super::*;
+    use crate::{
+        call::{Input, NewCall},
+        flow::{Conference, Flow, Step},
+    };
+
+    const ROOM: RoomId = RoomId(7);
+
+    fn call(pin: Option<&str>) -> Call {
+        let info = RoomInfo {
+            name: "Monday".to_owned(),
+            pin: pin.map(str::to_owned),
+        };
+        let new = NewCall {
+            id: CallId(1),
+            uuid: "u".to_owned(),
+            direction: Direction::Incoming,
+            agent: None,
+            external: None,
+            internal: None,
+            number: None,
+            contact: None,
+            trunk: None,
+            node: "n".to_owned(),
+            groups: Arc::default(),
+            rooms: Arc::new(BTreeMap::from([(ROOM, info)])),
+            recording: Arc::default(),
+        };
+        let step = Step::Conference(Conference {
+            name: String::new(),
+            room: ROOM,
+        });
+        let flow = Flow {
+            id: FlowId(1),
+            start: "room".to_owned(),
+            steps: [("room".to_owned(), step)].into(),
+        };
+        let (mut call, _) = Call::incoming(new, Arc::new(flow), Timestamp::UNIX_EPOCH);
+        let _ = call.handle(
+            Timestamp::UNIX_EPOCH,
+            Input::Connected { leg: LegId::FIRST },
+        );
+        call
+    }
+
+    fn press(call: &mut Call, keys: &str) -> Vec<Output> {
+        let press = |digit| {
+            let input = Input::Digit {
+                leg: LegId::FIRST,
+                digit,
+                via: DigitVia::Rfc4733,
+            };
+            call.handle(Timestamp::UNIX_EPOCH, input)
+        };
+        keys.chars().flat_map(press).collect()
+    }
+
+    fn played(call: &mut Call, playback: u32) -> Vec<Output> {
+        let input = Input::PlaybackFinished {
+            leg: LegId::FIRST,
+            playback: PlaybackId(playback),
+        };
+        call.handle(Timestamp::UNIX_EPOCH, input)
+    }
+
+    fn enters(outputs: &[Output]) -> bool {
+        outputs.contains(&Output::EnterRoom {
+            leg: LegId::FIRST,
+            room: ROOM,
+        })
+    }
+
+    #[test]
+    fn a_room_without_pin_is_entered_after_the_welcome() {
+        let mut call = call(None);
+        assert!(enters(&played(&mut call, 1)));
+        let entered = call.handle(Timestamp::UNIX_EPOCH, Input::RoomEntered);
+        assert_eq!(
+            entered,
+            [Output::Record(CallFact::RoomEntered {
+                leg: LegId::FIRST,
+                room: ROOM,
+                name: "Monday".to_owned()
+            })]
+        );
+    }
+
+    #[test]
+    fn the_right_pin_opens_and_is_in_no_fact() {
+        let mut call = call(Some("4711"));
+        let keyed = press(&mut call, "4711");
+        assert!(!keyed.iter().any(|output| matches!(output, Output::Record(_))));
+        assert!(keyed.contains(&Output::StopPlaying { leg: LegId::FIRST }));
+        assert!(enters(&played(&mut call, 2)));
+    }
+
+    #[test]
+    fn three_wrong_pins_end_the_call() {
+        let mut call = call(Some("4711"));
+        press(&mut call, "12#");
+        press(&mut call, "9999");
+        assert!(!enters(&played(&mut call, 3)), "he is asked once more");
+        let late = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(11);
+        assert!(!call.on_time(late).is_empty(), "no key is a wrong one");
+        assert_eq!(played(&mut call, 4).last(), Some(&Output::Finished));
+    }
+
+    #[test]
+    fn who_finds_the_room_full_is_told_so() {
+        let mut call = call(None);
+        played(&mut call, 1);
+        let told = call.handle(Timestamp::UNIX_EPOCH, Input::RoomFull);
+        assert!(matches!(told.as_slice(), [Output::Play { .. }]));
+        assert_eq!(played(&mut call, 2).last(), Some(&Output::Finished));
+    }
+
+    #[test]
+    fn the_time_in_the_room_is_talking_time() {
+        let mut call = call(None);
+        played(&mut call, 1);
+        let _ = call.handle(Timestamp::UNIX_EPOCH, Input::RoomEntered);
+        let over = call.handle(
+            Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60),
+            Input::LegHungUp { leg: LegId::FIRST },
+        );
+        assert_eq!(over.last(), Some(&Output::Finished));
+    }
+}
