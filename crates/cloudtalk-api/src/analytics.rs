@@ -182,6 +182,9 @@ impl Detail<'_> {
             CallStep::Playback { name, at, total_ms } => {
                 json!({"type": "playback", "id": null, "date": dates::utc(*at), "file": name, "total_time": seconds(*total_ms)})
             }
+            CallStep::Conference { name, at, total_ms } => {
+                json!({"type": "conference", "id": null, "name": name, "date": dates::utc(*at), "total_time": seconds(*total_ms)})
+            }
             CallStep::Menu {
                 at, total_ms, key, ..
             } => json!({

@@ -15,6 +15,7 @@ mod numbers;
 mod outgoing;
 mod phone;
 mod recordings;
+mod rooms;
 mod session;
 mod signalling;
 mod sounds;
@@ -89,6 +90,8 @@ pub fn router(console: Console) -> Router {
         )
         .route("/sounds/{id}", patch(sounds::rename).delete(sounds::delete))
         .route("/sounds/{id}/audio", get(sounds::audio))
+        .route("/rooms", get(rooms::list).post(rooms::add))
+        .route("/rooms/{id}", put(rooms::save).delete(rooms::remove))
         .route("/agents", get(agents::list))
         .route("/numbers", get(numbers::list))
         .route("/connections", get(connections::list))

@@ -41,6 +41,7 @@ pub(crate) async fn list(
     let flows = console.db.flows(tenant).await?;
     let groups = console.db.groups_of(tenant).await?;
     let agents = console.db.agents_of(tenant).await?;
+    let rooms = console.db.rooms(tenant).await?;
     let answers = |route| {
         let (kind, name) = match route {
             Route::Flow(id) => (
@@ -61,7 +62,13 @@ pub(crate) async fn list(
                     .find(|agent| agent.id == id)
                     .map(store::directory::Agent::full_name),
             ),
-            Route::Conference(id) => ("conference", Some(id.to_string())),
+            Route::Conference(id) => (
+                "conference",
+                rooms
+                    .iter()
+                    .find(|room| room.id.0 == id)
+                    .map(|room| room.settings.name.clone()),
+            ),
             Route::Fax(id) => ("fax", Some(id.to_string())),
         };
         Answers {

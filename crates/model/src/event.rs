@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, CallId, ContactId, FlowId, GroupId, NumberId, PhoneNumber, RecordingId, RingStrategy, RoomId,
-    TenantId, Timestamp, TrunkId,
+    AgentId, CallId, ContactId, FlowId, GroupId, NumberId, PhoneNumber, RecordingId, RingStrategy,
+    RoomId, TenantId, Timestamp, TrunkId,
 };
 
 /// One party's side of a call, numbered within the call. The leg that opened the call is 1.

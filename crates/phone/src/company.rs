@@ -20,13 +20,16 @@ use store::{
     recordings::RecordingSettings,
 };
 
-use crate::{clock, desk::Desk, outgoing::OutgoingSettings, trunks::midnight};
+use crate::{
+    clock, conference::CompanyRooms, desk::Desk, outgoing::OutgoingSettings, trunks::midnight,
+};
 
 /// A company as its calls see it. Calls in progress keep the one they began with.
 pub(crate) struct Company {
     pub(crate) tenant: TenantId,
     pub(crate) desk: Desk,
     pub(crate) groups: Arc<BTreeMap<GroupId, GroupInfo>>,
+    pub(crate) rooms: CompanyRooms,
     /// What its phones can dial.
     pub(crate) dial_plan: DialPlan,
     pub(crate) outgoing: OutgoingSettings,
@@ -115,6 +118,7 @@ impl Company {
             members.entry(*group).or_default().push(*agent);
         }
         let (dial_plan, zone) = dial_plan(db, tenant, &agents, &groups).await?;
+        let rooms = CompanyRooms::load(db, tenant).await?;
         let outgoing = outgoing_settings(db, tenant).await?;
         let guard = match before {
             Some(before) => {
@@ -190,6 +194,7 @@ impl Company {
             tenant,
             desk,
             groups: Arc::new(infos),
+            rooms,
             dial_plan,
             outgoing,
             zone,

@@ -720,6 +720,15 @@ impl Driver {
                 mode,
             } => self.media.mix(parties(customer, agent, supervisor, mode)),
             Output::Echo { leg } => self.media.bridge(leg, leg),
+            Output::EnterRoom { leg, room } => {
+                let room = self.shared.rooms.open(room);
+                let entered = self.media.enter_room(leg, &room);
+                self.echoes.push_back(if entered {
+                    Input::RoomEntered
+                } else {
+                    Input::RoomFull
+                });
+            }
             Output::TellQuality { leg, playback } => self.tell_quality(leg, playback).await,
             Output::StopRecording { .. } => self.media.stop_recording(),
             Output::DiscardRecording { recording } => self.discard_recording(recording).await,

@@ -6,6 +6,7 @@
 mod audio;
 mod clock;
 mod company;
+pub mod conference;
 mod desk;
 mod devices;
 mod driver;
@@ -20,6 +21,7 @@ mod quality;
 mod reception;
 pub mod recordings;
 pub mod recovery;
+mod service_call;
 pub mod signalling;
 pub mod sounds;
 mod speech_service;

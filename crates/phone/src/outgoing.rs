@@ -350,6 +350,7 @@ fn internal(
         trunk: None,
         node: shared.node.clone(),
         groups: Arc::clone(&company.groups),
+        rooms: Arc::clone(&company.rooms.infos),
         recording: Arc::new(company.recording(number.map(|number| number.id))),
     }
 }
@@ -394,6 +395,7 @@ async fn outside(
         trunk: None,
         node: shared.node.clone(),
         groups: Arc::clone(&company.groups),
+        rooms: Arc::clone(&company.rooms.infos),
         recording: Arc::new(company.recording(own)),
     };
     match admit(shared, company, &wanted, &number, new.id).await {

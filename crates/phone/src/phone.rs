@@ -19,6 +19,7 @@ use crate::{
     audio::AudioPolicy,
     clock,
     company::Company,
+    conference::OpenRooms,
     desk::{AgentStates, Desk},
     outgoing::{self, NotPlaced, OutgoingSettings, StopView},
     prompts::Prompts,
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) recordings: Recordings,
     pub(crate) switchboard: Switchboard,
     pub(crate) trunks: Arc<Trunks>,
+    pub(crate) rooms: OpenRooms,
     pub(crate) node: String,
     companies: RwLock<HashMap<TenantId, Arc<Company>>>,
     /// Held while a company is loaded, so that no two desks open for one.
@@ -185,6 +187,7 @@ impl Phone {
             prompts: parts.prompts,
             recordings: parts.recordings,
             switchboard: Switchboard::default(),
+            rooms: OpenRooms::default(),
             node: parts.node,
             companies: RwLock::default(),
             loading: Mutex::new(()),
@@ -254,6 +257,10 @@ impl Phone {
             .expect("no holder panics")
             .get(&agent)
             .copied()
+    }
+
+    pub(crate) fn open_rooms(&self) -> &OpenRooms {
+        &self.shared.rooms
     }
 
     pub(crate) fn sip(&self) -> &SipStack {

@@ -6,7 +6,7 @@ use calls::{
     call::{Call, NewCall},
     flow::{Flow, Prompt, Queue, Step, Voicemail},
 };
-use model::{CallFact, Direction, FlowId, GroupId, HangupCause, LegId, PhoneNumber};
+use model::{CallFact, Direction, FlowId, GroupId, HangupCause, LegId, PhoneNumber, RoomId};
 use sip::{IncomingCall, Reason, ReasonProtocol};
 use store::directory::{Number, Route};
 
@@ -14,9 +14,10 @@ use crate::{
     audio::{self, NOT_ACCEPTABLE, Role, Terms},
     clock,
     company::Company,
-    driver, echo_test, line, outgoing,
+    conference, driver, line, outgoing,
     phone::Shared,
     pick_up,
+    service_call::{self, Service},
     trunks::Inbound,
 };
 
@@ -26,8 +27,8 @@ pub(crate) async fn receive(shared: Arc<Shared>, incoming: IncomingCall) {
         return pick_up::asked(&shared, incoming, replacing).await;
     }
     if let Some(username) = incoming.from_device.clone() {
-        if echo_test::is_dialled(&incoming.to_user) {
-            return echo_test::run(shared, &username, incoming).await;
+        if let Some(service) = Service::dialled(&incoming.to_user) {
+            return service_call::run(shared, &username, service, incoming).await;
         }
         return outgoing::from_phone(shared, &username, incoming).await;
     }
@@ -206,6 +207,7 @@ async fn describe(
         trunk: number.trunk,
         node: shared.node.clone(),
         groups: Arc::clone(&company.groups),
+        rooms: Arc::clone(&company.rooms.infos),
         recording: Arc::new(company.recording(Some(number.id))),
     }
 }
@@ -265,10 +267,11 @@ pub(crate) async fn route(shared: &Shared, number: &Number) -> Option<Flow> {
     match number.route? {
         Route::Flow(id) => stored_flow(shared, number, id).await,
         Route::Group(group) => Some(group_flow(group)),
-        Route::Agent(_) | Route::Conference(_) | Route::Fax(_) => {
+        Route::Conference(id) => Some(conference::flow(RoomId(id))),
+        Route::Agent(_) | Route::Fax(_) => {
             tracing::warn!(
                 number.id = number.id.0,
-                "numbers lead to flows and groups only, in this version"
+                "numbers lead to flows, groups and conference rooms only, in this version"
             );
             None
         }

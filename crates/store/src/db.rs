@@ -72,6 +72,7 @@ impl MigratorTrait for Migrator {
         list.extend(crate::gateway::migrations());
         list.extend(crate::trunks::migrations());
         list.extend(crate::recordings::migrations());
+        list.extend(crate::rooms::migrations());
         list
     }
 }

@@ -12,6 +12,7 @@ mod error;
 pub mod gateway;
 pub mod ledger;
 pub mod recordings;
+pub mod rooms;
 #[cfg(test)]
 mod testing;
 mod time;

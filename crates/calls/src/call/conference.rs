@@ -242,7 +242,11 @@ mod tests {
     fn the_right_pin_opens_and_is_in_no_fact() {
         let mut call = call(Some("4711"));
         let keyed = press(&mut call, "4711");
-        assert!(!keyed.iter().any(|output| matches!(output, Output::Record(_))));
+        assert!(
+            !keyed
+                .iter()
+                .any(|output| matches!(output, Output::Record(_)))
+        );
         assert!(keyed.contains(&Output::StopPlaying { leg: LegId::FIRST }));
         assert!(enters(&played(&mut call, 2)));
     }

@@ -111,7 +111,7 @@ async fn route(
     Ok(Some(route))
 }
 
-/// There are no conference rooms and no fax machines to connect to.
+/// There are no fax machines to connect to.
 async fn exists(context: &Context, route: Route) -> Result<bool, CoreError> {
     let (db, tenant) = (context.db(), context.tenant);
     Ok(match route {
@@ -121,7 +121,8 @@ async fn exists(context: &Context, route: Route) -> Result<bool, CoreError> {
             .await?
             .is_some_and(|agent| agent.deleted_at.is_none()),
         Route::Flow(id) => db.flow(tenant, id).await?.is_some(),
-        Route::Conference(_) | Route::Fax(_) => false,
+        Route::Conference(id) => db.rooms(tenant).await?.iter().any(|room| room.id.0 == id),
+        Route::Fax(_) => false,
     })
 }
 
