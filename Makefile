@@ -35,8 +35,11 @@ test-rust: web
 	scripts/install-packages $(TEST_PACKAGES)
 	scripts/with-postgres cargo test --workspace
 
-test-e2e: build ## Real calls, a real browser and the real command line against the real server
-	@scripts/install-packages $(TEST_PACKAGES)
+# Built along with the tests: alone, the programs take other features of the libraries and are compiled once more.
+test-e2e: web ## Real calls, a real browser and the real command line against the real server
+	@scripts/need cargo cc
+	scripts/install-packages $(TEST_PACKAGES)
+	cargo build --workspace --bins --tests
 	cd tests/e2e && { [ node_modules -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; } && npm test
 
 lint: web ## Formatting, clippy, layers and licences
