@@ -11,7 +11,7 @@ import { until } from "./until.js";
 const PAGE = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../fixtures/phone-page.js");
 const ARGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--ignore-certificate-errors",
+  "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ];
 
 let bundled;
@@ -23,9 +23,10 @@ async function page() {
 
 export class BrowserPhone {
   /**
-   * @param {{library: "SIP.js"|"JsSIP", account: {username: string, password: string}, url: string, domain: string, tone?: number, rtc?: RTCConfiguration}} options
+   * @param {{library: "SIP.js"|"JsSIP", account: {username: string, password: string}, url: string, domain: string, tone?: number, rtc?: RTCConfiguration, believes?: string}} options
+   *   `believes`: the one certificate, by the hash of its key, that it takes although nobody vouches for it.
    */
-  static async start({ library, account, url, domain, tone = 700, rtc = {} }) {
+  static async start({ library, account, url, domain, tone = 700, rtc = {}, believes }) {
     const phone = new BrowserPhone();
     phone.name = `${account.username} with ${library}`;
     const script = await page();
@@ -33,7 +34,7 @@ export class BrowserPhone {
     phone.site = http.createServer((_, answer) => answer.setHeader("content-type", "text/html").end(`<!doctype html><meta charset=utf-8><title>Phone</title><script>${script}</script>`));
     phone.site.listen(0, "127.0.0.1");
     await once(phone.site, "listening");
-    phone.browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium", args: ARGS, headless: true });
+    phone.browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium", args: believes ? [...ARGS, `--ignore-certificate-errors-spki-list=${believes}`] : ARGS, headless: true });
     phone.page = await phone.browser.newPage();
     phone.log = [];
     phone.page.on("console", (message) => phone.log.push(message.text()));

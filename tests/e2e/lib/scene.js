@@ -65,11 +65,11 @@ class Scene {
   }
 
   /** An agent's phone in a browser, registered over WebSocket. */
-  async browserPhone(username, options) {
+  async browserPhone(username, { awaits = "registered", ...options } = {}) {
     const account = this.server.agent(username);
     const url = `ws://127.0.0.1:${this.server.wsPort}`;
     const phone = this.adds(await BrowserPhone.start({ account, url, domain: this.server.demo.sip.host, ...options }));
-    await phone.sees("registered");
+    await phone.sees(awaits);
     return phone;
   }
 
