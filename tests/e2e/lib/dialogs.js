@@ -1,6 +1,6 @@
 // The dialog cases as a carrier and as a phone see them, for SIPp. Each runs by UDP and by TCP, straight to the server and through a proxy.
 
-import { answer, answersInvite, asked, back, hears, inside, invited, label, ok, pause, request, sdp } from "./sipp.js";
+import { answer, answersInvite, asked, back, hears, inside, invited, label, ok, pause, proofAsked, request, sdp, told } from "./sipp.js";
 
 const offer = { body: sdp() };
 const ringing = [hears(100, { optional: true }), hears(180, { optional: true }), hears(183, { optional: true })];
@@ -8,6 +8,17 @@ const answered = [...ringing, hears(200, { dialog: true, matches: [{ body: "m=au
 const hangsUp = (cseq = 2) => [inside("BYE", { cseq }), hears(200)];
 const isHungUp = [asked("BYE"), ok()];
 const changes = (cseq, change, matches) => [inside("INVITE", { cseq, body: sdp({ ...change, version: cseq }) }), hears(100, { optional: true }), hears(200, { matches }), inside("ACK", { cseq })];
+
+const GRANTED = ["Supported: timer", "Require: timer", "Session-Expires: 90;refresher=uac"];
+
+/** A call whose interval is the shortest there may be: half of it is waited for. */
+function refreshedByUs(headers, refresh) {
+  const asks = ["Supported: timer", "Session-Expires: 90;refresher=uas", "Min-SE: 90", ...headers];
+  return [
+    request("INVITE", { ...offer, headers: asks }), ...ringing, hears(200, { dialog: true, matches: [{ message: "Session-Expires: 90;refresher=uas" }] }), inside("ACK", { cseq: 1 }),
+    ...refresh, pause(200), ...hangsUp(),
+  ];
+}
 
 /** What a carrier does with a number that answers by itself. */
 export const CARRIER = {
@@ -27,6 +38,12 @@ export const CARRIER = {
     inside("INVITE", { cseq: 2, ...offer, headers: ["Supported: timer", "Session-Expires: 90;refresher=uac"] }), hears(100, { optional: true }),
     hears(200, { matches: [{ message: "Session-Expires: 90" }] }), inside("ACK", { cseq: 2 }), ...hangsUp(3),
   ],
+  "session refresh by us, with UPDATE": refreshedByUs(["Allow: INVITE, ACK, BYE, CANCEL, UPDATE"], [
+    asked("UPDATE", { matches: [{ message: "Session-Expires: 90;refresher=uac" }] }), ok({ headers: GRANTED }),
+  ]),
+  "session refresh by us, with INVITE": refreshedByUs([], [
+    asked("INVITE", { matches: [{ message: "Session-Expires: 90;refresher=uac" }, { body: "m=audio [1-9]" }] }), ok({ headers: GRANTED, body: sdp() }), asked("ACK"),
+  ]),
   "a session interval that is too small": [
     request("INVITE", { ...offer, headers: ["Supported: timer", "Session-Expires: 20"] }), hears(100, { optional: true }),
     hears(422, { matches: [{ message: "Min-SE: *[0-9]+" }] }), inside("ACK", { cseq: 1, refused: 3 }),
@@ -109,5 +126,63 @@ export const PHONE = {
       invited(), answer("180 Ringing"), answer("200 OK", { ...offer, retrans: true }), asked("ACK"),
       back("UPDATE", { cseq: 1, body: sdp({ direction: "sendonly", version: 2 }) }), hears(200, { matches: [{ body: "a=(recvonly|inactive)" }] }), back("BYE", { cseq: 2 }), hears(200),
     ],
+  },
+};
+
+const takes = [invited(), answer("180 Ringing"), pause(100), answer("200 OK", { ...offer, retrans: true }), asked("ACK")];
+/** A REFER that is accepted. NOTIFY and BYE come on each other's heels, faster than SIPp steps on: it answers the one by itself, and `hears` reads what it said. */
+const refers = (headers) => [back("REFER", { cseq: 1, headers: [...headers, "Referred-By: <sip:[user]@[domain]>"] }), hears(202), ...isHungUp];
+const hangsUpSoon = [pause(300), back("BYE", { cseq: 3 }), hears(200)];
+/** A call that a phone proves to be its own. SIPp stops at a challenge with more than MD5, as the phone whose name it takes does. */
+const calling = (headers = []) => {
+  const own = { uri: "sip:[service]@[domain]", headers: ["User-Agent: baresip v1.0.0", ...headers], ...offer };
+  return [
+    request("INVITE", own), hears(100, { optional: true }), proofAsked(407), inside("ACK", { cseq: 1, refused: 3 }),
+    request("INVITE", { ...own, cseq: 2, headers: [...own.headers, "[authentication]"] }), ...ringing,
+  ];
+};
+const placed = [...calling(), hears(200, { dialog: true }), inside("ACK", { cseq: 2 })];
+
+/**
+ * Cases of more phones than one: `phone` takes the call that `caller` places. `target` is another agent's phone, `sibling` another
+ * one of the same agent, and `consults` that one calling the target. `hears` is what NOTIFY tells the phone in the end.
+ */
+export const PHONES = {
+  "passes its caller on": {
+    caller: calls(...isHungUp),
+    phone: [...takes, ...refers(["Refer-To: <sip:[target]@[domain]>"])],
+    hears: 200,
+    target: [...takes, ...hangsUpSoon],
+  },
+  "passes its caller on in vain": {
+    caller: calls(...isHungUp),
+    phone: [
+      ...takes, back("REFER", { cseq: 1, headers: ["Refer-To: <sip:[target]@[domain]>"] }), hears(202), asked("NOTIFY", { matches: [{ body: "SIP/2.0 100" }] }), ok(),
+      asked("NOTIFY", { matches: [{ message: "Subscription-State: terminated" }, { body: "SIP/2.0 486" }] }), ok(), back("BYE", { cseq: 2 }), hears(200),
+    ],
+    target: [invited(), answer("180 Ringing"), answer("486 Busy Here"), asked("ACK")],
+  },
+  "hands its caller over after a word": {
+    caller: calls(...isHungUp),
+    phone: [...takes, told("X-Dialog"), ...refers(["Refer-To: <sip:[target]@[domain]?Replaces=[$told]>", "Require: replaces"])],
+    hears: 200,
+    consults: [...placed, ...isHungUp],
+    target: [...takes, asked("INVITE"), ok({ body: sdp({ version: 2 }) }), asked("ACK"), ...hangsUpSoon],
+  },
+  "rings beside another one, and wins": {
+    caller: calls(...isHungUp),
+    phone: [invited(), answer("180 Ringing"), pause(400), answer("200 OK", { ...offer, retrans: true }), asked("ACK"), ...hangsUpSoon],
+    sibling: [invited(), answer("180 Ringing"), asked("CANCEL", { matches: [{ message: "Reason: *SIP *; *cause *= *200" }] }), ok(), answersInvite("487 Request Terminated"), asked("ACK")],
+  },
+  "rings beside another one, and both answer": {
+    caller: calls(...isHungUp),
+    phone: [invited(), answer("180 Ringing"), pause(400), answer("200 OK", { ...offer, retrans: true }), asked("ACK"), ...hangsUpSoon],
+    // Its answer crosses the CANCEL: it is confirmed, and hung up at once (RFC 3261 §13.2.2.4).
+    sibling: [invited(), answer("180 Ringing"), asked("CANCEL"), ok(), answersInvite("200 OK", offer), asked("ACK"), ...isHungUp],
+  },
+  "rings while a colleague picks up": {
+    caller: calls(...isHungUp),
+    phone: [invited(), answer("180 Ringing"), asked("CANCEL"), ok(), answersInvite("487 Request Terminated"), asked("ACK")],
+    picksUp: [...calling(["Replaces: [dialog];early-only", "Require: replaces"]), hears(200, { dialog: true }), inside("ACK", { cseq: 2 }), pause(300), ...hangsUp(3)],
   },
 };

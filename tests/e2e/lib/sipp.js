@@ -2,9 +2,12 @@
 // the headers that every request needs are in one place, and a case shows only what is special about it.
 
 import fs from "node:fs/promises";
+import net from "node:net";
 import path from "node:path";
-import { freePort } from "./ports.js";
+import { freePort, udp } from "./ports.js";
 import { Program } from "./processes.js";
+import { parseMessage } from "./sip.js";
+import { until } from "./until.js";
 
 const VIA = "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport";
 const CONTACT = "Contact: <sip:[user]@[local_ip]:[local_port];transport=[transport]>";
@@ -87,6 +90,16 @@ export function asked(method, { optional = false, next, matches = [], timeout } 
   return `<recv${attributes(all)}>${action(matches)}</recv>`;
 }
 
+/** Expects a challenge that `[authentication]` then answers. */
+export function proofAsked(status) {
+  return `<recv response="${status}" auth="true"></recv>`;
+}
+
+/** Waits for a word of the test's own ({@link Sipp.isTold}), and keeps the header of this name as `[$told]`. */
+export function told(header) {
+  return `<recv request="INFO"><action><ereg regexp="[^ ].*" search_in="hdr" header="${header}:" check_it="true" assign_to="told"/></action></recv>`;
+}
+
 /** The INVITE of a call we take; what later messages of ours repeat of it is kept. */
 export function invited({ matches = [] } = {}) {
   const lines = (name) => `${name}: [^[:cntrl:]]*([[:cntrl:]]+${name}: [^[:cntrl:]]*)*`;
@@ -119,11 +132,12 @@ export class Sipp {
   /**
    * @param {import("./server.js").Server} server
    * @param {{name: string, steps: string[], transport?: "udp"|"tcp", to?: string, user?: string, port?: number, target?: {host: string, port: number},
-   *   password?: string, waits?: boolean}} options `waits`: it takes calls instead of placing one.
+   *   password?: string, waits?: boolean, keys?: Record<string, string>}} options `waits`: it takes calls instead of placing one. `keys` are words of
+   *   its scenario besides `[user]` and `[domain]`.
    */
-  static async start(server, { name, steps, transport = "udp", to = "nobody", user = "+421900000000", port, target = server.demo.sip, password = "", waits = false, within = 60 }) {
+  static async start(server, { name, steps, transport = "udp", to = "nobody", user = "+421900000000", port, target = server.demo.sip, password = "", waits = false, within = 60, keys = {}, more = [] }) {
     const sipp = new Sipp();
-    sipp.name = name;
+    Object.assign(sipp, { name, transport });
     sipp.port = port ?? (await freePort());
     const stem = path.join(server.folder, `${name.replace(/\W+/g, "-")}-${sipp.port}`);
     // SIPp takes a variable that nothing reads for a mistake.
@@ -131,8 +145,8 @@ export class Sipp {
     await fs.writeFile(`${stem}.xml`, `<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="${name}">\n${steps.join("\n")}\n${kept}</scenario>\n`);
     sipp.program = new Program(`sipp ${name}`, "sipp", [
       ...(waits ? [] : [`${target.host}:${target.port}`]), "-sf", `${stem}.xml`, "-m", "1", "-s", to, "-i", "127.0.0.1", "-p", String(sipp.port), "-mi", "127.0.0.1",
-      "-t", transport === "tcp" ? "t1" : "u1", "-key", "user", user, "-key", "rtp_port", String(30_000 + 2 * (sipp.port % 1000)), "-au", user, "-ap", password, "-nostdin", "-recv_timeout", `${within}s`.replace("s", "000"),
-      "-timeout", `${within}s`, "-timeout_error", "-trace_err", "-error_file", `${stem}.err`, "-trace_msg", "-message_file", `${stem}.log`, "-cid_str", `${sipp.port}-%u-%p@%s`,
+      "-t", transport === "tcp" ? "t1" : "u1", "-key", "user", user, ...Object.entries({ domain: `${target.host}:${target.port}`, ...keys }).flatMap(([name, value]) => ["-key", name, value]), "-key", "rtp_port", String(30_000 + 2 * (sipp.port % 1000)), "-au", user, "-ap", password, ...(password ? ["-auth_uri", `${to}@${target.host}:${target.port}`] : []), "-nostdin", "-recv_timeout", `${within}s`.replace("s", "000"),
+      "-timeout", `${within}s`, "-timeout_error", "-trace_err", "-error_file", `${stem}.err`, ...more, "-trace_msg", "-message_file", `${stem}.log`, "-cid_str", `${sipp.port}-%u-%p@%s`,
     ], { cwd: server.folder });
     sipp.files = stem;
     return sipp;
@@ -144,6 +158,27 @@ export class Sipp {
     if (outcome.code === 0) return;
     const read = (ending) => fs.readFile(`${this.files}.${ending}`, "utf8").catch(() => "");
     throw new Error(`SIPp's ${this.name} ended with ${JSON.stringify(outcome)}\n${(await read("err")).slice(0, 3000)}\n${(await read("log")).slice(-6000)}`);
+  }
+
+  /** A message of those it has sent and heard, as soon as it is there: its first line begins so, and its CSeq with this number. */
+  async has(start, cseq = "", like = () => true) {
+    return until(`${start} at ${this.name}`, async () => {
+      const log = await fs.readFile(`${this.files}.log`, "utf8").catch(() => "");
+      const all = log.split(/^-{10,}.*$/m).map((text) => text.slice(text.indexOf("\n\n") + 2).replaceAll(/\r?\n/g, "\r\n"));
+      return all.filter((text) => text.startsWith(start)).map(parseMessage).find((message) => message?.headers.cseq.startsWith(cseq) && like(message));
+    });
+  }
+
+  /** A word in its ear, in the call it has: what its scenario can't know when it begins. */
+  async isTold(header) {
+    const { headers } = await this.has("ACK ");
+    const text = [
+      "INFO sip:sipp SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKword", "From: <sip:test>;tag=test", "To: <sip:sipp>", `Call-ID: ${headers["call-id"]}`, "CSeq: 1 INFO", header,
+      "Content-Length: 0", "", "",
+    ].join("\r\n");
+    if (this.transport === "tcp") return void net.connect(this.port, "127.0.0.1").end(text);
+    const socket = await udp(0);
+    socket.send(text, this.port, "127.0.0.1", () => socket.close());
   }
 
   async close() {

@@ -1,7 +1,7 @@
 // Each dialog case with SIPp as the carrier and as the phone, by UDP and by TCP.
 
 import assert from "node:assert/strict";
-import { carrierCases, lane, noWrapUp, phoneCase, phoneCases } from "../lib/dialog-runs.js";
+import { carrierCases, lane, noWrapUp, phoneCase, phoneCases, phonesCases } from "../lib/dialog-runs.js";
 import { PHONE } from "../lib/dialogs.js";
 import { scene } from "../lib/scene.js";
 import { until } from "../lib/until.js";
@@ -27,13 +27,14 @@ scene("a carrier's dialogs go as the standards say, by UDP and by TCP", async (s
 
 scene("a phone's dialogs go as the standards say, by UDP and by TCP", async (scene) => {
   const { server } = scene;
-  await noWrapUp(server);
+  await noWrapUp(server, { aside: ["1002", "1004"] });
   const [sales, support] = ["Sales", "Support"].map((group) => server.demo.sip.agents.find(({ groups }) => groups.length === 1 && groups[0] === group) ?? server.demo.sip.agents.find(({ groups }) => groups.includes(group)));
   const lanes = await Promise.all([
-    lane(server, { transport: "udp", username: sales.username, group: "Sales", number: server.demo.sip.numbers[0].e164, algorithm: "MD5" }),
-    lane(server, { transport: "tcp", username: support.username, group: "Support", number: server.demo.sip.numbers[1].e164, algorithm: "SHA-256" }),
+    lane(server, { transport: "udp", username: sales.username, group: "Sales", number: server.demo.sip.numbers[0].e164, algorithm: "MD5", colleague: "1002" }),
+    lane(server, { transport: "tcp", username: support.username, group: "Support", number: server.demo.sip.numbers[1].e164, algorithm: "SHA-256", colleague: "1004" }),
   ]);
   await phoneCases(scene, lanes);
+  await phonesCases(scene, lanes);
   await scene.step("a server that starts anew still knows its phones", async () => {
     await server.program.stop("SIGTERM", 15_000);
     await server.boot();

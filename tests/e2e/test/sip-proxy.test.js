@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { carrierCases, lane, noWrapUp, phoneCases } from "../lib/dialog-runs.js";
+import { carrierCases, lane, noWrapUp, phoneCases, phonesCases } from "../lib/dialog-runs.js";
 import { freePort } from "../lib/ports.js";
 import { Program } from "../lib/processes.js";
 import { scene } from "../lib/scene.js";
@@ -35,10 +35,13 @@ async function kamailio(scene, servers) {
 scene("the dialogs of carriers and phones pass through Kamailio", async (scene) => {
   const { server } = scene;
   const target = await kamailio(scene, [server]);
-  await noWrapUp(server);
+  await noWrapUp(server, { aside: ["1002"] });
   const sales = server.demo.sip.agents.find(({ groups }) => groups.includes("Sales"));
-  const phones = lane(server, { transport: "udp", username: sales.username, group: "Sales", number: server.demo.sip.numbers[1].e164, target });
-  await Promise.all([carrierCases(scene, { transport: "udp", target }), carrierCases(scene, { transport: "tcp", target }), phones.then((lane) => phoneCases(scene, [lane]))]);
+  const phones = lane(server, { transport: "udp", username: sales.username, group: "Sales", number: server.demo.sip.numbers[1].e164, target, colleague: "1002" });
+  await Promise.all([carrierCases(scene, { transport: "udp", target }), carrierCases(scene, { transport: "tcp", target }), phones.then(async (lane) => {
+    await phoneCases(scene, [lane]);
+    await phonesCases(scene, [lane]);
+  })]);
   await until("all calls to be over", async () => (await server.calls()).every((call) => call.Cdr.ended_at));
 }, { env: EDGE });
 

@@ -430,7 +430,7 @@ impl Call {
                 target,
             } => self.referred(now, leg, referral, target, &mut out),
             Input::PartyJoined { leg, agent, price } => {
-                self.party_joined(now, (leg, agent, price), &mut out)
+                self.party_joined(now, (leg, agent, price), &mut out);
             }
             Input::HandOver { leg, agent, to } => self.hand_over(now, leg, agent, to, &mut out),
             Input::Replaces(replacement) => self.replaces(now, replacement, &mut out),
