@@ -1,0 +1,67 @@
+// A conference room: colleagues dial it, a customer calls its number; everybody hears the others and not himself.
+
+import assert from "node:assert/strict";
+import { amplitude, tone } from "../lib/audio.js";
+import { Console } from "../lib/console.js";
+import { DeskPhone } from "../lib/desk-phone.js";
+import { wholeFacts } from "../lib/ledger.js";
+import { scene } from "../lib/scene.js";
+import { until } from "../lib/until.js";
+
+const PIN = "4711";
+/** Whole periods in a tenth of a second, none another's harmonic. */
+const PITCHES = [410, 530, 650];
+
+/** Keys the PIN in once it is asked for. */
+async function enters(audio) {
+  await audio.hearsSound();
+  for (const key of PIN) audio.press(key);
+}
+
+/** The newest half second that somebody heard. */
+function latest(audio) {
+  return Int16Array.from(audio.heard.slice(-4000));
+}
+
+scene("three meet in a room by its extension, its number and its PIN, each with a record of his own", async (scene) => {
+  const { server } = scene;
+  const console = await Console.of(server);
+  const added = await console.change("POST", "/rooms", { name: "Monday", extension: 7, pin: PIN });
+  assert.equal(added.status, 201, added.text);
+  assert.equal(added.json.dial, "*57");
+  assert.equal((await console.change("POST", "/rooms", { name: "Other", extension: 7 })).status, 409);
+  const numbers = (await server.cloudtalk("GET", "/numbers/index.json")).json.responseData.data;
+  const number = numbers.map(({ CallNumber }) => CallNumber).find(({ caller_id_e164 }) => caller_id_e164 === server.number);
+  const led = await server.cloudtalk("POST", `/numbers/edit/${number.id}.json`, { connected_to: 2, source_id: Number(added.json.id) });
+  assert.equal(led.status, 200, JSON.stringify(led.json));
+
+  const phones = await Promise.all(["1001", "1002"].map((username) => DeskPhone.start(server, server.agent(username)).then((phone) => scene.adds(phone))));
+  const lines = await Promise.all(phones.map((phone) => phone.dial(added.json.dial)));
+  const caller = await scene.userAgent({ from: "+421900000841" });
+  await caller.isAnswered();
+  const audios = [lines[0].audio, lines[1].audio, caller.audio];
+  await Promise.all(audios.map(enters));
+  await until("three to be in the room", async () => (await console.get("/rooms")).items[0].participants === 3, { within: 30_000 });
+  audios.forEach((audio, at) => audio.play(tone(PITCHES[at], 1, 0.2)));
+  const hearsOthers = (audio, at) => PITCHES.every((pitch, other) => amplitude(latest(audio), pitch) > 0.1 === (other !== at));
+  await until("each to hear the others", () => audios.every(hearsOthers), { within: 15_000 }).catch((error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(audios.map((audio) => PITCHES.map((pitch) => amplitude(latest(audio), pitch).toFixed(3))))}`);
+  });
+  for (const [at, audio] of audios.entries()) assert.ok(amplitude(latest(audio), PITCHES[at]) < 0.01, `${at} hears himself`);
+
+  assert.equal(await lines[1].hangup(), 200);
+  await until("the others to hear him no more", () => amplitude(latest(audios[0]), PITCHES[1]) < 0.01 && amplitude(latest(audios[0]), PITCHES[2]) > 0.1);
+  assert.equal(await lines[0].hangup(), 200);
+  assert.equal(await caller.hangup(), 200);
+  const call = await server.endedCall("+421900000841");
+  assert.ok(call.Cdr.answered_at, "the time in the room counts as answered");
+  assert.ok(Number(call.Cdr.talking_time) >= 1, JSON.stringify(call.Cdr));
+  const calls = await until("three calls to be over", async () => {
+    const calls = await wholeFacts(server).catch(() => undefined);
+    return calls?.size === 3 && calls;
+  });
+  for (const own of calls.values()) {
+    assert.equal(own.filter(({ type, name }) => type === "room_entered" && name === "Monday").length, 1);
+    assert.ok(!own.some(({ type }) => type === "digit_pressed"), "the PIN is on no record");
+  }
+});
