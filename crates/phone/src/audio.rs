@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use calls::routing::{Codec, SrtpPolicy, TrunkSettings};
 use sip::{IncomingCall, sdp};
 
-/// The operator's rules for the audio of devices; a trunk may have its own.
+/// The operator's rules for the audio of devices; a trunk and a listener may have their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AudioPolicy {
     /// Whether audio is encrypted.
@@ -17,8 +17,8 @@ pub struct AudioPolicy {
     pub recordings_without_tones: bool,
 }
 
-/// Whether audio is encrypted with keys from the signalling (SDES).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whether audio is encrypted with keys from the signalling (SDES), from the least strict on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Srtp {
     /// Never; encrypted offers are refused.
     Off,

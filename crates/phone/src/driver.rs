@@ -968,7 +968,8 @@ impl Driver {
             .iter()
             .filter(|binding| !binding.is_browser())
             .all(|binding| matches!(binding.transport, Transport::Tls | Transport::Wss));
-        let terms = match Terms::of_devices(self.shared.audio, Role::Offers, secure) {
+        let audio = self.shared.audio_towards(&bindings);
+        let terms = match Terms::of_devices(audio, Role::Offers, secure) {
             Ok(terms) => terms.prefer(self.callers_codec()),
             Err(error) => {
                 tracing::warn!(%error, agent.id = agent.0, "an agent's phone can't be rung");

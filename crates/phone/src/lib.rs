@@ -12,6 +12,7 @@ mod devices;
 mod driver;
 mod echo_test;
 mod line;
+mod listener_audio;
 pub mod messaging;
 pub mod outgoing;
 mod phone;
@@ -31,6 +32,7 @@ pub mod web_phone;
 
 pub use audio::{AudioPolicy, Srtp};
 pub use devices::{Devices, Network};
+pub use listener_audio::ListenerSrtp;
 pub use phone::{Folders, Parts, Phone};
 pub use prompts::Prompts;
 pub use speech_service::SpeechService;

@@ -190,7 +190,11 @@ impl Ready {
     ) {
         // Where an agent clicked there is no caller's leg, and its terms are never asked for.
         let private = incoming.as_ref().is_none_or(audio::is_private);
-        let terms = match Terms::of_devices(shared.audio, Role::Answers, private) {
+        let audio = match &incoming {
+            Some(incoming) => shared.audio_at(incoming.listener),
+            None => shared.audio,
+        };
+        let terms = match Terms::of_devices(audio, Role::Answers, private) {
             Ok(terms) => terms,
             Err(error) => {
                 tracing::warn!(%error, "an agent's call is refused");

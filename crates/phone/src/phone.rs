@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, RwLock},
     time::Duration,
@@ -10,7 +11,7 @@ use std::{
 use calls::{acd::Fact, call::Input, fraud::Scope};
 use media::MediaEngine;
 use model::{AgentId, AgentState, Availability, CallId, HangupCause, MonitorMode, TenantId};
-use sip::{SipEvent, SipStack};
+use sip::{Binding, SipEvent, SipStack, Transport};
 use store::{Db, StoreError, ledger::Ledger};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,9 +22,10 @@ use crate::{
     company::Company,
     conference::OpenRooms,
     desk::{AgentStates, Desk},
+    listener_audio::{self, ListenerSrtp},
     outgoing::{self, NotPlaced, OutgoingSettings, StopView},
     prompts::Prompts,
-    reception,
+    quality, reception,
     recordings::Recordings,
     sounds::Sounds,
     switchboard::Switchboard,
@@ -40,6 +42,8 @@ pub struct Parts {
     pub media: MediaEngine,
     /// What is allowed of the audio of devices.
     pub audio: AudioPolicy,
+    /// Listeners at which audio is encrypted otherwise.
+    pub listeners: Vec<ListenerSrtp>,
     pub prompts: Prompts,
     pub recordings: Recordings,
     /// The name of this server in facts.
@@ -66,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) sip: SipStack,
     pub(crate) media: MediaEngine,
     pub(crate) audio: AudioPolicy,
+    listeners: Vec<ListenerSrtp>,
     pub(crate) prompts: Prompts,
     pub(crate) recordings: Recordings,
     pub(crate) switchboard: Switchboard,
@@ -88,6 +93,16 @@ impl Shared {
             Some(company) => Ok(company),
             None => self.load(tenant, false).await,
         }
+    }
+
+    /// What is allowed of the audio of who calls at a listener.
+    pub(crate) fn audio_at(&self, listener: (Transport, SocketAddr)) -> AudioPolicy {
+        listener_audio::at(self.audio, &self.listeners, listener)
+    }
+
+    /// What is allowed of the audio of devices that ring together.
+    pub(crate) fn audio_towards(&self, bindings: &[Binding]) -> AudioPolicy {
+        listener_audio::towards(self.audio, &self.listeners, bindings)
     }
 
     /// Whether an agent talks, or is about to.
@@ -184,6 +199,7 @@ impl Phone {
             sip: parts.sip,
             media: parts.media,
             audio: parts.audio,
+            listeners: parts.listeners,
             prompts: parts.prompts,
             recordings: parts.recordings,
             switchboard: Switchboard::default(),
@@ -257,6 +273,12 @@ impl Phone {
             .expect("no holder panics")
             .get(&agent)
             .copied()
+    }
+
+    /// How late audio has been lately, in words for the operator.
+    #[must_use]
+    pub fn punctuality(&self) -> String {
+        quality::punctuality(&self.shared.media.health())
     }
 
     pub(crate) fn open_rooms(&self) -> &OpenRooms {

@@ -46,6 +46,20 @@ pub(crate) fn of(codec: Codec, measured: &LegQuality) -> Option<AudioQuality> {
     })
 }
 
+/// How late the engine has sent audio in the last minutes, for the operator.
+pub(crate) fn punctuality(health: &media::Health) -> String {
+    let ms = |us: u64| us as f64 / 1_000.0;
+    if health.ticks == 0 {
+        return "audio: nothing was sent lately".to_owned();
+    }
+    format!(
+        "audio: 99 % at most {:.1} ms late lately, the latest {:.1} ms; {} times over 10 ms since the start",
+        ms(health.p99_us),
+        ms(health.max_us),
+        health.alarms
+    )
+}
+
 /// The likely reason why a party is not heard, given the address it told us and ours: what a translator hides shows
 /// in a private address that is told to a public one.
 pub(crate) fn likely(reason: NoAudio, told: Option<IpAddr>, ours: IpAddr) -> NoAudio {
@@ -133,6 +147,23 @@ mod tests {
         assert_eq!(likely(never, Some(ip("10.0.0.1")), ip("10.0.0.9")), never);
         let stopped = NoAudio::Stopped;
         assert_eq!(likely(stopped, Some(ip("10.0.0.1")), public), stopped);
+    }
+
+    #[test]
+    fn the_operator_reads_how_late_audio_was() {
+        let idle = punctuality(&media::Health::default());
+        assert_eq!(idle, "audio: nothing was sent lately");
+        let busy = media::Health {
+            ticks: 9_000,
+            p50_us: 60,
+            p99_us: 420,
+            max_us: 12_300,
+            alarms: 2,
+        };
+        assert_eq!(
+            punctuality(&busy),
+            "audio: 99 % at most 0.4 ms late lately, the latest 12.3 ms; 2 times over 10 ms since the start"
+        );
     }
 
     #[test]

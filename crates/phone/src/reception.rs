@@ -140,7 +140,7 @@ async fn admit(
             Terms::of_trunk(&trunk.settings, shared.audio, Role::Answers, private)
                 .map(|terms| terms.seen_as(seen))
         }
-        None => Terms::of_devices(shared.audio, Role::Answers, private),
+        None => Terms::of_devices(shared.audio_at(incoming.listener), Role::Answers, private),
     };
     let terms = match terms {
         Ok(terms) => terms,

@@ -69,7 +69,8 @@ pub(crate) async fn run(
         return reception::refuse(&incoming, 404).await;
     };
     let private = audio::is_private(&incoming);
-    let terms = match Terms::of_devices(shared.audio, Role::Answers, private) {
+    let terms = match Terms::of_devices(shared.audio_at(incoming.listener), Role::Answers, private)
+    {
         Ok(terms) => terms,
         Err(error) => {
             tracing::warn!(%error, "a phone's call was refused");

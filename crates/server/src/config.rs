@@ -11,7 +11,7 @@ use std::{
 };
 
 use outbound::AllowEntry;
-use phone::{AudioPolicy, Network, SpeechService, Srtp};
+use phone::{AudioPolicy, ListenerSrtp, Network, SpeechService, Srtp};
 use secrecy::SecretString;
 use sip::{HostPort, IpNet, Listener, Transport};
 use url::Url;
@@ -40,6 +40,7 @@ const SETTINGS: &[&str] = &[
     "media_threads",
     "srtp",
     "srtp_keys_in_clear",
+    "srtp_listeners",
     "recording_tones",
     "public_url",
     "database",
@@ -106,6 +107,8 @@ pub struct Config {
     pub rtp_ipv6: Option<Ipv6Addr>,
     /// Encryption of the audio of devices.
     pub audio: AudioPolicy,
+    /// Listeners at which it is encrypted otherwise.
+    pub srtp_listeners: Vec<ListenerSrtp>,
     /// How browsers and the command line reach us; `None` means `http` itself.
     pub public_url: Option<Url>,
     /// `None` means SQLite in the data folder.
@@ -370,12 +373,7 @@ impl Sources {
                     "srtp",
                     "optional",
                     "off, optional or required",
-                    |t| match t {
-                        "off" => Some(Srtp::Off),
-                        "optional" => Some(Srtp::Optional),
-                        "required" => Some(Srtp::Required),
-                        _ => None,
-                    },
+                    |t| t.parse::<Srtp>().ok(),
                 ),
                 keys_in_clear: self.take("srtp_keys_in_clear", "no", "yes or no", |t| match t {
                     "yes" => Some(true),
@@ -393,6 +391,12 @@ impl Sources {
                     },
                 ),
             },
+            srtp_listeners: self.take(
+                "srtp_listeners",
+                "",
+                "rules such as tls 0.0.0.0:5061 required, separated by commas",
+                list,
+            ),
             public_url: self.maybe(
                 "public_url",
                 "a URL such as https://phone.example.com",
@@ -491,6 +495,17 @@ impl Sources {
                 "  http: {} is wanted by two listeners",
                 config.http
             ));
+        }
+        let listeners = config.listeners();
+        for rule in &config.srtp_listeners {
+            let theirs = |on: &Listener| (on.transport, on.bind) == (rule.transport, rule.address);
+            if !listeners.iter().any(theirs) {
+                self.problems.push(format!(
+                    "  srtp_listeners: there is no listener for {} at {}",
+                    rule.transport.as_str(),
+                    rule.address
+                ));
+            }
         }
         if self.problems.is_empty() {
             Ok(config)

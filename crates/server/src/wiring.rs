@@ -158,6 +158,7 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         sip_events,
         media,
         audio: config.audio,
+        listeners: config.srtp_listeners.clone(),
         prompts,
         recordings,
         node: node_name(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::Binding;
 use crate::trunk::{Identity, TrunkStatus};
+use crate::{Binding, Transport};
 
 /// What the stack tells its owner.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct IncomingCall {
     /// Who last diverted the call (Diversion, RFC 5806).
     pub diversion: Option<Party>,
     pub source: SocketAddr,
+    /// The listener of ours it came to.
+    pub listener: (Transport, SocketAddr),
     /// The request came over TLS or WSS: what it says, keys included, was read by nobody on the way
     /// from the last hop.
     pub secure: bool,

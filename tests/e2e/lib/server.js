@@ -30,6 +30,8 @@ export class Server {
     server.gatewayPort = options.gateway ? await freePort() : undefined;
     server.wsPort = options.ws ? await freePort() : undefined;
     server.rtpFirst = await freeRange(server.options.rtpPorts);
+    // What depends on its ports.
+    if (typeof server.options.env === "function") server.options.env = await server.options.env(server);
     await server.boot();
     return server;
   }
@@ -48,7 +50,8 @@ export class Server {
 
   /** Starts on the same data and the same ports. */
   async boot() {
-    this.program = new Program("trunkline", TRUNKLINE, this.arguments(), { env: { ...process.env, NO_COLOR: "1", ...this.options.env } });
+    const { env = {} } = this.options;
+    this.program = new Program("trunkline", TRUNKLINE, this.arguments(), { env: { ...process.env, NO_COLOR: "1", ...env } });
     const ready = async () => {
       if (!this.program.running) throw new Error("it ended");
       if (!(await fetch(`${this.web}/readyz`)).ok) return undefined;

@@ -12,12 +12,12 @@ export class UserAgent {
    * Dials.
    * @param {import("./server.js").Server} server
    * @param {{from: string, to?: string, codec?: typeof PCMU, events?: boolean, lateOffer?: boolean}} options
-   *   `through` puts a relay between its audio and the server: what it returns has the port to offer.
+   *   `at`: another port of the server's. `through` puts a relay between its audio and the server: what it returns has the port to offer.
    *   `events`: whether it offers telephone-event. `lateOffer`: it offers nothing and answers the server's offer in its ACK.
    */
-  static async open(server, { from, to = server.number, codec = PCMU, events = true, lateOffer = false, through }) {
+  static async open(server, { from, to = server.number, codec = PCMU, events = true, lateOffer = false, through, at }) {
     const agent = new UserAgent();
-    const { host, port } = server.demo.sip;
+    const { host, port } = { ...server.demo.sip, ...(at && { port: at }) };
     Object.assign(agent, { server: { host, port }, from, codec, events, lateOffer, routes: [], cseq: 1, statuses: [], requests: [] });
     agent.socket = await udp(0);
     agent.port = agent.socket.address().port;

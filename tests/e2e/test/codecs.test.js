@@ -7,6 +7,7 @@ import { once } from "node:events";
 import fs from "node:fs/promises";
 import path from "node:path";
 import { RATE, readWav, stretchOf, tone } from "../lib/audio.js";
+import { freePort } from "../lib/ports.js";
 import { PCMA, PCMU } from "../lib/rtp.js";
 import { scene } from "../lib/scene.js";
 import { until } from "../lib/until.js";
@@ -119,6 +120,27 @@ scene("encrypted audio, required", async (scene) => {
     }
   });
 }, { env: { TRUNKLINE_SRTP: "required", TRUNKLINE_SRTP_KEYS_IN_CLEAR: "yes" } });
+
+// The listener of phones is held to encryption, the one of the carriers beside it is not.
+const listeners = {};
+
+scene("encrypted audio, required at one listener", async (scene) => {
+  await scene.step("a clear offer is refused there and taken at the other", async () => {
+    const refused = await scene.userAgent({ from: "+421900000823" });
+    await refused.isOver();
+    assert.equal(refused.statuses.at(-1).status, 488);
+    const taken = await scene.userAgent({ from: "+421900000824", at: listeners.clear });
+    await taken.isAnswered();
+    assert.equal(await taken.hangup(), 200);
+  });
+}, {
+  env: async ({ sipPort }) => {
+    listeners.clear = await freePort();
+    return {
+      TRUNKLINE_SRTP_KEYS_IN_CLEAR: "yes", TRUNKLINE_SIP_LISTENERS: `udp 127.0.0.1:${listeners.clear}`, TRUNKLINE_SRTP_LISTENERS: `udp 127.0.0.1:${sipPort} required`,
+    };
+  },
+});
 
 scene("encrypted audio, where the caller asks for it", async (scene) => {
   const from = "+421900000822";

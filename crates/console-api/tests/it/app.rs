@@ -288,6 +288,7 @@ async fn phone(db: &Db, ledger: Ledger, recordings: &std::path::Path) -> Phone {
         sip_events,
         media: MediaEngine::start(media).expect("audio"),
         audio: phone::AudioPolicy::default(),
+        listeners: Vec::new(),
         prompts: Prompts::new(db.clone(), &Folders::below(recordings), None),
         recordings: Recordings::new(db.clone(), recordings.to_owned(), keeping),
         node: "test".into(),

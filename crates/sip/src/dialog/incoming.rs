@@ -111,6 +111,7 @@ fn begin(
             .map(|u| u.user)
             .unwrap_or_default(),
         source: flow.origin,
+        listener: (flow.transport(), flow.local().bound),
         secure: matches!(flow.transport(), Transport::Tls | Transport::Wss),
         sip_call_id: request.call_id().to_owned(),
         offer,
