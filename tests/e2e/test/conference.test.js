@@ -60,6 +60,7 @@ scene("three meet in a room by its extension, its number and its PIN, each with 
     const calls = await wholeFacts(server).catch(() => undefined);
     return calls?.size === 3 && calls;
   });
+  assert.match(await (await fetch(`${server.web}/readyz`)).text(), /^ready\naudio: 99 % at most [\d.]+ ms late/, "the operator reads how punctual that was");
   for (const own of calls.values()) {
     assert.equal(own.filter(({ type, name }) => type === "room_entered" && name === "Monday").length, 1);
     assert.ok(!own.some(({ type }) => type === "digit_pressed"), "the PIN is on no record");
