@@ -4,8 +4,8 @@ use model::NoAudio;
 
 use crate::Codec;
 
-/// Time without sound after which something is wrong.
-const PATIENCE_US: u64 = 5_000_000;
+/// Time without sound after which something is wrong: people shall know within five seconds.
+const PATIENCE_US: u64 = 4_500_000;
 /// Packets of a kind that tell of a cause; fewer are noise of the network.
 const EVIDENCE: u32 = 25;
 
@@ -117,9 +117,9 @@ mod tests {
     fn the_likely_reason_is_told_once_and_so_is_the_return() {
         let mut presence = Presence::default();
         presence.expect(0);
-        assert_eq!(presence.check(true, 5 * SECOND), None);
-        assert_eq!(presence.check(false, 6 * SECOND), None, "on hold");
-        let missing = presence.check(true, 6 * SECOND);
+        assert_eq!(presence.check(true, 4 * SECOND), None);
+        assert_eq!(presence.check(false, 5 * SECOND), None, "on hold");
+        let missing = presence.check(true, 5 * SECOND);
         assert_eq!(missing, Some(Change::Missing(NoAudio::NeverHeard)));
         assert_eq!(presence.check(true, 7 * SECOND), None);
         presence.audio(Some(Codec::Pcmu), &[0x20; 160], 8 * SECOND);
