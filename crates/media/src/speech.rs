@@ -32,7 +32,7 @@ const TEXT: usize = 5_000;
 const OUTPUT: u64 = 27_000_000;
 /// How long an engine may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Samples kept in memory: 17 minutes of prompts, 16 MB.
+/// Samples kept in memory: nearly six minutes of prompts at both rates, 16 MB.
 const MEMORY: usize = 8_000_000;
 /// Engines running at once: rendering must not starve calls.
 const AT_ONCE: usize = 2;
@@ -311,7 +311,7 @@ impl Speech {
             return Ok(sound);
         }
         match tokio::task::spawn_blocking(move || import::import(bytes)).await {
-            Ok(Ok(imported)) => Ok(Sound::new(imported.narrow)),
+            Ok(Ok(imported)) => Ok(Sound::new(imported.narrow).with_wide(imported.wide)),
             Ok(Err(source)) => Err(SpeechError::Output {
                 engine: provider.name().to_owned(),
                 source,
@@ -442,9 +442,9 @@ impl Memory {
     /// Keeps a sound, forgetting those that were not used for longest.
     fn put(&mut self, key: String, sound: Arc<Sound>) {
         self.uses += 1;
-        self.samples += sound.samples().len();
+        self.samples += sound.size();
         if let Some((before, _)) = self.sounds.insert(key, (sound, self.uses)) {
-            self.samples -= before.samples().len();
+            self.samples -= before.size();
         }
         while self.samples > MEMORY {
             let Some(oldest) = self
@@ -456,7 +456,7 @@ impl Memory {
                 return;
             };
             if let Some((sound, _)) = self.sounds.remove(&oldest) {
-                self.samples -= sound.samples().len();
+                self.samples -= sound.size();
             }
         }
     }

@@ -26,6 +26,9 @@ pub enum WavError {
     },
 }
 
+/// The rate of what wideband codecs carry.
+const WIDE_RATE: u32 = 16_000;
+
 #[derive(Clone, Copy, Debug)]
 struct Format {
     tag: u16,
@@ -52,13 +55,21 @@ pub fn read(bytes: &[u8]) -> Result<Sound, WavError> {
         .chunks_exact(channels)
         .map(|frame| (frame.iter().map(|s| i32::from(*s)).sum::<i32>() / channels as i32) as i16)
         .collect();
-    Ok(Sound::new(resample(&mono, format.rate, SAMPLE_RATE)))
+    let sound = Sound::new(resample(&mono, format.rate, SAMPLE_RATE));
+    Ok(if format.rate >= WIDE_RATE {
+        sound.with_wide(resample(&mono, format.rate, WIDE_RATE))
+    } else {
+        sound
+    })
 }
 
-/// Writes a sound as a 16-bit mono WAV file.
+/// Writes a sound as a 16-bit mono WAV file, at the best rate it has.
 #[must_use]
 pub fn write(sound: &Sound) -> Vec<u8> {
-    write_at(sound.samples(), SAMPLE_RATE)
+    match sound.wide() {
+        Some(wide) => write_at(wide, WIDE_RATE),
+        None => write_at(sound.samples(), SAMPLE_RATE),
+    }
 }
 
 /// Writes samples of any rate as a 16-bit mono WAV file.

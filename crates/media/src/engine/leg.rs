@@ -426,7 +426,7 @@ impl Leg {
             return None;
         }
         let playing = self.playing.as_mut()?;
-        let mut frame = Frame::silence(Rate::Narrow);
+        let mut frame = Frame::silence(playing.rate().min(remote.codec.rate()));
         let over = playing.fill(&mut frame);
         let playback = playing.playback;
         self.say(&frame, now_us, sent);

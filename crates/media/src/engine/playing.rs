@@ -1,6 +1,10 @@
 use std::sync::Arc;
 
-use crate::{FRAME, Sound, codec::Frame, dtmf, tone};
+use crate::{
+    FRAME, Sound,
+    codec::{Frame, Rate},
+    dtmf, tone,
+};
 
 /// A sound on its way to a leg.
 #[derive(Debug)]
@@ -38,16 +42,27 @@ impl Playing {
         self.over = Some((sound, 0));
     }
 
-    /// Fills a silent frame at 8 kHz; `true` when that was the end.
+    /// The best rate at which all that is played now is there.
+    pub(super) fn rate(&self) -> Rate {
+        let is_wide = |sound: &Sound| sound.wide().is_some();
+        let over = self.over.as_ref().is_none_or(|(sound, _)| is_wide(sound));
+        if is_wide(&self.source) && over {
+            Rate::Wide
+        } else {
+            Rate::Narrow
+        }
+    }
+
+    /// Fills a silent frame of no more than [`Playing::rate`]; `true` when that was the end.
     pub(super) fn fill(&mut self, frame: &mut Frame) -> bool {
-        let over = self.fill_source(frame);
+        let (over, rate) = (self.fill_source(frame), frame.rate());
         if let Some((sound, position)) = &mut self.over {
-            let rest = &sound.samples()[*position..];
+            let rest = &sound.at(rate)[*position * per_sample(rate)..];
             for (sample, said) in frame.samples_mut().iter_mut().zip(rest) {
                 *sample = (i32::from(*sample) / BENEATH + i32::from(*said))
                     .clamp(i16::MIN.into(), i16::MAX.into()) as i16;
             }
-            *position += rest.len().min(FRAME);
+            *position += FRAME;
             if *position >= sound.samples().len() {
                 self.over = None;
             }
@@ -56,24 +71,32 @@ impl Playing {
     }
 
     fn fill_source(&mut self, frame: &mut Frame) -> bool {
-        let samples = self.source.samples();
-        let frame = frame.samples_mut();
+        let (rate, length) = (frame.rate(), self.source.samples().len());
+        let (samples, frame) = (self.source.at(rate), frame.samples_mut());
+        // Positions count at 8 kHz.
+        let scale = per_sample(rate);
         let mut filled = 0;
-        while filled < FRAME && !samples.is_empty() {
-            let take = (samples.len() - self.position).min(FRAME - filled);
-            frame[filled..filled + take]
-                .copy_from_slice(&samples[self.position..self.position + take]);
+        while filled < FRAME && length > 0 {
+            let take = (length - self.position).min(FRAME - filled);
+            let from = self.position * scale;
+            frame[filled * scale..(filled + take) * scale]
+                .copy_from_slice(&samples[from..from + take * scale]);
             filled += take;
             self.position += take;
-            if self.position == samples.len() {
+            if self.position == length {
                 if !self.repeat {
                     return true;
                 }
                 self.position = 0;
             }
         }
-        samples.is_empty() && !self.repeat
+        length == 0 && !self.repeat
     }
+}
+
+/// Samples at a rate for each at 8 kHz.
+fn per_sample(rate: Rate) -> usize {
+    rate.per_ms() / Rate::Narrow.per_ms()
 }
 
 /// A key being pressed towards a peer.
@@ -142,7 +165,6 @@ pub(super) fn event_step(code: u8, step: u16, clock_rate: u32) -> Option<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Rate;
 
     #[test]
     fn a_repeated_sound_has_no_gap_where_it_begins_again() {
@@ -175,6 +197,42 @@ mod tests {
         }
         assert!(heard[..200].iter().all(|sample| *sample == 107));
         assert!(heard[200..].iter().all(|sample| *sample == 500));
+    }
+
+    #[test]
+    fn wideband_legs_hear_the_wider_sound_at_the_same_place() {
+        let narrow: Vec<i16> = (0..250).collect();
+        let wide: Vec<i16> = (0..500).map(|n| n + 1_000).collect();
+        let sound = Arc::new(Sound::new(narrow).with_wide(wide));
+        let mut playing = Playing::new(1, sound, true);
+        let mut fill = |rate| {
+            let mut frame = Frame::silence(rate);
+            assert!(!playing.fill(&mut frame));
+            frame.samples().to_vec()
+        };
+        assert_eq!(fill(Rate::Wide)[..320], (1_000..1_320).collect::<Vec<_>>());
+        let second = fill(Rate::Narrow);
+        assert_eq!(second[..90], (160..250).collect::<Vec<_>>());
+        assert_eq!(second[90..], (0..70).collect::<Vec<_>>());
+        assert_eq!(fill(Rate::Wide)[..320], (1_140..1_460).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_rate_is_that_of_all_that_is_heard() {
+        let both = Arc::new(Sound::new(vec![0; 400]).with_wide(vec![0; 800]));
+        let narrow = Arc::new(Sound::new(vec![0; 200]));
+        assert_eq!(
+            Playing::new(1, Arc::clone(&narrow), false).rate(),
+            Rate::Narrow
+        );
+        let mut playing = Playing::new(1, both, true);
+        assert_eq!(playing.rate(), Rate::Wide);
+        playing.announce(narrow);
+        for _ in 0..2 {
+            assert_eq!(playing.rate(), Rate::Narrow);
+            playing.fill(&mut Frame::silence(Rate::Narrow));
+        }
+        assert_eq!(playing.rate(), Rate::Wide, "the announcement is over");
     }
 
     #[test]
