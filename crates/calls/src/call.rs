@@ -459,7 +459,8 @@ pub enum Output {
         kind: RecordingKind,
         /// Heard in the left channel: the customer.
         left: LegId,
-        /// Heard in the right channel: the agent. A message has none.
+        /// Heard in the right channel: the agent. A message has none; the left leg itself stands for what it hears in a
+        /// conference room.
         right: Option<LegId>,
     },
     /// Keep nothing of what is said from now on.

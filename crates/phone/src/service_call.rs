@@ -92,7 +92,7 @@ pub(crate) async fn run(
         node: shared.node.clone(),
         groups: Arc::clone(&company.groups),
         rooms: Arc::clone(&company.rooms.infos),
-        recording: Arc::default(),
+        recording: Arc::new(company.recording(None)),
     };
     let call = new.id;
     let (machine, outputs) = Call::incoming(new, Arc::new(flow), clock::now());

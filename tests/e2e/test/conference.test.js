@@ -1,7 +1,7 @@
 // A conference room: colleagues dial it, a customer calls its number; everybody hears the others and not himself.
 
 import assert from "node:assert/strict";
-import { amplitude, tone } from "../lib/audio.js";
+import { amplitude, readWav, tone } from "../lib/audio.js";
 import { Console } from "../lib/console.js";
 import { DeskPhone } from "../lib/desk-phone.js";
 import { wholeFacts } from "../lib/ledger.js";
@@ -56,6 +56,10 @@ scene("three meet in a room by its extension, its number and its PIN, each with 
   const call = await server.endedCall("+421900000841");
   assert.ok(call.Cdr.answered_at, "the time in the room counts as answered");
   assert.ok(Number(call.Cdr.talking_time) >= 1, JSON.stringify(call.Cdr));
+  const [said, room] = readWav((await server.recording(call.Cdr.id)).bytes).channels;
+  // By its end one of the two others had left.
+  assert.deepEqual(PITCHES.map((pitch) => amplitude(said.subarray(-4000), pitch) > 0.05), [false, false, true], "the caller is in the left channel");
+  assert.deepEqual(PITCHES.map((pitch) => amplitude(room.subarray(-16_000), pitch) > 0.02), [true, true, false], "what he heard is in the right one");
   const calls = await until("three calls to be over", async () => {
     const calls = await wholeFacts(server).catch(() => undefined);
     return calls?.size === 3 && calls;

@@ -1,6 +1,6 @@
 //! The caller on his way into a conference room, and in it.
 
-use model::{CallFact, HangupCause, RoomId, Timestamp};
+use model::{CallFact, HangupCause, RecordingKind, RoomId, Timestamp};
 
 use super::{
     Output, PlaybackId,
@@ -109,7 +109,7 @@ impl Call {
 
     /// The driver let him in.
     pub(super) fn room_entered(&mut self, out: &mut Out) {
-        let Stage::Room { room } = self.stage else {
+        let Stage::Room { room, .. } = self.stage else {
             return;
         };
         let name = self
@@ -122,6 +122,18 @@ impl Call {
             room,
             name,
         });
+        let agent = self.new.agent.as_ref().map(|caller| caller.agent);
+        let rules = &self.new.recording;
+        let decision = rules.decide(self.new.direction, agent, self.flow_recording);
+        if decision.record {
+            // What he says is left, what he hears is right.
+            let (left, right) = (self.caller, Some(self.caller));
+            let recording = self.start_recording(RecordingKind::Conversation, left, right, out);
+            self.stage = Stage::Room { room, recording };
+        } else {
+            let rule = decision.rule;
+            out.fact(CallFact::RecordingSkipped { rule });
+        }
     }
 
     /// All places are taken.
@@ -229,12 +241,16 @@ mod tests {
         assert!(enters(&played(&mut call, 1)));
         let entered = call.handle(Timestamp::UNIX_EPOCH, Input::RoomEntered);
         assert_eq!(
-            entered,
-            [Output::Record(CallFact::RoomEntered {
+            entered.first(),
+            Some(&Output::Record(CallFact::RoomEntered {
                 leg: LegId::FIRST,
                 room: ROOM,
                 name: "Monday".to_owned()
-            })]
+            }))
+        );
+        assert!(
+            matches!(entered.last(), Some(Output::StartRecording { left, right, .. }) if Some(*left) == *right),
+            "calls from outside are recorded: {entered:?}"
         );
     }
 
@@ -272,14 +288,23 @@ mod tests {
     }
 
     #[test]
-    fn the_time_in_the_room_is_talking_time() {
+    fn who_hangs_up_in_the_room_ends_his_call_and_its_recording() {
         let mut call = call(None);
         played(&mut call, 1);
         let _ = call.handle(Timestamp::UNIX_EPOCH, Input::RoomEntered);
-        let over = call.handle(
-            Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60),
-            Input::LegHungUp { leg: LegId::FIRST },
+        let later = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60);
+        let over = call.handle(later, Input::LegHungUp { leg: LegId::FIRST });
+        let recording = super::super::recording_id(CallId(1), 1);
+        assert!(over.contains(&Output::StopRecording { recording }));
+        let (duration_ms, bytes) = (60_000, 9);
+        let closed = call.handle(
+            later,
+            Input::RecordingStopped {
+                recording,
+                duration_ms,
+                bytes,
+            },
         );
-        assert_eq!(over.last(), Some(&Output::Finished));
+        assert_eq!(closed.last(), Some(&Output::Finished));
     }
 }

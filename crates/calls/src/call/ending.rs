@@ -236,6 +236,10 @@ impl Call {
         }
         // The recorder stops while its legs still exist.
         if let Stage::Message { recording, .. }
+        | Stage::Room {
+            recording: Some(recording),
+            ..
+        }
         | Stage::Talking(TalkingStage {
             recording: Some(recording),
             ..

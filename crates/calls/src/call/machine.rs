@@ -119,7 +119,10 @@ pub(super) enum Stage {
     /// He hears which room he is about to enter.
     RoomDoor { playback: PlaybackId, room: RoomId },
     /// He is in it.
-    Room { room: RoomId },
+    Room {
+        room: RoomId,
+        recording: Option<RecordingId>,
+    },
     /// He hears the last prompt, then the call ends with this cause.
     LastWords {
         playback: PlaybackId,
@@ -601,7 +604,10 @@ impl Call {
                     leg: self.caller,
                     room,
                 });
-                self.stage = Stage::Room { room };
+                self.stage = Stage::Room {
+                    room,
+                    recording: None,
+                };
             }
             Stage::Greeting {
                 playback,

@@ -180,7 +180,9 @@ impl Call {
         let cause = over.cause(match &self.stage {
             Stage::Talking(talking) if self.placed(talking) => HangupCause::AgentHangup,
             Stage::RingingCaller { .. } => HangupCause::Rejected,
-            Stage::Talking(_) | Stage::Message { .. } => HangupCause::CallerHangup,
+            Stage::Talking(_) | Stage::Message { .. } | Stage::Room { .. } => {
+                HangupCause::CallerHangup
+            }
             Stage::LastWords { cause, .. } => *cause,
             _ => HangupCause::CallerCanceled,
         });

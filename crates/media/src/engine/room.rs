@@ -12,7 +12,13 @@ use std::{
     },
 };
 
-use crate::codec::{Frame, Rate, WIDE_FRAME};
+use audio_codec::resampler::BoxedResampler;
+
+use crate::{
+    FRAME,
+    codec::{Frame, Rate, WIDE_FRAME, resampler},
+    g711::linear_to_ulaw,
+};
 
 /// How many can take part.
 pub const SEATS: usize = 50;
@@ -48,10 +54,19 @@ struct Kept {
 }
 
 /// A leg's place in a room, free again when it is dropped.
-#[derive(Debug)]
 pub(super) struct Seat {
     room: Room,
     number: usize,
+    /// To the recorder's rate.
+    down: BoxedResampler,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seat")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Room {
@@ -79,14 +94,14 @@ impl Room {
     /// A place for a leg; `None` when all are taken.
     pub(super) fn sit(&self) -> Option<Seat> {
         let number = self.seats.iter().position(|seat| {
-            let free = (false, true);
-            seat.taken
-                .compare_exchange(free.0, free.1, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
+            let (acquire, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
+            let taken = seat.taken.compare_exchange(false, true, acquire, relaxed);
+            taken.is_ok()
         })?;
         Some(Seat {
             room: self.clone(),
             number,
+            down: resampler(RATE, Rate::Narrow),
         })
     }
 }
@@ -113,6 +128,18 @@ impl Seat {
             *sample = (*sum).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
         }
         frame
+    }
+
+    /// What its leg hears, as a recording keeps it: 20 ms of µ-law.
+    pub(super) fn for_recording(&mut self, heard: &Frame) -> [u8; FRAME] {
+        let mut narrow = [0; WIDE_FRAME];
+        let down = self.down.resample_into(heard.samples(), &mut narrow);
+        let length = down.unwrap_or(0).min(FRAME);
+        let mut payload = [linear_to_ulaw(0); FRAME];
+        for (byte, sample) in payload.iter_mut().zip(&narrow[..length]) {
+            *byte = linear_to_ulaw(*sample);
+        }
+        payload
     }
 }
 

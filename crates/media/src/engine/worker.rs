@@ -23,8 +23,8 @@ use super::{
     wire::{Received, Socket, TRAILER, Wire},
 };
 use crate::{
-    RecordingSpec,
-    codec::Rate,
+    FRAME, RecordingSpec,
+    codec::{Frame, Rate},
     recorder::{Side, Tap},
     rtp::Packet,
     webrtc::News,
@@ -151,7 +151,7 @@ impl Worker {
             let number = (now_us - late_us.min(now_us)) / TICK_US;
             for call in &calls {
                 if let Some(call) = &mut self.calls[*call] {
-                    call.tick(now_us, number, &self.counters);
+                    call.tick(now_us, number, &mut self.tap, &self.counters);
                 }
             }
             self.wheel.give_back(slot, calls);
@@ -335,15 +335,16 @@ fn register(registry: &Registry, leg: &mut Leg) -> std::io::Result<()> {
     )
 }
 
-/// Lets a leg that is in a room be heard there, and hear the others.
-fn converse(leg: &mut Leg, tick: u64, now_us: u64, sent: &mut u64) {
-    let Some(seat) = &leg.seat else { return };
+/// Lets a leg that is in a room be heard there, and hear the others: what it heard.
+fn converse(leg: &mut Leg, tick: u64, now_us: u64, sent: &mut u64) -> Option<Frame> {
+    let seat = leg.seat.as_ref()?;
     seat.say(tick, spoken(leg));
     if leg.is_occupied() {
-        return;
+        return None;
     }
     let frame = seat.hear(tick);
     leg.say(&frame, now_us, sent);
+    Some(frame)
 }
 
 /// The time of day as RTCP wants it.
@@ -553,7 +554,7 @@ impl Call {
         }
     }
 
-    fn tick(&mut self, now_us: u64, number: u64, counters: &Counters) {
+    fn tick(&mut self, now_us: u64, number: u64, tap: &mut Tap, counters: &Counters) {
         let mut sent = 0;
         for i in 0..self.legs.len() {
             let leg = &mut self.legs[i];
@@ -584,8 +585,16 @@ impl Call {
         if let Some(mix) = &self.mix {
             mix.exchange(&mut self.legs, now_us, &mut sent);
         }
-        for leg in &mut self.legs {
-            converse(leg, number, now_us, &mut sent);
+        for at in 0..self.legs.len() {
+            let Some(heard) = converse(&mut self.legs[at], number, now_us, &mut sent) else {
+                continue;
+            };
+            let leg = self.legs[at].id;
+            let hears =
+                |recording: &Recording| recording.left == leg && recording.right == Some(leg);
+            if self.recording.as_ref().is_some_and(hears) {
+                self.record_room(at, &heard, number, now_us, tap, counters);
+            }
         }
         if sent > 0 {
             counters.packets_out.fetch_add(sent, Ordering::Relaxed);
@@ -737,9 +746,43 @@ impl Call {
             return;
         };
         if !tap.audio(recording.id, side, codec, packet, payload, now_us) {
+            self.cut_recording(tap, counters);
+        }
+    }
+
+    /// Keeps what a leg hears in its room beside what it says.
+    fn record_room(
+        &mut self,
+        at: usize,
+        heard: &Frame,
+        tick: u64,
+        now_us: u64,
+        tap: &mut Tap,
+        counters: &Counters,
+    ) {
+        let (Some(recording), Some(seat)) = (&self.recording, &mut self.legs[at].seat) else {
+            return;
+        };
+        let payload = seat.for_recording(heard);
+        // The room's own stream, on the clock of ticks.
+        let packet = Packet {
+            payload_type: 0,
+            marker: false,
+            sequence: tick as u16,
+            timestamp: (tick as u32).wrapping_mul(FRAME as u32),
+            ssrc: 0,
+            payload: (0, FRAME),
+        };
+        let (side, codec) = (Side::Right, crate::Codec::Pcmu);
+        if !tap.audio(recording.id, side, codec, &packet, &payload, now_us) {
+            self.cut_recording(tap, counters);
+        }
+    }
+
+    fn cut_recording(&mut self, tap: &mut Tap, counters: &Counters) {
+        if let Some(recording) = self.recording.take() {
             tap.end(recording.id, Some(RING_FULL));
             counters.recordings_cut.fetch_add(1, Ordering::Relaxed);
-            self.recording = None;
         }
     }
 
