@@ -1080,34 +1080,28 @@ impl Driver {
         left: LegId,
         right: Option<LegId>,
     ) {
-        match self
-            .shared
-            .recordings
-            .create(self.tenant, self.call, recording, kind, clock::now())
-            .await
-        {
-            Ok(path) => {
-                self.recordings.push_back(recording);
-                let pause = self.company.pause_mode();
-                self.media.start_recording(RecordingSpec {
-                    path,
-                    left,
-                    right,
-                    without_tones: self.shared.audio.recordings_without_tones,
-                    pause,
-                });
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a recording could not be started; the call goes on"
-                );
-                self.echoes.push_back(Input::RecordingFailed {
-                    recording,
-                    reason: error.to_string(),
-                    duration_ms: 0,
-                });
-            }
+        let all = &self.shared.recordings;
+        let made = all.place(self.tenant, self.call, recording, kind, clock::now());
+        // They talk already: whatever the database does, what they say is kept from here on.
+        self.media.start_recording(RecordingSpec {
+            path: all.path(&made),
+            left,
+            right,
+            without_tones: self.shared.audio.recordings_without_tones,
+            pause: self.company.pause_mode(),
+        });
+        self.recordings.push_back(recording);
+        if let Err(error) = all.note(&made).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a recording could not be started; the call goes on"
+            );
+            self.media.stop_recording();
+            self.echoes.push_back(Input::RecordingFailed {
+                recording,
+                reason: error.to_string(),
+                duration_ms: 0,
+            });
         }
     }
 

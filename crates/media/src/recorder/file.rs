@@ -40,6 +40,9 @@ pub(super) struct Growing {
 
 impl Growing {
     pub(super) fn create(path: &Path, channels: u16) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         // What people said is for the owner of this process alone.
         let mut file = OpenOptions::new()
             .write(true)

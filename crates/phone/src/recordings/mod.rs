@@ -98,15 +98,16 @@ impl Recordings {
         }
     }
 
-    /// Makes room for a recording and notes it, before its first sample.
-    pub(crate) async fn create(
+    /// A recording that begins now, and where. Nothing is asked for it, so that its first sample waits for
+    /// nobody; [`Recordings::note`] comes after.
+    pub(crate) fn place(
         &self,
         tenant: TenantId,
         call: CallId,
         id: RecordingId,
         kind: RecordingKind,
         now: Timestamp,
-    ) -> Result<PathBuf, RecordingsError> {
+    ) -> Recording {
         let day = now.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
         let suffix = match kind {
             RecordingKind::Conversation => "",
@@ -118,15 +119,7 @@ impl Recordings {
             day.month(),
             day.day()
         );
-        let path = self.root.join(&file);
-        if let Some(folder) = path.parent() {
-            let made = tokio::fs::create_dir_all(folder).await;
-            made.map_err(|source| RecordingsError::File {
-                path: folder.to_owned(),
-                source,
-            })?;
-        }
-        let recording = Recording {
+        Recording {
             id,
             tenant,
             call,
@@ -136,9 +129,12 @@ impl Recordings {
             deleted_at: None,
             archived: None,
             attempts: 0,
-        };
-        self.db.add_recording(&recording).await?;
-        Ok(path)
+        }
+    }
+
+    /// Keeps in mind that there is a recording.
+    pub(crate) async fn note(&self, recording: &Recording) -> Result<(), RecordingsError> {
+        Ok(self.db.add_recording(recording).await?)
     }
 
     /// The plain file of a recording that is not archived.

@@ -86,16 +86,11 @@ impl World {
             .append(self.tenant, call, at, facts)
             .await
             .expect("stored");
-        let path = recordings
-            .create(
-                self.tenant,
-                call,
-                RecordingId(id * 100 + 1),
-                RecordingKind::Conversation,
-                at,
-            )
-            .await
-            .expect("made");
+        let id = RecordingId(id * 100 + 1);
+        let recording = recordings.place(self.tenant, call, id, RecordingKind::Conversation, at);
+        recordings.note(&recording).await.expect("noted");
+        let path = recordings.path(&recording);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         let mut wav = media::wav::header(2, 4 * 24_000).to_vec();
         for (left, right) in voices() {
             wav.extend(left.to_le_bytes());
