@@ -66,6 +66,12 @@ impl Company {
         mine.map(|(group, _)| *group).collect()
     }
 
+    /// The agents of a group.
+    pub(crate) fn members_of(&self, group: GroupId) -> Vec<AgentId> {
+        let members = self.memberships.iter().filter(|(of, _)| *of == group);
+        members.map(|(_, agent)| *agent).collect()
+    }
+
     /// Whether a number is of the company's own country.
     pub(crate) fn is_home(&self, number: &PhoneNumber) -> bool {
         number

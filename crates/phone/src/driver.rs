@@ -262,7 +262,7 @@ impl Driver {
 
     fn add_line(&mut self, leg: LegId, line: Line) {
         let switchboard = &self.shared.switchboard;
-        switchboard.is_at(line.handle.dialog(), self.call, leg);
+        switchboard.is_at(line.handle.dialog(), self.call, leg, line.agent);
         self.lines.insert(leg, line);
     }
 

@@ -24,11 +24,14 @@ use crate::{
 /// Takes in one call.
 pub(crate) async fn receive(shared: Arc<Shared>, incoming: IncomingCall) {
     if let Some(replacing) = incoming.replaces.clone() {
-        return pick_up::asked(&shared, incoming, replacing).await;
+        return pick_up::named(&shared, incoming, replacing).await;
     }
     if let Some(username) = incoming.from_device.clone() {
         if let Some(service) = Service::dialled(&incoming.to_user) {
             return service_call::run(shared, &username, service, incoming).await;
+        }
+        if let Some(extension) = pick_up::dialled(&incoming.to_user) {
+            return pick_up::at_extension(&shared, &username, incoming, extension).await;
         }
         return outgoing::from_phone(shared, &username, incoming).await;
     }

@@ -1,7 +1,7 @@
 //! Which calls are up on this server, and the way to each.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Place {
     pub(crate) tenant: TenantId,
     pub(crate) call: CallId,
     pub(crate) leg: LegId,
+    /// Whose phone; a leg to the outside has none.
+    pub(crate) agent: Option<AgentId>,
 }
 
 /// What a call is told from outside its legs.
@@ -79,8 +81,14 @@ impl Switchboard {
         }
     }
 
-    /// A leg of a call is this dialog.
-    pub(crate) fn is_at(&self, dialog: &DialogId, call: CallId, leg: LegId) {
+    /// A leg of a call is this dialog, and an agent's if one is named.
+    pub(crate) fn is_at(
+        &self,
+        dialog: &DialogId,
+        call: CallId,
+        leg: LegId,
+        agent: Option<AgentId>,
+    ) {
         let tenant = {
             let mut calls = self.lock();
             let Some(line) = calls.get_mut(&call) else {
@@ -89,8 +97,23 @@ impl Switchboard {
             line.dialogs.push(dialog.clone());
             line.tenant
         };
-        let place = Place { tenant, call, leg };
+        let place = Place {
+            tenant,
+            call,
+            leg,
+            agent,
+        };
         self.dialogs().insert(dialog.clone(), place);
+    }
+
+    /// The legs of these agents' phones in calls of a company, the oldest call first; some may be over.
+    pub(crate) fn legs_of(&self, tenant: TenantId, agents: &[AgentId]) -> VecDeque<Place> {
+        let theirs = |place: &&Place| {
+            place.tenant == tenant && place.agent.is_some_and(|agent| agents.contains(&agent))
+        };
+        let mut found: Vec<Place> = self.dialogs().values().filter(theirs).copied().collect();
+        found.sort_by_key(|place| (place.call, place.leg));
+        found.into()
     }
 
     /// Where a dialog's leg is.

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readWav, stretchOf, tone } from "../lib/audio.js";
 import { DeskPhone } from "../lib/desk-phone.js";
+import { noWrapUp } from "../lib/dialog-runs.js";
 import { wholeFacts } from "../lib/ledger.js";
 import { scene } from "../lib/scene.js";
 import { until } from "../lib/until.js";
@@ -13,18 +14,18 @@ async function deskPhone(scene, username, options) {
   return scene.adds(await DeskPhone.start(scene.server, scene.server.agent(username), options));
 }
 
-/** A customer whom this phone is rung for. */
-async function ringsFor(scene, from, phone) {
+/** A customer who waits for the sales people. */
+async function waits(scene, from) {
   const caller = await scene.userAgent({ from });
   await caller.isAnswered();
   await caller.audio.hearsSound();
   caller.audio.press("1");
-  return { caller, line: await phone?.rung(40_000) };
+  return caller;
 }
 
 /** A customer whom 1001 talks with. */
 async function talks(scene, from, phone) {
-  const { caller } = await ringsFor(scene, from);
+  const caller = await waits(scene, from);
   if (!(phone instanceof DeskPhone)) {
     await phone.sees("CALL_ESTABLISHED", { within: 40_000 });
     return { caller };
@@ -138,9 +139,26 @@ scene("an agent who leaves before his colleague answers leaves nobody alone", as
 
 scene("a colleague picks up what rings, and conversations are taken over", async (scene) => {
   const { server } = scene;
+  await noWrapUp(server, { aside: ["1002"] });
   const anna = await deskPhone(scene, "1001", { answers: false });
-  const { caller, line: annas } = await ringsFor(scene, "+421900000756", anna);
   const bob = await deskPhone(scene, "1002");
+  const rings = async (from) => {
+    const caller = await waits(scene, from);
+    return { caller, annas: await until("her phone to be called", () => anna.lines.findLast((line) => !line.own && !line.over), { within: 40_000 }) };
+  };
+  await scene.step("by *8 and the extension that rings", async () => {
+    const { caller, annas } = await rings("+421900000757");
+    assert.equal(await (await bob.dial("*81004")).isRefused(), 480);
+    const bobs = await bob.dial("*81001");
+    await bobs.isUp();
+    await annas.isOver();
+    bobs.audio.play(tone(BOB_HZ, 1));
+    await caller.audio.hearsTone(BOB_HZ, 0.5);
+    assert.equal(await (await bob.dial("*81001")).isRefused(), 480, "nothing rings there any more");
+    assert.equal(await bobs.hangup(), 200);
+    await caller.isOver();
+  });
+  const { caller, annas } = await rings("+421900000756");
   await scene.step("what rings is picked up, and rings no more", async () => {
     const stranger = await bob.dial("1001", [`Replaces: ${annas.dialog()}x`, "Require: replaces"]);
     assert.equal(await stranger.isRefused(), 481);
@@ -155,7 +173,7 @@ scene("a colleague picks up what rings, and conversations are taken over", async
     await bobs.audio.hearsTone(440, 0.5);
   });
   await scene.step("a conversation is taken over by another phone of the agent's, then by a colleague", async () => {
-    const bobs = bob.lines.findLast((line) => line.up);
+    const bobs = bob.lines.findLast((line) => line.up && !line.over);
     const elsewhere = await deskPhone(scene, "1002");
     assert.equal(await (await elsewhere.takes(bobs, ";early-only")).isRefused(), 486);
     const second = await elsewhere.takes(bobs);

@@ -9,35 +9,27 @@ use super::{Driver, UNAVAILABLE};
 use crate::{
     audio::{self, NOT_ACCEPTABLE, Role, Terms},
     line::Line,
-    pick_up::Asked,
+    pick_up::{self, Asked},
 };
 
 impl Driver {
     /// A phone wants the place of a leg. It is refused before anything changes, or it gets it.
     pub(super) async fn asked_to_replace(&mut self, leg: LegId, asked: Asked) {
-        let Asked {
-            incoming,
-            agent,
-            early_only,
-        } = asked;
         let by = self.machine.next_leg();
-        let may = self.machine.replaceable(leg, agent.id, early_only);
+        let may = self
+            .machine
+            .replaceable(leg, asked.agent.id, asked.early_only);
         let line = match may {
-            Ok(()) => self.line_in_place(by, &incoming).await,
+            Ok(()) => self.line_in_place(by, &asked.incoming).await,
             Err(status) => Err(status),
         };
         let mut line = match line {
             Ok(line) => line,
-            Err(status) => {
-                tracing::info!(
-                    leg.id = leg.0,
-                    agent.id = agent.id.0,
-                    status,
-                    "a phone may not take the place of another"
-                );
-                return crate::reception::refuse(&incoming, status).await;
-            }
+            Err(status) => return pick_up::ask(&self.shared, asked, status).await,
         };
+        let Asked {
+            incoming, agent, ..
+        } = asked;
         line.agent = Some(agent.id);
         let (handle, events) = incoming.leg.split();
         self.trace(&handle);
