@@ -31,8 +31,8 @@ export function HoursFields({ of, hours, onChange }: Props) {
       {time("From", "from")}
       {time("To", "to")}
       <MultiSelect
-        label="On"
-        aria-label={`${of}: days`}
+        label="Days"
+        aria-label={`${of}: Days`}
         flex={1}
         miw={220}
         placeholder={hours.days.length === 0 ? "Every day" : undefined}

@@ -258,6 +258,13 @@ async fn rules_for_outgoing_calls_are_read_back_as_they_were_set() {
     let path = "/console/api/outgoing";
     let shown = app.get(&app.owner, path).await.json();
     assert_eq!(shown["stops"], Value::Array(Vec::new()));
+    // What a route may be for has a name.
+    let groups = shown["groups"].as_array().expect("a list");
+    assert!(
+        groups
+            .iter()
+            .all(|group| group["id"].is_i64() && group["name"].is_string())
+    );
     let mut settings = shown["settings"].clone();
     settings["fraud"]["agent"]["per_minute"] = 3.into();
     settings["routes"] = serde_json::json!([
