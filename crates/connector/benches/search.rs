@@ -10,7 +10,7 @@ use std::{
 
 use connector::{
     Doc, Index,
-    search::{StaticModel, search_hybrid, text_for_embedding},
+    search::{Meaning, StaticModel, search_hybrid, text_for_embedding},
 };
 
 const VERBS: [(&str, &str); 6] = [
@@ -143,7 +143,7 @@ const INTENTS: [&str; 12] = [
 fn main() {
     let model = model();
     println!(
-        "actions   apps  built in  memory per 1,000   words p50   p99       hybrid p50  p99       plain BM25 p50  words/plain"
+        "actions   apps  built in  memory per 1,000   words p50   p99       hybrid p50  p99       own model p50  p99       plain BM25 p50  words/plain"
     );
     for (count, apps) in [(1_200, 1), (15_000, 1), (15_000, 100)] {
         measure(count, apps, &model);
@@ -163,10 +163,15 @@ fn measure(count: usize, apps: usize, model: &StaticModel) {
     let size: usize = indexes.iter().map(Index::size).sum();
     let plain = Plain::build((0..count).map(doc));
     // Turn by turn, so that whatever else the machine does hits both alike.
-    let (mut words, mut scans) = (Vec::new(), Vec::new());
+    let (mut words, mut hybrid, mut scans) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..20 {
         for intent in INTENTS {
-            words.push(timed(|| search_hybrid(&all, intent, None, None, 10)));
+            hybrid.push(timed(|| {
+                search_hybrid(&all, intent, None, Meaning::Bundled, 10)
+            }));
+            words.push(timed(|| {
+                search_hybrid(&all, intent, None, Meaning::Words, 10)
+            }));
             scans.push(timed(|| plain.search(intent, 10)));
         }
     }
@@ -176,24 +181,27 @@ fn measure(count: usize, apps: usize, model: &StaticModel) {
             .set_meaning(texts.map(|text| model.embed(&text)).collect())
             .expect("one vector for each action");
     }
-    let mut hybrid = Vec::new();
+    let mut given = Vec::new();
     for _ in 0..20 {
         for intent in INTENTS {
-            hybrid.push(timed(|| {
+            given.push(timed(|| {
                 let meant = model.embed(intent);
-                search_hybrid(&all, intent, None, Some(&meant), 10)
+                search_hybrid(&all, intent, None, Meaning::Vector(&meant), 10)
             }));
         }
     }
     let (words, hybrid, scans) = (sorted(words), sorted(hybrid), sorted(scans));
+    let given = sorted(given);
     println!(
-        "{count:>7}  {apps:>5}  {:>5} ms  {:>12} KiB  {:>8.3} ms {:>6.3} ms  {:>8.3} ms {:>6.3} ms  {:>12.3} ms  {:>8.2}",
+        "{count:>7}  {apps:>5}  {:>5} ms  {:>12} KiB  {:>8.3} ms {:>6.3} ms  {:>8.3} ms {:>6.3} ms  {:>9.3} ms {:>6.3} ms  {:>12.3} ms  {:>8.2}",
         built.as_millis(),
         size / 1024 * 1000 / count,
         quantile(&words, 0.5),
         quantile(&words, 0.99),
         quantile(&hybrid, 0.5),
         quantile(&hybrid, 0.99),
+        quantile(&given, 0.5),
+        quantile(&given, 0.99),
         quantile(&scans, 0.5),
         quantile(&words, 0.5) / quantile(&scans, 0.5),
     );

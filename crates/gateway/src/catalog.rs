@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connector::{
     Action, Doc, Index, Manifest,
-    search::{Hit, VectorsError, Words, search_hybrid},
+    search::{Hit, Meaning, VectorsError, Words, search_hybrid},
 };
 
 use crate::ids::derived_id;
@@ -124,14 +124,14 @@ pub(crate) fn rank_actions(
     connectors: &[Arc<Connector>],
     intent: &str,
     words: Option<&Words>,
-    meant: Option<&[f32]>,
+    meaning: Meaning<'_>,
     limit: usize,
 ) -> Vec<Ranked<CatalogAction>> {
     let indexes: Vec<&Index> = connectors
         .iter()
         .map(|connector| &connector.index)
         .collect();
-    search_hybrid(&indexes, intent, words, meant, limit)
+    search_hybrid(&indexes, intent, words, meaning, limit)
         .into_iter()
         .map(|(at, hit)| Ranked::of(CatalogAction::new(connectors[at].clone(), hit.doc), hit))
         .collect()

@@ -1,7 +1,7 @@
-//! Search by meaning, where the operator has given the gateway an embedding model.
+//! Search by meaning with an embedding model of the operator's own.
 //!
 //! Actions are embedded once, in the background; an intent is embedded while somebody waits. What takes longer
-//! than its time is left out, and words stand alone.
+//! than its time is left out, and the bundled model stands in, which is part of every index.
 
 use std::{sync::Arc, time::Duration};
 
@@ -158,8 +158,17 @@ pub(crate) struct Understanding {
 }
 
 impl Gateway {
+    /// From now on search goes by words alone, without the bundled model.
+    pub fn search_by_words_alone(&self) {
+        let _ = self.inner.words_alone.set(());
+    }
+
+    pub(crate) fn by_words_alone(&self) -> bool {
+        self.inner.words_alone.get().is_some()
+    }
+
     /// Has the actions of all connectors embedded, and from then on intents too. Until it returns, and whenever
-    /// the model takes longer than `budget`, words stand alone. A second model is not taken.
+    /// the model takes longer than `budget`, the bundled one stands in. A second model is not taken.
     ///
     /// # Errors
     /// When the model makes no vectors for the actions.
@@ -191,7 +200,7 @@ impl Gateway {
         match tokio::time::timeout(understanding.budget, asked).await {
             Ok(Ok(vectors)) => vectors.into_iter().next().map(normalised),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "an intent was not embedded; words stand alone");
+                tracing::debug!(%error, "an intent was not embedded; the bundled model stands in");
                 None
             }
             Err(_) => None,

@@ -88,6 +88,7 @@ struct Inner {
     changes: changes::Changes,
     search_memory: search_learning::SearchMemory,
     understanding: OnceLock<embedding::Understanding>,
+    words_alone: OnceLock<()>,
 }
 
 impl Gateway {
@@ -106,6 +107,7 @@ impl Gateway {
                 changes: changes::Changes::new(),
                 search_memory: search_learning::SearchMemory::default(),
                 understanding: OnceLock::new(),
+                words_alone: OnceLock::new(),
             }),
         }
     }

@@ -137,14 +137,44 @@ pub struct Config {
     pub hep_server: Option<SocketAddr>,
     /// Whether it gets everything, traced or not.
     pub hep_all: bool,
-    /// Folder of a static embedding model that helps finding actions.
-    pub search_model: Option<PathBuf>,
+    /// The static embedding model that helps finding actions.
+    pub search_model: SearchModel,
     /// A server of embeddings that does; only where there is no folder.
     pub search_embeddings: Option<Embeddings>,
     /// How long an intent may take it.
     pub search_budget: Duration,
     pub log: String,
     pub log_json: bool,
+}
+
+/// A static embedding model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SearchModel {
+    /// No model: words stand alone.
+    None,
+    /// The one that is part of the product.
+    Bundled,
+    /// One in a folder.
+    Folder(PathBuf),
+}
+
+impl std::str::FromStr for SearchModel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text).ok_or_else(|| "bundled, none or a folder is expected".to_owned())
+    }
+}
+
+impl SearchModel {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "" => return None,
+            "none" => Self::None,
+            "bundled" => Self::Bundled,
+            folder => Self::Folder(PathBuf::from(folder)),
+        })
+    }
 }
 
 /// A server with `POST /v1/embeddings`.
@@ -308,7 +338,12 @@ impl Sources {
                 key: embeddings_key,
             });
         let config = Config {
-            search_model: self.maybe("search_model", "a folder", |t| Some(PathBuf::from(t))),
+            search_model: self.take(
+                "search_model",
+                "bundled",
+                "bundled, none or a folder",
+                SearchModel::parse,
+            ),
             search_embeddings,
             search_budget: Duration::from_millis(self.take(
                 "search_budget_ms",

@@ -14,7 +14,7 @@ use gateway::{EmbedError, Embedder, Gateway, Purpose, RemoteEmbedder};
 use outbound::Outbound;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::Config;
+use crate::config::{Config, SearchModel};
 
 /// Until the actions are embedded, a server that can't be reached is asked again so often.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the folder holds no model.
 pub fn embedder(config: &Config, outbound: &Outbound) -> anyhow::Result<Option<Arc<dyn Embedder>>> {
-    if let Some(folder) = &config.search_model {
+    if let SearchModel::Folder(folder) = &config.search_model {
         return Ok(Some(Arc::new(read_model(folder)?)));
     }
     Ok(config.search_embeddings.clone().map(|remote| {
@@ -58,10 +58,10 @@ pub fn read_model(folder: &Path) -> anyhow::Result<StaticModel> {
 /// Has the actions embedded; while that fails, words stand alone.
 pub async fn understand(gateway: Gateway, embedder: Arc<dyn Embedder>, budget: Duration) {
     while let Err(error) = gateway.understand(embedder.clone(), budget).await {
-        tracing::warn!(error = %chain(&error), "actions are not embedded yet; search goes by words alone");
+        tracing::warn!(error = %chain(&error), "actions are not embedded yet; search goes by the bundled model");
         tokio::time::sleep(AGAIN).await;
     }
-    tracing::info!("search goes by words and meaning");
+    tracing::info!("search goes by words and the operator's model");
 }
 
 fn chain(error: &EmbedError) -> String {

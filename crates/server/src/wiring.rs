@@ -27,7 +27,7 @@ use url::Url;
 use vault::KeyRing;
 
 use crate::{
-    config::Config,
+    config::{Config, SearchModel},
     control::{self, Control},
     demo::{self, Addresses, Demo},
     embedding, glue,
@@ -240,6 +240,9 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
         .map(|token| format!("{base}{}", token.path()));
     let speaking = phone.clone();
     tokio::spawn(async move { speaking.prepare_prompts().await });
+    if config.search_model == SearchModel::None {
+        gateway.search_by_words_alone();
+    }
     if let Some(embedder) = embedder {
         let budget = config.search_budget;
         tokio::spawn(embedding::understand(gateway.clone(), embedder, budget));

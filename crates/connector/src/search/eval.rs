@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Doc, FITS, Hit, Index, search_all, text_for_embedding};
 
@@ -15,22 +15,22 @@ pub struct RawAction {
     /// The app it belongs to.
     pub app: String,
     /// Key within the app.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub key: String,
     /// Name or operation id.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub name: String,
     /// Description.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub description: String,
     /// HTTP method.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub method: String,
     /// Path template.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub path: String,
     /// Parameter names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub parameters: Vec<String>,
 }
 
@@ -38,17 +38,18 @@ pub struct RawAction {
 #[derive(Debug, Clone, Deserialize)]
 pub struct LabelledIntent {
     /// Its name.
+    #[serde(default, deserialize_with = "or_default")]
     pub id: String,
     /// The connection's app; none to look in all.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub app: Option<String>,
     /// How it is worded.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub kind: String,
     /// What somebody said.
     pub intent: String,
     /// Right answers; none where nothing fits.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub expected: Vec<String>,
 }
 
@@ -118,6 +119,13 @@ pub struct Report {
     /// Inside one app.
     #[serde(skip)]
     pub misses: Vec<Miss>,
+}
+
+/// A member that is `null` says as little as one that is missing.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    source: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(source)?.unwrap_or_default())
 }
 
 /// Finds the places of up to `limit` actions in some of the indexes; see [`search_all`].

@@ -3,7 +3,7 @@
 
 use super::Index;
 use super::lexicon::{Lexicon, Sureness, Verb, is_chinese, phrase_stem};
-use super::spelling::corrections;
+use super::spelling::{Spelling, corrections};
 use super::words::{is_determiner, is_identifier, is_plural, is_preposition, is_stop, stem, words};
 
 /// An intent is a sentence; the rest of a page is not read.
@@ -49,6 +49,8 @@ pub(super) struct Intent {
     pub(super) one: bool,
     /// Gives a value to look for: an address, a number, something in quotes.
     pub(super) value: bool,
+    /// The same in English and spelt well, for an embedding model.
+    pub(super) english: String,
 }
 
 /// A word on its way to a term.
@@ -75,12 +77,17 @@ impl Intent {
             plural: false,
             one: false,
             value: false,
+            english: String::new(),
         };
         let text = intent.take_values(cut);
         let said = words(&text).into_iter().flat_map(uncontracted);
         let said: Vec<String> = said.take(MAX_WORDS).collect();
         let reader = Reader { indexes, lexicon };
-        let language = lexicon.language(&said, |word| reader.is_english(word));
+        let language = lexicon.language(
+            &said,
+            |word| reader.is_english(word),
+            |word| reader.slips(word),
+        );
         let tokens = intent.tokens(&said, language, &reader);
         intent.find_verbs(&tokens, lexicon);
         if intent.verbs.is_empty() && said.first().is_some_and(|word| listed(QUESTIONS, word)) {
@@ -152,6 +159,7 @@ impl Intent {
         let mut at = 0;
         while at < said.len() {
             if spent[at] {
+                self.say(&said[at]);
                 at += 1;
                 continue;
             }
@@ -175,6 +183,7 @@ impl Intent {
                     .collect::<Vec<_>>()
             };
             let mut taken = 1;
+            let before = tokens.len();
             let phrase = lexicon.phrase(&stems[at..]).filter(|(places, _)| {
                 language.is_none() && places.iter().all(|place| !spent[at + place])
             });
@@ -249,9 +258,14 @@ impl Intent {
                         if let Some((Joins::Also, joined)) = joined {
                             tokens.push(token(&joined, Vec::new()));
                         }
+                        // A foreign word that no glossary has is not a misspelt English one.
+                        let understood = if language.is_some() {
+                            vec![(word.clone(), Vec::new())]
+                        } else {
+                            reader.understand(word)
+                        };
                         tokens.extend(
-                            reader
-                                .understand(word)
+                            understood
                                 .into_iter()
                                 .map(|(word, others)| token(&word, others)),
                         );
@@ -272,12 +286,28 @@ impl Intent {
                     }
                 }
             }
+            if language.is_some() || is_chinese(word) || !reader.is_english(word) {
+                for token in tokens[before..].iter().flatten() {
+                    self.say(&token.word);
+                }
+            } else {
+                for word in &said[at..said.len().min(at + taken)] {
+                    self.say(word);
+                }
+            }
             if language.is_none() && is_preposition(word) && !matches!(tokens.last(), Some(None)) {
                 tokens.push(None);
             }
             at += taken;
         }
         tokens
+    }
+
+    fn say(&mut self, word: &str) {
+        if !self.english.is_empty() {
+            self.english.push(' ');
+        }
+        self.english.push_str(word);
     }
 
     fn find_verbs(&mut self, tokens: &[Option<Token>], lexicon: &Lexicon) {
@@ -506,6 +536,20 @@ impl Reader<'_> {
         word.is_ascii() && (is_stop(word) || is_preposition(word) || self.is_known(word))
     }
 
+    /// Whether it is an English word but for one letter.
+    fn slips(&self, word: &str) -> bool {
+        word.len() > 3
+            && word.is_ascii()
+            && corrections(word, self.spellings())
+                .first()
+                .is_some_and(|(_, distance)| *distance == 1)
+    }
+
+    fn spellings(&self) -> impl Iterator<Item = &Spelling> {
+        let indexes = self.indexes.iter().map(|index| &index.spelling);
+        indexes.chain(std::iter::once(&self.lexicon.spelling))
+    }
+
     /// "web hook" where the word is "webhook".
     fn joins(&self, left: &str, right: &str, joined: &str) -> Joins {
         let plain =
@@ -527,12 +571,7 @@ impl Reader<'_> {
         if let Some((left, right)) = self.split(word) {
             return vec![(left, Vec::new()), (right, Vec::new())];
         }
-        let indexes = self
-            .indexes
-            .iter()
-            .map(|index| &index.spelling)
-            .chain(std::iter::once(&self.lexicon.spelling));
-        let mut known = corrections(word, indexes)
+        let mut known = corrections(word, self.spellings())
             .into_iter()
             .map(|(known, _)| known.to_owned());
         match known.next() {

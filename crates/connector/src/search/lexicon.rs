@@ -506,18 +506,24 @@ impl Lexicon {
         self.known.contains(stem)
     }
 
-    /// Which language most of the words are, when it is none of English.
+    /// Which language most of the words are, when it is none of English. `may_be` tells words that are misspelt
+    /// English ones at a slip of one letter.
     pub(super) fn language(
         &self,
         words: &[String],
         is_english: impl Fn(&str) -> bool,
+        may_be: impl Fn(&str) -> bool,
     ) -> Option<usize> {
-        let english = words.iter().filter(|word| is_english(word)).count();
+        let knows = |language: &Language, word: &String| {
+            language.look_up(word).is_some()
+                || (!is_english(word) && language.split(word).is_some())
+        };
+        let english = words
+            .iter()
+            .filter(|word| is_english(word) || may_be(word))
+            .count();
         let score = |language: &Language| {
-            let known = words.iter().filter(|word| {
-                language.look_up(word).is_some()
-                    || (!is_english(word) && language.split(word).is_some())
-            });
+            let known = words.iter().filter(|word| knows(language, word));
             // Two languages may share a word, seldom an expression.
             let expressions = words
                 .windows(2)
@@ -527,8 +533,17 @@ impl Lexicon {
         let scores = self.languages.each_ref().map(score);
         let best = (0..3).max_by_key(|at| (scores[*at], 3 - at))?;
         let accents = words.iter().any(|word| !word.is_ascii());
-        (scores[best] > 0 && (scores[best] > english || (accents && scores[best] + 1 >= english)))
-            .then_some(best)
+        // "Ticket kommentieren": one word is English as well, the other is not.
+        let tips = || {
+            let mut known = words
+                .iter()
+                .filter(|word| knows(&self.languages[best], word));
+            known.any(|word| !is_english(word) && !may_be(word))
+        };
+        let is_foreign = scores[best] > english
+            || (scores[best] == english && tips())
+            || (accents && scores[best] + 1 >= english);
+        (scores[best] > 0 && is_foreign).then_some(best)
     }
 
     /// English words for a foreign one.

@@ -3,45 +3,81 @@
 //! Which model made the vectors is not known here. Whoever has one gives the index a vector for each of its
 //! actions ([`Index::set_meaning`]) and [`search_hybrid`](super::search_hybrid) one for the intent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 use super::{Doc, Index, words::fold};
 
-/// Less alike than this is not alike.
-const ALIKE: f32 = 0.25;
-/// How many of the most alike take part.
-const MOST_ALIKE: usize = 100;
 /// Tokens read of a text.
 const MOST_TOKENS: usize = 256;
 /// Largest number of values a model may have.
 const MOST_VALUES: usize = 200_000_000;
 
-/// Vectors of one index's actions, each of length one, one after the other.
+/// Vectors of one index's actions, one after the other, each of length one when its bytes are taken times its
+/// scale. A byte a value loses nothing that ranking would notice.
 pub(super) struct Vectors {
-    values: Vec<f32>,
+    values: Vec<i8>,
+    scales: Vec<f32>,
     width: usize,
 }
 
 impl Vectors {
-    pub(super) fn size(&self) -> usize {
-        self.values.len() * size_of::<f32>()
+    /// Of vectors of one length.
+    fn new(vectors: impl Iterator<Item = Vec<f32>>, width: usize) -> Self {
+        let (mut values, mut scales) = (Vec::new(), Vec::new());
+        for vector in vectors {
+            let vector = normalised(vector);
+            let largest = vector
+                .iter()
+                .fold(0.0_f32, |most, value| most.max(value.abs()));
+            let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+            values.extend(vector.iter().map(|value| (value / scale).round() as i8));
+            scales.push(scale);
+        }
+        values.shrink_to_fit();
+        scales.shrink_to_fit();
+        Self {
+            values,
+            scales,
+            width,
+        }
     }
 
-    /// Places of the actions most alike, with the cosine.
-    pub(super) fn alike(&self, query: &[f32]) -> Vec<(usize, f32)> {
+    /// What the bundled model makes of these actions.
+    pub(super) fn bundled(docs: &[Doc]) -> Self {
+        let model = StaticModel::bundled();
+        let vectors = docs.iter().map(|doc| {
+            // The title counts as much as all the rest together.
+            let mut vector = model.embed(&described_text(doc));
+            for (value, title) in vector.iter_mut().zip(model.embed(&doc.title)) {
+                *value += title;
+            }
+            vector
+        });
+        Self::new(vectors, model.width())
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.values.len() + self.scales.len() * size_of::<f32>()
+    }
+
+    /// The cosine of each action with a vector of length one; nothing for a vector of another model.
+    pub(super) fn alike(&self, query: &[f32]) -> Option<Vec<f32>> {
         if query.len() != self.width {
-            return Vec::new();
+            return None;
         }
-        let rows = self.values.chunks_exact(self.width).enumerate();
-        let mut alike: Vec<(usize, f32)> = rows
-            .map(|(at, row)| (at, row.iter().zip(query).map(|(a, b)| a * b).sum()))
-            .filter(|(_, cosine)| *cosine >= ALIKE)
-            .collect();
-        alike.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
-        alike.truncate(MOST_ALIKE);
-        alike
+        let rows = self.values.chunks_exact(self.width).zip(&self.scales);
+        let alike = rows.map(|(row, scale)| {
+            let sum: f32 = row
+                .iter()
+                .zip(query)
+                .map(|(value, wanted)| f32::from(*value) * wanted)
+                .sum();
+            sum * scale
+        });
+        Some(alike.collect())
     }
 }
 
@@ -56,7 +92,10 @@ pub struct VectorsError {
 /// What of an action is given to an embedding model.
 #[must_use]
 pub fn text_for_embedding(doc: &Doc) -> String {
-    let doc = doc.clone().described();
+    described_text(&doc.clone().described())
+}
+
+fn described_text(doc: &Doc) -> String {
     format!(
         "{}. {} {}",
         doc.title,
@@ -93,8 +132,7 @@ impl Index {
                 actions: self.len(),
             });
         }
-        let values = vectors.into_iter().flat_map(normalised).collect();
-        let _ = self.meaning.set(Vectors { values, width });
+        let _ = self.meaning.set(Vectors::new(vectors.into_iter(), width));
         Ok(())
     }
 }
@@ -105,8 +143,39 @@ pub struct StaticModel {
     pieces: HashMap<String, u32>,
     prefix: String,
     longest: usize,
-    values: Vec<f32>,
+    table: Table,
     width: usize,
+    /// Pieces that say nothing at the start of a word of several.
+    crumbs: HashSet<u32>,
+}
+
+/// The vectors of a model's pieces.
+enum Table {
+    Floats(Vec<f32>),
+    /// Each row has its own scale.
+    Bytes {
+        values: &'static [u8],
+        scales: Vec<f32>,
+    },
+}
+
+impl Table {
+    fn add_to(&self, sum: &mut [f32], piece: usize) {
+        let start = piece * sum.len();
+        match self {
+            Self::Floats(values) => {
+                for (total, value) in sum.iter_mut().zip(&values[start..]) {
+                    *total += value;
+                }
+            }
+            Self::Bytes { values, scales } => {
+                let scale = scales[piece];
+                for (total, value) in sum.iter_mut().zip(&values[start..]) {
+                    *total += f32::from(value.cast_signed()) * scale;
+                }
+            }
+        }
+    }
 }
 
 /// Files that are no static embedding model.
@@ -171,7 +240,50 @@ impl StaticModel {
                 .model
                 .continuing_subword_prefix
                 .unwrap_or_else(|| "##".to_owned()),
-            values,
+            table: Table::Floats(values),
+            width,
+            crumbs: HashSet::new(),
+        })
+    }
+
+    /// The model that is part of the product; `data/meaning.md` says what it was made of.
+    #[must_use]
+    pub fn bundled() -> &'static Self {
+        static BUNDLED: OnceLock<StaticModel> = OnceLock::new();
+        BUNDLED.get_or_init(|| {
+            Self::unpack(include_bytes!("../../data/meaning.bin"))
+                .expect("a test reads the file that is compiled in")
+        })
+    }
+
+    /// Its file: the number of pieces, the values of each and the bytes of all their names as 32-bit numbers, the
+    /// names, each ended by a line feed, the scale of each piece as a 32-bit float, a byte for each value. Numbers
+    /// are little-endian.
+    fn unpack(file: &'static [u8]) -> Option<Self> {
+        let (head, rest) = file.split_first_chunk::<12>()?;
+        let number = |at: usize| {
+            let bytes = head.get(at..at + 4)?.try_into().ok()?;
+            usize::try_from(u32::from_le_bytes(bytes)).ok()
+        };
+        let (rows, width, length) = (number(0)?, number(4)?, number(8)?);
+        let (names, rest) = rest.split_at_checked(length)?;
+        let (scales, values) = rest.split_at_checked(rows.checked_mul(4)?)?;
+        let names = str::from_utf8(names).ok()?.lines();
+        let pieces: HashMap<String, u32> = names.map(str::to_owned).zip(0..).collect();
+        let scales = scales.as_chunks::<4>().0.iter();
+        let fits =
+            pieces.len() == rows && width > 0 && Some(values.len()) == rows.checked_mul(width);
+        let short = pieces.iter().filter(|(piece, _)| piece.len() < 3);
+        let crumbs = short.map(|(_, at)| *at).collect();
+        fits.then(|| Self {
+            crumbs,
+            longest: pieces.keys().map(String::len).max().unwrap_or_default(),
+            pieces,
+            prefix: "##".to_owned(),
+            table: Table::Bytes {
+                values,
+                scales: scales.map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            },
             width,
         })
     }
@@ -190,13 +302,22 @@ impl StaticModel {
         let words = text
             .split(|letter: char| !letter.is_alphanumeric())
             .filter(|word| !word.is_empty());
-        for piece in words.flat_map(|word| self.tokens(word)).take(MOST_TOKENS) {
-            let start = piece as usize * self.width;
-            for (total, value) in sum.iter_mut().zip(&self.values[start..]) {
-                *total += value;
-            }
+        let pieces = words.flat_map(|word| self.telling(word));
+        for piece in pieces.take(MOST_TOKENS) {
+            self.table.add_to(&mut sum, piece as usize);
         }
         normalised(sum)
+    }
+
+    /// The pieces of a word; none of one that falls into crumbs.
+    fn telling(&self, word: &str) -> Vec<u32> {
+        let pieces = self.tokens(word);
+        let first = pieces.first().filter(|_| pieces.len() > 1);
+        let crumbs = first.is_some_and(|first| self.crumbs.contains(first));
+        if crumbs {
+            return Vec::new();
+        }
+        pieces
     }
 
     /// The longest known pieces from left to right; none where some part is not known.
@@ -299,7 +420,7 @@ fn from_half(bits: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::search_hybrid;
+    use crate::search::{Meaning, search_hybrid};
 
     const TOKENIZER: &str = r###"{"model":{"type":"WordPiece","continuing_subword_prefix":"##",
         "vocab":{"[UNK]":0,"zorb":1,"contact":2,"call":3,"##s":4,"delete":5,"list":6}}}"###;
@@ -347,17 +468,54 @@ mod tests {
         let index = Index::build(docs.iter().cloned());
         assert!(index.search("zorb", 5).is_empty());
         let query = model.embed("zorb");
-        assert!(search_hybrid(&[&index], "zorb", None, Some(&query), 5).is_empty());
+        assert!(search_hybrid(&[&index], "zorb", None, Meaning::Vector(&query), 5).is_empty());
         let vectors = docs.iter().map(|doc| model.embed(&text_for_embedding(doc)));
         index.set_meaning(vectors.collect()).unwrap();
-        let found = search_hybrid(&[&index], "zorb", None, Some(&query), 5);
+        let found = search_hybrid(&[&index], "zorb", None, Meaning::Vector(&query), 5);
         assert_eq!(found[0].1.doc, 1);
         assert_eq!(
-            search_hybrid(&[&index], "calls", None, None, 5)[0].1.doc,
-            search_hybrid(&[&index], "calls", None, Some(&model.embed("calls")), 5)[0]
+            search_hybrid(&[&index], "calls", None, Meaning::Words, 5)[0]
                 .1
-                .doc
+                .doc,
+            search_hybrid(
+                &[&index],
+                "calls",
+                None,
+                Meaning::Vector(&model.embed("calls")),
+                5
+            )[0]
+            .1
+            .doc
         );
+    }
+
+    fn alike(left: &str, right: &str) -> f32 {
+        let model = StaticModel::bundled();
+        let pairs = model.embed(left).into_iter().zip(model.embed(right));
+        pairs.map(|(left, right)| left * right).sum()
+    }
+
+    #[test]
+    fn the_bundled_model_is_whole_and_knows_what_is_near() {
+        let wish = "the buyer wants his money back";
+        assert!(alike(wish, "create refund") > alike(wish, "create product") + 0.2);
+        assert!(alike("who is late with paying", "list overdue invoices") > 0.4);
+        // A word that falls into crumbs says nothing.
+        assert!(
+            StaticModel::bundled()
+                .embed("xqzzv")
+                .iter()
+                .all(|value| *value == 0.0)
+        );
+        assert!(StaticModel::unpack(b"short").is_none());
+    }
+
+    #[test]
+    fn words_alone_do_without_any_model() {
+        let index = Index::build([doc("List calls"), doc("Create refund")].into_iter());
+        let find = |meaning| search_hybrid(&[&index], "reimburse a shopper", None, meaning, 5);
+        assert_eq!(find(Meaning::Bundled)[0].1.doc, 1);
+        assert!(find(Meaning::Words).len() <= find(Meaning::Bundled).len());
     }
 
     #[test]
@@ -394,7 +552,9 @@ mod tests {
         assert!(index.set_meaning(vec![vec![1.0], vec![1.0]]).is_err());
         assert!(index.set_meaning(vec![vec![1.0]]).is_ok());
         // A query of another model has another length.
-        assert!(search_hybrid(&[&index], "xqzzv", None, Some(&[1.0, 0.0]), 5).is_empty());
+        assert!(
+            search_hybrid(&[&index], "xqzzv", None, Meaning::Vector(&[1.0, 0.0]), 5).is_empty()
+        );
     }
 
     #[test]

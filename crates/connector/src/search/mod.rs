@@ -82,12 +82,12 @@ const LENGTH_EFFECT: f32 = 0.6;
 const SATURATION: f32 = 5.0;
 /// How much the part of the title counts that nobody asked for.
 const TITLE_EFFECT: f32 = 0.6;
-/// How much more the first places count than those after them, when words and meaning are brought together.
-const FUSION: f32 = 20.0;
-/// What a place by meaning counts against one by words. Small models know fewer of the words of business.
-const MEANING_WEIGHT: f32 = 0.6;
-/// How many of each take part.
-const MOST_FUSED: usize = 100;
+/// What a cosine of one counts against the best score by words,
+const MEANING_WEIGHT: f32 = 3.0;
+/// and which part of that is lost where an action has every word of the intent.
+const WORDS_SUFFICE: f32 = 0.5;
+/// What is less alike is nothing that was asked for, where no word met.
+const ALIKE: f32 = 0.4;
 /// How much the part of the intent counts that the action has.
 const COVER_EFFECT: f32 = 0.5;
 
@@ -109,14 +109,33 @@ pub struct Index {
     pub(in crate::search) spelling: Spelling,
     /// What the app is called.
     names: HashSet<String>,
-    /// What an embedding model made of the actions, where there is one.
+    /// What the bundled model makes of the actions.
+    bundled: Option<meaning::Vectors>,
+    /// What the operator's own embedding model makes of them, where there is one.
     meaning: OnceLock<meaning::Vectors>,
+}
+
+/// What takes part beside the words.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Meaning<'a> {
+    /// Nothing: words stand alone.
+    Words,
+    /// The bundled model.
+    #[default]
+    Bundled,
+    /// Another model's vector for the intent, of length one; the bundled model where an index has no vectors of
+    /// that model.
+    Vector(&'a [f32]),
 }
 
 impl Index {
     /// Builds an index of actions.
     pub fn build(docs: impl Iterator<Item = Doc>) -> Self {
-        Self::of(docs.map(Doc::described))
+        let docs: Vec<Doc> = docs.map(Doc::described).collect();
+        let bundled = meaning::Vectors::bundled(&docs);
+        let mut index = Self::of(docs.into_iter());
+        index.bundled = Some(bundled);
+        index
     }
 
     /// Builds an index of things that do nothing, such as apps: their titles stay as they are.
@@ -159,6 +178,7 @@ impl Index {
             postings,
             spelling: Spelling::new(spoken.into_iter()),
             names: HashSet::new(),
+            bundled: None,
             meaning: OnceLock::new(),
         }
     }
@@ -195,7 +215,8 @@ impl Index {
             .iter()
             .map(|(word, list)| word.len() + 48 + list.len() * size_of::<Posting>())
             .sum();
-        let vectors = self.meaning.get().map_or(0, meaning::Vectors::size);
+        let vectors = self.meaning.get().into_iter().chain(&self.bundled);
+        let vectors: usize = vectors.map(|vectors| vectors.size()).sum();
         lists + self.verbs.len() * 3 + self.spelling.size() + vectors
     }
 
@@ -224,17 +245,16 @@ pub fn search_all(
     own: Option<&Words>,
     limit: usize,
 ) -> Vec<(usize, Hit)> {
-    search_hybrid(indexes, intent, own, None, limit)
+    search_hybrid(indexes, intent, own, Meaning::Bundled, limit)
 }
 
-/// As [`search_all`], with an embedding model's vector for the intent, of length one. What the model finds alike
-/// joins in where an index has vectors of the same model; without any, words stand alone.
+/// As [`search_all`], with another model or none.
 #[must_use]
 pub fn search_hybrid(
     indexes: &[&Index],
     intent: &str,
     own: Option<&Words>,
-    meant: Option<&[f32]>,
+    meaning: Meaning<'_>,
     limit: usize,
 ) -> Vec<(usize, Hit)> {
     let lexicon = match own {
@@ -244,25 +264,37 @@ pub fn search_hybrid(
     let named = named_apps(indexes, intent);
     let intent = Intent::read(&without_names(intent, indexes, &named), indexes, lexicon);
     let rarity = Rarity::of(indexes, &intent);
+    let meant = Meant::new(meaning, &intent);
+    let mut scored: Vec<Vec<Scored>> = indexes
+        .iter()
+        .map(|index| score(index, &intent, &rarity))
+        .collect();
+    let best = scored.iter().flatten().fold((0.0, 0.0), |best, hit| {
+        if hit.score > best.0 {
+            (hit.score, hit.coverage)
+        } else {
+            best
+        }
+    });
     let mut found: Vec<(usize, Scored)> = Vec::new();
-    for (at, index) in indexes.iter().enumerate() {
+    for (at, (index, by_words)) in indexes.iter().zip(&mut scored).enumerate() {
         let favour = if named.is_empty() || named.contains(&at) {
             1.0
         } else {
             0.5
         };
-        let scored = score(index, &intent, &rarity);
-        found.extend(scored.into_iter().map(|mut hit| {
+        let by_words = std::mem::take(by_words);
+        let hits = match meant.alike(index) {
+            Some(alike) => fused(by_words, best, &alike, |doc| {
+                intent.agreement(index.verbs[doc])
+            }),
+            None => by_words,
+        };
+        found.extend(hits.into_iter().map(|mut hit| {
             hit.score *= favour;
             (at, hit)
         }));
     }
-    let alike = meant.map_or_else(Vec::new, |meant| alike(indexes, meant));
-    let mut found = if alike.is_empty() {
-        found
-    } else {
-        fused(found, &alike)
-    };
     if found.len() > limit && limit > 0 {
         found.select_nth_unstable_by(limit - 1, order);
     }
@@ -285,45 +317,62 @@ fn order(left: &(usize, Scored), right: &(usize, Scored)) -> std::cmp::Ordering 
     by_score.then((left.0, left.1.doc).cmp(&(right.0, right.1.doc)))
 }
 
-/// What the embedding model finds alike over all indexes, best first.
-fn alike(indexes: &[&Index], meant: &[f32]) -> Vec<(usize, usize, f32)> {
-    let mut alike = Vec::new();
-    for (at, index) in indexes.iter().enumerate() {
-        let own = index.meaning.get().map(|vectors| vectors.alike(meant));
-        let own = own.into_iter().flatten();
-        alike.extend(own.map(|(doc, cosine)| (at, doc, cosine)));
-    }
-    alike.sort_by(|left, right| right.2.total_cmp(&left.2));
-    alike.truncate(MOST_FUSED);
-    alike
+/// An intent as vectors.
+struct Meant<'a> {
+    bundled: Option<Vec<f32>>,
+    given: Option<&'a [f32]>,
 }
 
-/// Reciprocal rank fusion: places count, for the two kinds of scores don't compare.
-fn fused(mut words: Vec<(usize, Scored)>, alike: &[(usize, usize, f32)]) -> Vec<(usize, Scored)> {
-    words.sort_by(order);
-    words.truncate(MOST_FUSED);
-    let share = |weight: f32, rank: usize| weight * (FUSION + 1.0) / (FUSION + 1.0 + rank as f32);
-    for (rank, (_, hit)) in words.iter_mut().enumerate() {
-        hit.score = share(1.0, rank);
-    }
-    for (rank, (at, doc, cosine)) in alike.iter().enumerate() {
-        let gain = share(MEANING_WEIGHT, rank);
-        let known = words
-            .iter_mut()
-            .find(|(other, hit)| other == at && hit.doc as usize == *doc);
-        match known {
-            Some((_, hit)) => hit.score += gain,
-            None => words.push((
-                *at,
-                Scored {
-                    doc: u32::try_from(*doc).unwrap_or(u32::MAX),
-                    score: gain,
-                    coverage: *cosine,
-                },
-            )),
+impl<'a> Meant<'a> {
+    fn new(meaning: Meaning<'a>, intent: &Intent) -> Self {
+        let given = match meaning {
+            Meaning::Words => {
+                return Self {
+                    bundled: None,
+                    given: None,
+                };
+            }
+            Meaning::Bundled => None,
+            Meaning::Vector(vector) => Some(vector),
+        };
+        Self {
+            bundled: Some(StaticModel::bundled().embed(&intent.english)),
+            given,
         }
     }
-    words
+
+    /// How alike each action of an index is, from 0 to 1.
+    fn alike(&self, index: &Index) -> Option<Vec<f32>> {
+        let given = || index.meaning.get()?.alike(self.given?);
+        given().or_else(|| index.bundled.as_ref()?.alike(self.bundled.as_deref()?))
+    }
+}
+
+/// Words and meaning together: the score by words against the best of them, and the cosine as far as what the
+/// action does agrees with what is asked for.
+fn fused(
+    by_words: Vec<Scored>,
+    (best, coverage): (f32, f32),
+    alike: &[f32],
+    agreement: impl Fn(usize) -> f32,
+) -> Vec<Scored> {
+    let weight = MEANING_WEIGHT * (1.0 - WORDS_SUFFICE * coverage);
+    let mut found: Vec<Scored> = alike
+        .iter()
+        .enumerate()
+        .map(|(doc, alike)| Scored {
+            doc: u32::try_from(doc).unwrap_or(u32::MAX),
+            score: weight * alike.max(0.0) * agreement(doc).sqrt(),
+            coverage: 0.0,
+        })
+        .collect();
+    for hit in by_words {
+        let both = &mut found[hit.doc as usize];
+        both.score += hit.score / best.max(f32::EPSILON);
+        both.coverage = hit.coverage;
+    }
+    found.retain(|hit| hit.coverage > 0.0 || alike[hit.doc as usize] >= ALIKE);
+    found
 }
 
 /// The stems of the words an intent is about, at most eight: what similar intents have in common.

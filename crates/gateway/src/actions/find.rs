@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use connector::search::Meaning;
 use store::gateway::Connection;
 
 use super::{ActionQuery, ActionScope, FoundAction, Page};
@@ -66,13 +67,12 @@ impl Gateway {
         let settings = self.search_settings(caller).await?;
         let words = self.words_of(&settings);
         let meant = self.meant(intent).await;
-        let ranked = rank_actions(
-            connectors,
-            intent,
-            words.as_deref(),
-            meant.as_deref(),
-            MOST_RANKED,
-        );
+        let meaning = match &meant {
+            Some(vector) => Meaning::Vector(vector),
+            None if self.by_words_alone() => Meaning::Words,
+            None => Meaning::Bundled,
+        };
+        let ranked = rank_actions(connectors, intent, words.as_deref(), meaning, MOST_RANKED);
         let mut found: Vec<_> = ranked
             .into_iter()
             .map(|ranked| FoundAction {

@@ -11,11 +11,13 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use connector::search::{
-    Words,
+    Meaning, Words,
     eval::{Embed, Figures, LabelledIntent, RawAction, Report, evaluate_with},
     search_hybrid,
 };
 use serde::de::DeserializeOwned;
+
+use crate::config::SearchModel;
 
 #[derive(Debug, Parser)]
 pub struct Args {
@@ -38,9 +40,10 @@ struct EvalArgs {
     /// A workspace's own words, in the form of `PUT /search/settings`
     #[arg(long, value_name = "FILE")]
     words: Option<PathBuf>,
-    /// Folder of a static embedding model (tokenizer.json, model.safetensors) to search with
-    #[arg(long, value_name = "DIR")]
-    embedding: Option<PathBuf>,
+    /// What takes part beside words: bundled, none, or a folder with a static embedding model
+    /// (tokenizer.json, model.safetensors)
+    #[arg(long, value_name = "MODEL", default_value = "bundled")]
+    embedding: SearchModel,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -57,11 +60,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let words = args.words.as_deref().map(read_words).transpose()?;
     let start = Instant::now();
     let clock = || start.elapsed();
-    let model = args
-        .embedding
-        .as_deref()
-        .map(crate::embedding::read_model)
-        .transpose()?;
+    let model = match &args.embedding {
+        SearchModel::Folder(folder) => Some(crate::embedding::read_model(folder)?),
+        SearchModel::None | SearchModel::Bundled => None,
+    };
     let embed = model
         .as_ref()
         .map(|model| move |text: &str| model.embed(text));
@@ -72,7 +74,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         embed.as_ref().map(|embed| embed as &Embed<'_>),
         &mut |indexes, intent, limit| {
             let meant = model.as_ref().map(|model| model.embed(intent));
-            search_hybrid(indexes, intent, words.as_ref(), meant.as_deref(), limit)
+            let meaning = match &meant {
+                Some(vector) => Meaning::Vector(vector),
+                None if args.embedding == SearchModel::None => Meaning::Words,
+                None => Meaning::Bundled,
+            };
+            search_hybrid(indexes, intent, words.as_ref(), meaning, limit)
         },
     );
     if args.json {
