@@ -11,6 +11,7 @@ use std::{
 
 mod describe;
 pub mod eval;
+mod fusion;
 mod intent;
 mod lexicon;
 mod meaning;
@@ -82,10 +83,6 @@ const LENGTH_EFFECT: f32 = 0.6;
 const SATURATION: f32 = 5.0;
 /// How much the part of the title counts that nobody asked for.
 const TITLE_EFFECT: f32 = 0.6;
-/// What a cosine of one counts against the best score by words,
-const MEANING_WEIGHT: f32 = 3.0;
-/// and which part of that is lost where an action has every word of the intent.
-const WORDS_SUFFICE: f32 = 0.5;
 /// What is less alike is nothing that was asked for, where no word met.
 const ALIKE: f32 = 0.4;
 /// How much the part of the intent counts that the action has.
@@ -106,6 +103,8 @@ pub struct Index {
     verbs: Vec<Verb>,
     /// How many words a title has besides its verb.
     title_words: Vec<u16>,
+    /// How many placeholders a path has: one of many's parts is asked for less often than the many.
+    places: Vec<u8>,
     pub(in crate::search) spelling: Spelling,
     /// What the app is called.
     names: HashSet<String>,
@@ -175,6 +174,7 @@ impl Index {
         Self {
             verbs: docs.iter().map(|doc| doc.verb).collect(),
             title_words: docs.iter().map(|doc| doc.title_words).collect(),
+            places: docs.iter().map(|doc| doc.places).collect(),
             postings,
             spelling: Spelling::new(spoken.into_iter()),
             names: HashSet::new(),
@@ -217,7 +217,7 @@ impl Index {
             .sum();
         let vectors = self.meaning.get().into_iter().chain(&self.bundled);
         let vectors: usize = vectors.map(|vectors| vectors.size()).sum();
-        lists + self.verbs.len() * 3 + self.spelling.size() + vectors
+        lists + self.verbs.len() * 4 + self.spelling.size() + vectors
     }
 
     /// Ranks, best first. Nothing is returned when no word of the intent has anything to do with any action.
@@ -265,30 +265,16 @@ pub fn search_hybrid(
     let intent = Intent::read(&without_names(intent, indexes, &named), indexes, lexicon);
     let rarity = Rarity::of(indexes, &intent);
     let meant = Meant::new(meaning, &intent);
-    let mut scored: Vec<Vec<Scored>> = indexes
+    let scored = indexes
         .iter()
-        .map(|index| score(index, &intent, &rarity))
-        .collect();
-    let best = scored.iter().flatten().fold((0.0, 0.0), |best, hit| {
-        if hit.score > best.0 {
-            (hit.score, hit.coverage)
-        } else {
-            best
-        }
-    });
+        .map(|index| (score(index, &intent, &rarity), meant.alike(index)));
+    let hits = fusion::fused(indexes, scored.collect(), &intent);
     let mut found: Vec<(usize, Scored)> = Vec::new();
-    for (at, (index, by_words)) in indexes.iter().zip(&mut scored).enumerate() {
+    for (at, hits) in hits.into_iter().enumerate() {
         let favour = if named.is_empty() || named.contains(&at) {
             1.0
         } else {
             0.5
-        };
-        let by_words = std::mem::take(by_words);
-        let hits = match meant.alike(index) {
-            Some(alike) => fused(by_words, best, &alike, |doc| {
-                intent.agreement(index.verbs[doc])
-            }),
-            None => by_words,
         };
         found.extend(hits.into_iter().map(|mut hit| {
             hit.score *= favour;
@@ -346,33 +332,6 @@ impl<'a> Meant<'a> {
         let given = || index.meaning.get()?.alike(self.given?);
         given().or_else(|| index.bundled.as_ref()?.alike(self.bundled.as_deref()?))
     }
-}
-
-/// Words and meaning together: the score by words against the best of them, and the cosine as far as what the
-/// action does agrees with what is asked for.
-fn fused(
-    by_words: Vec<Scored>,
-    (best, coverage): (f32, f32),
-    alike: &[f32],
-    agreement: impl Fn(usize) -> f32,
-) -> Vec<Scored> {
-    let weight = MEANING_WEIGHT * (1.0 - WORDS_SUFFICE * coverage);
-    let mut found: Vec<Scored> = alike
-        .iter()
-        .enumerate()
-        .map(|(doc, alike)| Scored {
-            doc: u32::try_from(doc).unwrap_or(u32::MAX),
-            score: weight * alike.max(0.0) * agreement(doc).sqrt(),
-            coverage: 0.0,
-        })
-        .collect();
-    for hit in by_words {
-        let both = &mut found[hit.doc as usize];
-        both.score += hit.score / best.max(f32::EPSILON);
-        both.coverage = hit.coverage;
-    }
-    found.retain(|hit| hit.coverage > 0.0 || alike[hit.doc as usize] >= ALIKE);
-    found
 }
 
 /// The stems of the words an intent is about, at most eight: what similar intents have in common.
@@ -545,6 +504,7 @@ struct Prepared {
     fields: [Vec<String>; FIELDS],
     verb: Verb,
     title_words: u16,
+    places: u8,
 }
 
 impl Prepared {
@@ -570,6 +530,11 @@ impl Prepared {
             fields,
             verb: doc.verb(),
             title_words: u16::try_from(others).unwrap_or(u16::MAX),
+            places: doc
+                .path
+                .split('/')
+                .filter(|part| part.contains('{'))
+                .fold(0, |count, _| count.saturating_add(1)),
         }
     }
 
