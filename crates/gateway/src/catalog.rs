@@ -279,6 +279,27 @@ fn squeeze(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn best_of(manifest: Manifest, intent: &str) -> Option<String> {
+        let catalog = Catalog::new(vec![manifest]);
+        let ranked = rank_actions(catalog.connectors(), intent, None, Meaning::Bundled, 1);
+        Some(ranked.first()?.item.action().key.clone())
+    }
+
+    #[test]
+    fn a_changed_manifest_has_an_index_of_its_own() {
+        let (_, text) = connector::builtin::manifests()[0];
+        let before = Manifest::parse(text).unwrap();
+        let mut after = before.clone();
+        let mut new = after.actions[0].clone();
+        new.key = "launch-rocket".to_owned();
+        new.name = "Launch rocket".to_owned();
+        new.description = "Sends a rocket to the moon".to_owned();
+        after.actions.push(new);
+        let intent = "launch a rocket";
+        assert_ne!(best_of(before, intent).as_deref(), Some("launch-rocket"));
+        assert_eq!(best_of(after, intent).as_deref(), Some("launch-rocket"));
+    }
+
     #[test]
     fn a_host_is_on_its_domain_only_at_a_label_border() {
         assert!(on_domain("app.example", "app.example"));

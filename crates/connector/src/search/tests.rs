@@ -231,3 +231,34 @@ fn whatever_search_returns_can_be_run() {
         }
     }
 }
+
+#[test]
+fn evaluation_takes_lines_that_say_little() {
+    let actions = [
+        r#"{"id":"a.calls","app":"a","name":"List calls","parameters":null,"description":null}"#,
+        r#"{"id":"b.posts","app":"b","method":"GET","path":"/posts"}"#,
+    ];
+    let actions = actions.map(|line| serde_json::from_str::<eval::RawAction>(line).unwrap());
+    let intents = [
+        r#"{"intent":"calls","expected":["a.calls"],"app":"a"}"#,
+        r#"{"intent":"posts","expected":["b.posts"],"app":null,"kind":null}"#,
+        r#"{"intent":"posts","expected":["b.posts"],"app":"unknown"}"#,
+        r#"{"intent":"bake a cake","expected":null}"#,
+    ];
+    let intents = intents.map(|line| serde_json::from_str::<eval::LabelledIntent>(line).unwrap());
+    let report = eval::evaluate(&actions, &intents, || std::time::Duration::ZERO);
+    assert_eq!(
+        (report.app.count, report.all.count, report.negatives.count),
+        (1, 3, 1)
+    );
+    assert!((report.all.first - 1.0).abs() < f64::EPSILON);
+    let json = serde_json::to_value(&report).unwrap();
+    for name in [
+        "/app/recall@1",
+        "/all/recall@5",
+        "/all/mrr",
+        "/latency_ms/p50",
+    ] {
+        assert!(json.pointer(name).is_some_and(Value::is_number), "{name}");
+    }
+}
