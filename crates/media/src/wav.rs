@@ -55,12 +55,12 @@ pub fn read(bytes: &[u8]) -> Result<Sound, WavError> {
         .chunks_exact(channels)
         .map(|frame| (frame.iter().map(|s| i32::from(*s)).sum::<i32>() / channels as i32) as i16)
         .collect();
-    let sound = Sound::new(resample(&mono, format.rate, SAMPLE_RATE));
-    Ok(if format.rate >= WIDE_RATE {
-        sound.with_wide(resample(&mono, format.rate, WIDE_RATE))
-    } else {
-        sound
-    })
+    if format.rate < WIDE_RATE {
+        return Ok(Sound::new(resample(&mono, format.rate, SAMPLE_RATE)));
+    }
+    // By way of 16 kHz, so that a sound is the same when it was written and is read again.
+    let wide = resample(&mono, format.rate, WIDE_RATE);
+    Ok(Sound::new(resample(&wide, WIDE_RATE, SAMPLE_RATE)).with_wide(wide))
 }
 
 /// Writes a sound as a 16-bit mono WAV file, at the best rate it has.
