@@ -9,6 +9,7 @@
 //! [`CallMedia`].
 
 mod codec;
+mod conceal;
 mod dtmf;
 mod engine;
 #[doc(hidden)]

@@ -7,6 +7,7 @@
 use crate::{
     Codec,
     codec::{Decoder, FRAME_MS, Frame, LONGEST_PACKET, LONGEST_PACKET_MS, Rate},
+    conceal,
     rtp::Packet,
 };
 
@@ -434,46 +435,16 @@ impl Hearing {
 
     /// Continues the past by its own pitch, fading out.
     fn repeat(&mut self, out: &mut [i16]) {
-        let period = self.pitch();
         let per_ms = self.rate.per_ms();
         let fade = (FADE_MS * per_ms) as i32;
         let begun = self.concealed_ms as i32 * per_ms as i32;
-        for at in 0..out.len() {
-            let source = if at < period {
-                self.past[PAST - period + at]
-            } else {
-                out[at - period]
-            };
-            out[at] = source;
-        }
+        conceal::go_on(&self.past, per_ms, out);
         for (at, sample) in out.iter_mut().enumerate() {
             let left = (fade - begun - at as i32).max(0);
             // What was repeated before is already faded in the past: fade by the step only.
             let before = (fade - begun).max(1);
             *sample = (i32::from(*sample) * left / before) as i16;
         }
-    }
-
-    /// The period after which the past repeats itself best, between 2.5 and 15 ms.
-    fn pitch(&self) -> usize {
-        let per_ms = self.rate.per_ms();
-        let (shortest, longest) = (per_ms * 5 / 2, per_ms * 15);
-        let window = per_ms * 10;
-        let recent = &self.past[PAST - window..];
-        let mut best = (longest, f32::MIN);
-        for lag in shortest..=longest {
-            let earlier = &self.past[PAST - window - lag..PAST - lag];
-            let (mut product, mut energy) = (0.0f32, 1.0f32);
-            for (a, b) in recent.iter().zip(earlier).step_by(2) {
-                product += f32::from(*a) * f32::from(*b);
-                energy += f32::from(*b) * f32::from(*b);
-            }
-            let likeness = product / energy.sqrt();
-            if likeness > best.1 {
-                best = (lag, likeness);
-            }
-        }
-        best.0
     }
 
     /// Blends from what concealment would go on with into real sound, so that no click is heard.

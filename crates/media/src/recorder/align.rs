@@ -1,3 +1,5 @@
+use crate::conceal::{self, PAST_MS};
+
 /// Samples held in memory per side: about 2 s, a power of two.
 pub(super) const HELD: usize = 16_384;
 /// A source this far ahead of real time has jumped: 100 ms.
@@ -12,6 +14,14 @@ const DRIFT: i64 = 120;
 const WINDOW: u16 = 100;
 /// Gaps up to here come from following a drift and are bridged by the last sample: no click.
 const SEAM: i64 = 2;
+/// Gaps up to here are packets that were lost, and filled with what was probably said: 60 ms. Longer ones stay silent.
+const LOSS: i64 = 480;
+/// Samples of a millisecond of the file.
+const PER_MS: usize = 8;
+/// The shortest packet whose pitch can be told: 15 ms.
+const LEAST: usize = 15 * PER_MS;
+/// What is remembered of the sound before a gap.
+const PAST: usize = PAST_MS * PER_MS;
 
 /// One side of a recording: places packets by their RTP timestamps on the recording's clock.
 #[derive(Debug)]
@@ -20,7 +30,7 @@ pub(super) struct Track {
     clock: Option<Clock>,
     /// Where the last placed packet ended, and how it sounded there.
     end: i64,
-    last: i16,
+    past: [i16; PAST],
 }
 
 /// How a source's timestamps fall on positions in the file.
@@ -57,7 +67,7 @@ impl Track {
             samples: vec![0; HELD].into_boxed_slice(),
             clock: None,
             end: 0,
-            last: 0,
+            past: [0; PAST],
         }
     }
 
@@ -97,18 +107,33 @@ impl Track {
     /// Copies samples to their place, as far as it is still held; `from` is where the file ends.
     pub(super) fn write(&mut self, position: i64, from: i64, samples: &[i16]) {
         let gap = position - self.end;
-        if (1..=SEAM).contains(&gap) && self.end >= from {
-            let last = self.last;
-            (self.end..position).for_each(|at| self.samples[at as usize % HELD] = last);
+        if (1..=SEAM).contains(&gap) {
+            self.copy(
+                self.end,
+                from,
+                &[self.past[PAST - 1]; SEAM as usize][..gap as usize],
+            );
+        } else if (1..=LOSS).contains(&gap) && samples.len() >= LEAST {
+            let mut made = [0; LOSS as usize];
+            let made = &mut made[..gap as usize];
+            conceal::bridge(&self.past, samples, PER_MS, made);
+            self.copy(self.end, from, made);
         }
+        self.copy(position, from, samples);
+        let end = position + samples.len() as i64;
+        if end > self.end {
+            self.end = end;
+            let kept = samples.len().min(PAST);
+            self.past.copy_within(kept.., 0);
+            self.past[PAST - kept..].copy_from_slice(&samples[samples.len() - kept..]);
+        }
+    }
+
+    fn copy(&mut self, position: i64, from: i64, samples: &[i16]) {
         for (at, sample) in (position..).zip(samples) {
             if at >= from && at < from + HELD as i64 {
                 self.samples[at as usize % HELD] = *sample;
             }
-        }
-        let end = position + samples.len() as i64;
-        if let Some(last) = samples.last().filter(|_| end > self.end) {
-            (self.end, self.last) = (end, *last);
         }
     }
 
@@ -117,6 +142,7 @@ impl Track {
         for at in from.max(held_from)..to.min(held_from + HELD as i64) {
             self.samples[at as usize % HELD] = 0;
         }
+        self.past = [0; PAST];
     }
 
     /// Takes a sample out; its place is silent until it is written again.
@@ -211,6 +237,29 @@ mod tests {
         let strays = errors.iter().filter(|error| error.abs() > 160).count();
         assert!(strays < usize::from(STRAYS), "{strays} packets astray");
         assert_eq!(errors.last(), Some(&0));
+    }
+
+    #[test]
+    fn a_lost_packet_is_filled_and_a_long_silence_is_not() {
+        let tone = |at: i64| ((at as f64 * 0.157).sin() * 8_000.0) as i16;
+        let packet = |at: i64| (at..at + 160).map(tone).collect::<Vec<_>>();
+        let mut track = Track::new();
+        for at in [0, 160, 480, 1_280] {
+            track.write(at, 0, &packet(at));
+        }
+        let heard: Vec<i16> = (0..1_440).map(|at| track.take(at)).collect();
+        let off = (320..480).map(|at| (i32::from(heard[at as usize]) - i32::from(tone(at))).abs());
+        assert!(off.clone().max() < Some(1_500), "{:?}", off.max());
+        assert!(heard[640..1_280].iter().all(|sample| *sample == 0));
+    }
+
+    #[test]
+    fn a_packet_that_comes_late_takes_the_place_of_what_was_made_up() {
+        let mut track = Track::new();
+        for (at, level) in [(0, 500), (320, 500), (160, 900)] {
+            track.write(at, 0, &[level; 160]);
+        }
+        assert_eq!(track.take(200), 900);
     }
 
     #[test]
