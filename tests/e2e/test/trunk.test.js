@@ -162,6 +162,8 @@ scene("the console adds, tries, changes and removes a trunk", async (scene) => {
   await form.getByRole("textbox", { name: "Server", exact: true }).fill(carrier.server);
   await form.getByRole("textbox", { name: "User name", exact: true }).fill("acme");
   await form.getByLabel("Password", { exact: true }).fill("s3cret");
+  await form.getByRole("button", { name: "Use and limits" }).click();
+  await form.getByLabel("Spend a day").fill("12.5");
   await person.photographs("trunk-form");
   await form.getByRole("button", { name: "Add trunk" }).click();
   await form.waitFor({ state: "hidden" });
@@ -179,11 +181,29 @@ scene("the console adds, tries, changes and removes a trunk", async (scene) => {
   await page.getByText("It works.").waitFor({ state: "hidden" });
 
   await page.getByRole("button", { name: "Add route" }).click();
+  await page.getByLabel("Called by members of").first().click();
+  await page.getByRole("option", { name: "Sales" }).click();
+  await page.keyboard.press("Escape");
+  await page.getByRole("switch", { name: "Only at certain hours" }).click();
+  await page.getByLabel("Route 1: From").fill("07:30");
+  await page.getByLabel("Each agent: Spend a day").fill("2.25");
+  await page.getByLabel("Night: To").fill("05:00");
+  await page.getByLabel(/Calls at home count/).fill("0.4");
+  await accessible(person, "routes");
   await page.getByRole("button", { name: "Save", exact: true }).click();
-  await until("the route to be stored", async () => (await page.evaluate(async () => (await fetch("/console/api/outgoing")).json())).settings.routes.length === 1);
+  const shown = (path) => page.evaluate(async (path) => (await fetch(`/console/api${path}`)).json(), path);
+  const stored = await until("the route to be stored", async () => {
+    const { settings, groups } = await shown("/outgoing");
+    return settings.routes.length === 1 && { ...settings, sales: groups.find(({ name }) => name === "Sales").id };
+  });
+  assert.deepEqual([stored.routes[0].groups, stored.routes[0].hours], [[stored.sales], { from: "07:30:00", to: "18:00:00", days: [1, 2, 3, 4, 5] }]);
+  assert.equal(stored.fraud.agent.spend_per_day_micros, 2_250_000);
+  assert.deepEqual([stored.fraud.night.hours.to, stored.fraud.night.dear_micros], ["05:00:00", 400_000]);
+  assert.equal((await shown("/trunks")).items[0].settings.limits.spend_per_day_micros, 12_500_000);
   await page.setViewportSize({ width: 390, height: 844 });
-  const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(wider <= 0, `it is ${wider} px wider than a telephone`);
+  // The menu folds away first.
+  const wider = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  await until("the page to be no wider than a telephone", async () => (await wider()) <= 0);
   await person.photographs("trunks-phone");
   await page.setViewportSize({ width: 1280, height: 800 });
 

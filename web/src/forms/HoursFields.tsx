@@ -18,7 +18,7 @@ export function HoursFields({ of, hours, onChange }: Props) {
       label={label}
       aria-label={`${of}: ${label}`}
       required
-      w={120}
+      w={140}
       value={hours[name].slice(0, 5)}
       onChange={(event) => {
         const { value } = event.currentTarget;
