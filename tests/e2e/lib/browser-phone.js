@@ -23,10 +23,10 @@ async function page() {
 
 export class BrowserPhone {
   /**
-   * @param {{library: "SIP.js"|"JsSIP", account: {username: string, password: string}, url: string, domain: string, tone?: number, rtc?: RTCConfiguration, believes?: string}} options
+   * @param {{library: "SIP.js"|"JsSIP", account: {username: string, password: string}, url: string, domain: string, tone?: number, rtc?: RTCConfiguration, believes?: string, codecs?: string[]}} options
    *   `believes`: the one certificate, by the hash of its key, that it takes although nobody vouches for it.
    */
-  static async start({ library, account, url, domain, tone = 700, rtc = {}, believes }) {
+  static async start({ library, account, url, domain, tone = 700, rtc = {}, believes, codecs }) {
     const phone = new BrowserPhone();
     phone.name = `${account.username} with ${library}`;
     const script = await page();
@@ -40,7 +40,7 @@ export class BrowserPhone {
     phone.page.on("console", (message) => phone.log.push(message.text()));
     phone.page.on("pageerror", (error) => phone.log.push(String(error)));
     await phone.page.goto(`http://127.0.0.1:${phone.site.address().port}/`);
-    await phone.page.evaluate((options) => window.phone.start(options), { library, tone, url, user: account.username, password: account.password, domain, rtc });
+    await phone.page.evaluate((options) => window.phone.start(options), { library, tone, url, user: account.username, password: account.password, domain, rtc, codecs });
     return phone;
   }
 
