@@ -50,6 +50,7 @@ impl Peer {
                 keys,
                 codec,
                 payload_type,
+                payload_type_told: None,
                 telephone_event: None,
                 info_digits: false,
                 comfort_noise: None,

@@ -380,6 +380,8 @@ fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
             sdp::Codec::Opus => media::Codec::Opus,
         },
         payload_type: agreed.payload_type,
+        payload_type_told: Some(agreed.codec.offered_payload_type())
+            .filter(|told| *told != agreed.payload_type),
         telephone_event: agreed.telephone_event.map(|event| media::TelephoneEvent {
             payload_type: event.payload_type,
             clock_rate: event.clock_rate,

@@ -39,6 +39,9 @@ pub struct RemoteMedia {
     pub codec: Codec,
     /// The codec's payload type on this leg.
     pub payload_type: u8,
+    /// The one that we told it for the same codec, where it answered with another: it may send either
+    /// (RFC 3264 §6.1).
+    pub payload_type_told: Option<u8>,
     /// How telephone-events travel, when agreed.
     pub telephone_event: Option<TelephoneEvent>,
     /// Digits go to it by SIP INFO where telephone-events were not agreed, instead of as tones.

@@ -290,6 +290,8 @@ impl Leg {
             Kind::Event
         } else if remote.comfort_noise == Some(payload_type) {
             Kind::Noise
+        } else if remote.payload_type_told == Some(payload_type) {
+            Kind::Audio(remote.codec)
         } else {
             // Some peers answer with one law and send the other.
             Codec::of_static(payload_type)

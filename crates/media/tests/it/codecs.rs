@@ -101,6 +101,7 @@ impl Peer {
             keys: None,
             codec,
             payload_type: payload_type(codec),
+            payload_type_told: None,
             telephone_event: digits.map(|payload_type| TelephoneEvent {
                 payload_type,
                 clock_rate: codec.clock_rate(),
@@ -289,6 +290,27 @@ async fn what_is_played_keeps_its_treble_on_wideband_legs() {
         let heard = (level(&samples, rate, hears), level(&samples, rate, misses));
         assert!(heard.0 > 0.2 && heard.1 < 0.02, "{codec:?}: {heard:?}");
     }
+    engine.shutdown();
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_with_another_number_is_heard_by_ours() {
+    let engine = engine((24_840, 24_859));
+    let (call, _events) = engine.open_call();
+    let left = Peer::join(&call, A, Codec::Opus, None).await;
+    let right = Peer::join(&call, B, Codec::Pcmu, None).await;
+    // We offered 107, which it sends; what it wants to be sent is 111.
+    let remote = RemoteMedia {
+        payload_type: 111,
+        payload_type_told: Some(payload_type(Codec::Opus)),
+        ..left.remote.clone()
+    };
+    call.connect(A, remote);
+    call.bridge(A, B);
+    let speaking = left.say(440.0, whole);
+    let samples = right.hears_after(25, 50).await;
+    assert!(standing(&samples, 8_000, 440.0) > 0.97);
+    speaking.abort();
     engine.shutdown();
 }
 
