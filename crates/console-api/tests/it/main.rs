@@ -450,6 +450,50 @@ async fn recording_settings_are_kept_and_checked() {
 }
 
 #[tokio::test]
+async fn rooms_are_set_up_by_those_who_manage_and_seen_by_all() {
+    let app = App::new().await;
+    let path = "/console/api/rooms";
+    let room = r#"{"name":"Monday","extension":7,"pin":"4711"}"#;
+    let added = app.act(&app.owner, Method::POST, path, room).await;
+    assert_eq!(added.status, StatusCode::CREATED, "{}", added.text());
+    let id = added.json()["id"].clone();
+    assert_eq!(added.json()["dial"], "*57");
+    for (cookie, body, wanted) in [
+        (&app.owner, room, StatusCode::CONFLICT),
+        (&app.agent_one, room, StatusCode::FORBIDDEN),
+        (
+            &app.owner,
+            r#"{"name":"Short","extension":8,"pin":"12"}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+    ] {
+        let refused = app.act(cookie, Method::POST, path, body).await;
+        assert_eq!(refused.status, wanted, "{}", refused.text());
+    }
+    let managed = app.get(&app.owner, path).await.json();
+    assert_eq!(managed["items"][0]["pin"], "4711");
+    assert_eq!(managed["items"][0]["participants"], 0);
+    let seen = app.get(&app.agent_one, path).await.json();
+    assert_eq!(seen["items"][0]["hasPin"], true);
+    assert!(seen["items"][0].get("pin").is_none(), "the PIN is told");
+    let one = format!("{path}/{id}");
+    let open = r#"{"name":"Tuesday","extension":9}"#;
+    for (cookie, wanted) in [
+        (&app.agent_one, StatusCode::FORBIDDEN),
+        (&app.stranger, StatusCode::NOT_FOUND),
+        (&app.owner, StatusCode::NO_CONTENT),
+    ] {
+        let changed = app.act(cookie, Method::PUT, &one, open).await;
+        assert_eq!(changed.status, wanted);
+    }
+    let changed = app.get(&app.owner, path).await.json();
+    assert_eq!(changed["items"][0]["dial"], "*59");
+    assert_eq!(changed["items"][0]["hasPin"], false);
+    let gone = app.act(&app.owner, Method::DELETE, &one, "").await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn sounds_are_uploaded_listed_played_and_deleted() {
     let app = App::new().await;
     let beep = media::wav::write(&media::tone::beep());
