@@ -1,6 +1,6 @@
 """Trains the bundled model and writes its file.
 
-usage: student.py WORK OUT [--width 128] [--rounds 7] [--seeds 1 2 3]
+usage: student.py WORK OUT [--width 128] [--rounds 7] [--seeds 1 2 3 4 5]
 Reads what corpus.py and teacher.py wrote to WORK; OUT is crates/connector/data/meaning.bin.
 
 A text is the sum of its pieces' vectors. They are trained to point where the teacher points, and to bring together
@@ -144,7 +144,7 @@ if __name__ == "__main__":
     parser.add_argument("out")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     given = parser.parse_args()
     # All runs aim at the same axes, so their mean is a model too, with less of the chance of each.
     runs = [train(given.work, given.width, given.rounds, seed) for seed in given.seeds]

@@ -1,7 +1,7 @@
 """Has the teacher read the texts.
 
 usage: teacher.py WORK
-Reads WORK/texts.json and writes WORK/teacher.npy, a vector for each text. An hour of one core at most.
+Reads WORK/texts.json and writes WORK/teacher.npy, a vector for each text. A quarter of an hour of one core.
 """
 
 import json

@@ -6,25 +6,36 @@
 use super::{ALIKE, Index, Scored, intent::Intent};
 
 /// The score by words, against the best of all actions.
-const WORDS: f32 = 1.58;
+const WORDS: f32 = 1.52;
 /// How much of the intent the action has.
-const COVERAGE: f32 = 1.86;
+const COVERAGE: f32 = 1.79;
 /// The score by words once more, as far as the best action has all of the intent.
-const WORDS_SUFFICE: f32 = 2.07;
+const WORDS_SUFFICE: f32 = 2.21;
 /// The cosine of intent and action.
-const COSINE: f32 = 2.91;
+const COSINE: f32 = 2.76;
 /// The cosine, as far as what is done agrees with what is asked for.
-const COSINE_IN_AGREEMENT: f32 = 3.08;
+const COSINE_IN_AGREEMENT: f32 = 2.93;
 /// The cosine against the best of all actions.
-const RELATIVE_COSINE: f32 = 3.18;
+const RELATIVE_COSINE: f32 = 3.39;
 /// Each placeholder in the path.
-const PLACE: f32 = -0.37;
+const PLACE: f32 = -0.35;
+
+/// Nothing fits where the bundled model's best cosine is less than 0.33: seven of eight requests that nothing fits
+/// are below, and one of fourteen others.
+const NEAR: f32 = super::FITS / 0.33;
+
+/// How alike the actions of an index are to the intent.
+pub(super) struct Alike {
+    pub(super) cosines: Vec<f32>,
+    /// Whether the bundled model says so, whose cosines are known to tell whether anything fits.
+    pub(super) bundled: bool,
+}
 
 /// Scores of the actions of each index: by words for those that have some, and the cosines of all, where there
 /// are any; then the best score of all is one.
 pub(super) fn fused(
     indexes: &[&Index],
-    scored: Vec<(Vec<Scored>, Option<Vec<f32>>)>,
+    scored: Vec<(Vec<Scored>, Option<Alike>)>,
     intent: &Intent,
 ) -> Vec<Vec<Scored>> {
     if scored.iter().all(|(_, alike)| alike.is_none()) {
@@ -55,7 +66,7 @@ struct Best {
 }
 
 impl Best {
-    fn of(scored: &[(Vec<Scored>, Option<Vec<f32>>)]) -> Self {
+    fn of(scored: &[(Vec<Scored>, Option<Alike>)]) -> Self {
         let mut best = Self {
             score: f32::EPSILON,
             coverage: 0.0,
@@ -67,7 +78,7 @@ impl Best {
                     (best.score, best.coverage) = (hit.score, hit.coverage);
                 }
             }
-            let alike = alike.iter().flatten().copied();
+            let alike = alike.iter().flat_map(|alike| alike.cosines.iter().copied());
             best.alike = alike.fold(best.alike, f32::max);
         }
         best
@@ -91,17 +102,18 @@ impl Best {
         &self,
         index: &Index,
         by_words: Vec<Scored>,
-        alike: &[f32],
+        alike: &Alike,
         intent: &Intent,
     ) -> Vec<Scored> {
-        let mut found: Vec<Scored> = alike
+        let cosines = &alike.cosines;
+        let mut found: Vec<Scored> = cosines
             .iter()
             .enumerate()
-            .map(|(doc, alike)| {
+            .map(|(doc, cosine)| {
                 let agreement = intent.agreement(index.verbs[doc]).sqrt();
-                let score = COSINE * alike
-                    + COSINE_IN_AGREEMENT * alike.max(0.0) * agreement
-                    + RELATIVE_COSINE * alike / self.alike
+                let score = COSINE * cosine
+                    + COSINE_IN_AGREEMENT * cosine.max(0.0) * agreement
+                    + RELATIVE_COSINE * cosine / self.alike
                     + PLACE * f32::from(index.places[doc]);
                 Scored {
                     doc: u32::try_from(doc).unwrap_or(u32::MAX),
@@ -115,7 +127,10 @@ impl Best {
             both.score += self.by_words(&hit);
             both.coverage = hit.coverage;
         }
-        found.retain(|hit| hit.coverage > 0.0 || alike[hit.doc as usize] >= ALIKE);
+        found.retain(|hit| hit.coverage > 0.0 || cosines[hit.doc as usize] >= ALIKE);
+        for hit in found.iter_mut().filter(|_| alike.bundled) {
+            hit.coverage = (cosines[hit.doc as usize] * NEAR).clamp(0.0, 1.0);
+        }
         found
     }
 }

@@ -55,7 +55,7 @@ pub struct Hit {
     pub score: f32,
     /// The words that matched.
     pub matched: Vec<String>,
-    /// How much of what was asked for it has, from 0 to 1; comparable between searches.
+    /// How near it comes to what was asked for, from 0 to 1; comparable between searches.
     pub coverage: f32,
 }
 
@@ -327,10 +327,12 @@ impl<'a> Meant<'a> {
         }
     }
 
-    /// How alike each action of an index is, from 0 to 1.
-    fn alike(&self, index: &Index) -> Option<Vec<f32>> {
+    /// How alike each action of an index is.
+    fn alike(&self, index: &Index) -> Option<fusion::Alike> {
         let given = || index.meaning.get()?.alike(self.given?);
-        given().or_else(|| index.bundled.as_ref()?.alike(self.bundled.as_deref()?))
+        let bundled = || index.bundled.as_ref()?.alike(self.bundled.as_deref()?);
+        let of = |bundled| move |cosines| fusion::Alike { cosines, bundled };
+        given().map(of(false)).or_else(|| bundled().map(of(true)))
     }
 }
 
