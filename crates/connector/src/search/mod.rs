@@ -216,7 +216,7 @@ impl Index {
             .map(|(word, list)| word.len() + 48 + list.len() * size_of::<Posting>())
             .sum();
         let vectors = self.meaning.get().into_iter().chain(&self.bundled);
-        let vectors: usize = vectors.map(|vectors| vectors.size()).sum();
+        let vectors: usize = vectors.map(meaning::Vectors::size).sum();
         lists + self.verbs.len() * 4 + self.spelling.size() + vectors
     }
 
