@@ -318,8 +318,9 @@ async fn a_full_disk_ends_the_recording_and_not_the_call() {
         failed(&mut talk.events).await,
         ("the disk is full".to_owned(), 0)
     );
+    // A folder that can't be made.
     talk.call
-        .start_recording(spec(&talk.folder.path().join("gone/call.wav")));
+        .start_recording(spec(Path::new("/proc/gone/call.wav")));
     assert_eq!(
         failed(&mut talk.events).await,
         ("the file or its folder is gone".to_owned(), 0)
