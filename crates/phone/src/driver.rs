@@ -53,6 +53,8 @@ const UNAVAILABLE: u16 = 503;
 /// How often, and how far apart, the last facts of a call are tried.
 const STORE_ATTEMPTS: u32 = 30;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How long after the end of a browser's audio its signalling may take to tell that it hung up.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What a call's task needs to begin.
 pub(crate) struct Start {
@@ -134,6 +136,8 @@ struct Driver {
     taking: JoinSet<(LegId, Option<MovedLeg>)>,
     /// Legs of other calls whose phones are being told where they are now.
     joining: HashMap<LegId, Option<AgentId>>,
+    /// Legs of browsers whose audio has ended, and whose signalling may be about to say why.
+    going: JoinSet<LegId>,
     /// Where a leg goes that another call asked for.
     handing: Option<oneshot::Sender<MovedLeg>>,
     /// The time of the decision being carried out.
@@ -166,6 +170,7 @@ impl Driver {
             expected: HashSet::new(),
             taking: JoinSet::new(),
             joining: HashMap::new(),
+            going: JoinSet::new(),
             handing: None,
             decided_at: clock::now(),
             finished: false,
@@ -244,6 +249,7 @@ impl Driver {
                     Message::Replace { leg, asked } => self.asked_to_replace(leg, *asked).await,
                 },
                 Some(Ok((leg, party))) = self.taking.join_next() => self.party_came(leg, party).await,
+                Some(Ok(leg)) = self.going.join_next() => self.gone(leg).await,
                 Some((leg, event)) = self.leg_events.next() => self.leg_event(leg, event).await,
                 Some(event) = self.media_events.recv() => self.media_event(event).await,
                 Some(rendered) = self.rendering.join_next() => self.rendered(rendered),
@@ -485,11 +491,12 @@ impl Driver {
                 return self.lose(leg).await;
             }
             MediaEvent::Gone { leg } => {
-                tracing::info!(
-                    leg.id = leg.0,
-                    "a browser is gone: its page was closed, or its network"
-                );
-                return self.lose(leg).await;
+                // Whoever hangs up ends his audio too, and that may be here before his BYE.
+                self.going.spawn(async move {
+                    tokio::time::sleep(GOODBYE).await;
+                    leg
+                });
+                return;
             }
             MediaEvent::Digit { leg, digit, via } => Input::Digit { leg, digit, via },
             MediaEvent::SendInfo { leg, digit } => {
@@ -1030,6 +1037,21 @@ impl Driver {
     }
 
     /// Ends a leg whose audio is lost for good.
+    /// A browser's audio has ended, and no BYE came.
+    async fn gone(&mut self, leg: LegId) {
+        if self
+            .lines
+            .get(&leg)
+            .is_some_and(|line| line.stage == Stage::Up)
+        {
+            tracing::info!(
+                leg.id = leg.0,
+                "a browser is gone: its page was closed, or its network"
+            );
+            self.lose(leg).await;
+        }
+    }
+
     async fn lose(&mut self, leg: LegId) {
         let Some(line) = self.lines.get_mut(&leg) else {
             return;
