@@ -127,5 +127,5 @@ scene("no recording can be written: the call goes on, and says so", async (scene
   assert.equal(call.Cdr.recording_link, undefined);
   assert.ok(call.Cdr.recording_error, JSON.stringify(call.Cdr));
   assert.equal((await scene.server.recording(call.Cdr.id)).status, 404);
-  assert.match(scene.server.program.log, /recording could not be started/);
+  assert.match(scene.server.program.log, /a recording failed/);
 });

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import path from "node:path";
-import { RATE, fromUlaw, readWav, stretchOf, toUlaw, wav } from "../lib/audio.js";
-import { facts } from "../lib/ledger.js";
-import { udp } from "../lib/ports.js";
-import { run } from "../lib/processes.js";
-import { python } from "../lib/python.js";
-import { scene } from "../lib/scene.js";
+import { RATE, fromUlaw, readWav, stretchOf, toUlaw, wav } from "../../lib/audio.js";
+import { facts } from "../../lib/ledger.js";
+import { udp } from "../../lib/ports.js";
+import { run } from "../../lib/processes.js";
+import { python } from "../../lib/python.js";
+import { scene } from "../../lib/scene.js";
 
 const TEXT =
   "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. It is easy to tell the depth of a well. These days a chicken leg is a rare dish.";

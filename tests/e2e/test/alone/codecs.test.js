@@ -6,11 +6,11 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs/promises";
 import path from "node:path";
-import { RATE, readWav, stretchOf, tone } from "../lib/audio.js";
-import { freePort } from "../lib/ports.js";
-import { PCMA, PCMU } from "../lib/rtp.js";
-import { scene } from "../lib/scene.js";
-import { until } from "../lib/until.js";
+import { RATE, readWav, stretchOf, tone } from "../../lib/audio.js";
+import { freePort } from "../../lib/ports.js";
+import { PCMA, PCMU } from "../../lib/rtp.js";
+import { scene } from "../../lib/scene.js";
+import { until } from "../../lib/until.js";
 
 const AGENT_HZ = 700;
 const [G722, OPUS] = ["G722/16000/1", "opus/48000/1"];

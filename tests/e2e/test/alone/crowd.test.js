@@ -1,9 +1,9 @@
 // Twenty callers for four agents: everybody in turn, nobody lost, no agent rung twice at once.
 
 import assert from "node:assert/strict";
-import { facts, wholeFacts } from "../lib/ledger.js";
-import { scene } from "../lib/scene.js";
-import { until } from "../lib/until.js";
+import { facts, wholeFacts } from "../../lib/ledger.js";
+import { scene } from "../../lib/scene.js";
+import { until } from "../../lib/until.js";
 
 const CALLERS = 20;
 const AGENT_HZ = 700;

@@ -1,10 +1,10 @@
 // Browsers behind firewalls, and browsers that go away.
 
 import assert from "node:assert/strict";
-import { tone } from "../lib/audio.js";
-import { AGENT_HZ, CALLER_HZ, reaches } from "../lib/browser-scenes.js";
-import { Relay } from "../lib/relay.js";
-import { scene } from "../lib/scene.js";
+import { tone } from "../../lib/audio.js";
+import { AGENT_HZ, CALLER_HZ, reaches } from "../../lib/browser-scenes.js";
+import { Relay } from "../../lib/relay.js";
+import { scene } from "../../lib/scene.js";
 
 /** After which voicemail listens. */
 const BEEP_HZ = 1000;
