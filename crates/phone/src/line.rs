@@ -373,15 +373,14 @@ fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
         rtcp_mux: agreed.rtcp_mux,
         keys: keys(&agreed.security),
         webrtc: None,
-        codec: match agreed.codec {
-            sdp::Codec::Pcmu => media::Codec::Pcmu,
-            sdp::Codec::Pcma => media::Codec::Pcma,
-            sdp::Codec::G722 => media::Codec::G722,
-            sdp::Codec::Opus => media::Codec::Opus,
-        },
+        codec: codec(agreed.codec),
         payload_type: agreed.payload_type,
-        payload_type_told: Some(agreed.codec.offered_payload_type())
-            .filter(|told| *told != agreed.payload_type),
+        also_audio: agreed
+            .also_audio
+            .iter()
+            .map(|(payload_type, also)| (*payload_type, codec(*also)))
+            .collect(),
+        also_events: agreed.also_events.iter().map(|e| e.payload_type).collect(),
         telephone_event: agreed.telephone_event.map(|event| media::TelephoneEvent {
             payload_type: event.payload_type,
             clock_rate: event.clock_rate,
@@ -398,6 +397,15 @@ fn remote(agreed: &sdp::Negotiated) -> RemoteMedia {
             agreed.direction,
             sdp::Direction::SendRecv | sdp::Direction::RecvOnly
         ),
+    }
+}
+
+fn codec(agreed: sdp::Codec) -> media::Codec {
+    match agreed {
+        sdp::Codec::Pcmu => media::Codec::Pcmu,
+        sdp::Codec::Pcma => media::Codec::Pcma,
+        sdp::Codec::G722 => media::Codec::G722,
+        sdp::Codec::Opus => media::Codec::Opus,
     }
 }
 

@@ -35,13 +35,14 @@ pub struct RemoteMedia {
     pub keys: Option<Keys>,
     /// How a browser is reached and recognised; with it, addresses and keys above mean nothing.
     pub webrtc: Option<WebRtcPeer>,
-    /// How audio is coded both ways.
+    /// How audio to it is coded, and as a rule what comes from it.
     pub codec: Codec,
     /// The codec's payload type on this leg.
     pub payload_type: u8,
-    /// The one that we told it for the same codec, where it answered with another: it may send either
-    /// (RFC 3264 §6.1).
-    pub payload_type_told: Option<u8>,
+    /// What else it may send: all that we offered it, under our numbers and its own (RFC 3264 §5.1, §6.1).
+    pub also_audio: Vec<(u8, Codec)>,
+    /// Payload types of telephone-events that it may use with those.
+    pub also_events: Vec<u8>,
     /// How telephone-events travel, when agreed.
     pub telephone_event: Option<TelephoneEvent>,
     /// Digits go to it by SIP INFO where telephone-events were not agreed, instead of as tones.

@@ -49,9 +49,12 @@ struct Slot {
 
 /// The sound of one leg's peer.
 pub(super) struct Hearing {
+    /// How the newest packets are coded: their clock is ours.
     codec: Codec,
     rate: Rate,
-    decoder: Decoder,
+    decoders: Decoders,
+    /// Of what was decoded last: it conceals what is missing.
+    last: Codec,
     slots: Box<[Slot; SLOTS]>,
     ssrc: u32,
     state: State,
@@ -73,6 +76,25 @@ pub(super) struct Hearing {
     noise: f32,
     random: u32,
     pub(super) counts: Counts,
+}
+
+/// A decoder for each codec that has come. Each is made once, so that a peer who takes turns with
+/// codecs costs no more memory than one who doesn't.
+struct Decoders {
+    g711: Option<Decoder>,
+    g722: Option<Decoder>,
+    opus: Option<Decoder>,
+}
+
+impl Decoders {
+    fn of(&mut self, codec: Codec, rate: Rate) -> &mut Decoder {
+        let decoder = match codec {
+            Codec::Pcmu | Codec::Pcma => &mut self.g711,
+            Codec::G722 => &mut self.g722,
+            Codec::Opus => &mut self.opus,
+        };
+        decoder.get_or_insert_with(|| Decoder::new(codec, rate))
+    }
 }
 
 /// What happened to the sound, for quality figures.
@@ -146,10 +168,17 @@ impl Hearing {
         let Ok(slots) = slots.into_boxed_slice().try_into() else {
             unreachable!("as many were made as there are slots");
         };
+        let mut decoders = Decoders {
+            g711: None,
+            g722: None,
+            opus: None,
+        };
+        decoders.of(codec, rate);
         Self {
             codec,
             rate,
-            decoder: Decoder::new(codec, rate),
+            decoders,
+            last: codec,
             slots,
             ssrc: 0,
             state: State::Idle,
@@ -169,21 +198,26 @@ impl Hearing {
         }
     }
 
-    /// Whether this hears that codec at that rate.
-    pub(super) fn suits(&self, codec: Codec, rate: Rate) -> bool {
-        self.rate == rate && (self.codec == codec || self.codec.passes_to(codec))
+    /// The rate at which it hears.
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
     }
 
     /// Takes a packet of audio as it arrives.
     pub(super) fn insert(&mut self, codec: Codec, packet: &Packet, payload: &[u8], now_us: u64) {
-        if payload.is_empty() || payload.len() > PAYLOAD || !self.codec.passes_to(codec) {
+        if payload.is_empty() || payload.len() > PAYLOAD {
             return;
         }
         if self.ssrc != packet.ssrc {
             self.restart();
             self.jitter.base_us = None;
             self.ssrc = packet.ssrc;
+        } else if self.codec.ticks_per_ms() != codec.ticks_per_ms() {
+            self.change_clock(codec.ticks_per_ms(), packet.timestamp);
+            self.jitter.base_us = None;
         }
+        self.codec = codec;
+        self.decoders.of(codec, self.rate);
         let ticks = i64::from(self.codec.ticks_per_ms());
         // The timestamp may go round: what counts are differences, which survive the cast.
         let sent_us = i64::from(packet.timestamp) * 1_000 / ticks;
@@ -210,6 +244,29 @@ impl Hearing {
             };
         }
         self.keep(codec, packet.timestamp, payload);
+    }
+
+    /// Counts in another codec's clock from a packet on that begins where what waits ends.
+    fn change_clock(&mut self, ticks: u32, begin: u32) {
+        let before = i64::from(self.codec.ticks_per_ms());
+        let due = match (self.state, self.earliest()) {
+            (State::Playing, _) | (_, None) => self.next,
+            (_, Some(first)) => self.slots[first].timestamp,
+        };
+        let ahead = |timestamp: u32| i64::from(timestamp.wrapping_sub(due) as i32);
+        let ends = self.slots.iter().filter(|slot| slot.used).map(|slot| {
+            let ms = slot.codec.duration_ms(&slot.payload[..slot.length]);
+            ahead(slot.timestamp) + ms.unwrap_or(FRAME_MS) as i64 * before
+        });
+        let end = ends.max().unwrap_or(0).max(0);
+        let anew = |timestamp: u32| {
+            let until_end = (end - ahead(timestamp)) / before * i64::from(ticks);
+            begin.wrapping_sub(until_end as u32)
+        };
+        for slot in self.slots.iter_mut().filter(|slot| slot.used) {
+            slot.timestamp = anew(slot.timestamp);
+        }
+        self.next = anew(due);
     }
 
     /// The sender describes the noise in its silence (RFC 3389 §3.1): minus dBov in the first byte.
@@ -269,9 +326,12 @@ impl Hearing {
         if let Some(at) = self.slot_at(self.next) {
             let slot = &self.slots[at];
             let (codec, timestamp) = (slot.codec, slot.timestamp);
-            let length = self
-                .decoder
-                .decode(codec, &slot.payload[..slot.length], &mut out);
+            self.last = codec;
+            let length = self.decoders.of(codec, self.rate).decode(
+                codec,
+                &slot.payload[..slot.length],
+                &mut out,
+            );
             let ms = codec
                 .duration_ms(&slot.payload[..slot.length])
                 .unwrap_or(FRAME_MS);
@@ -304,10 +364,14 @@ impl Hearing {
             return true;
         }
         let length = ms * self.rate.per_ms();
-        let fec = following.filter(|_| gap_ms <= FRAME_MS as i64);
+        // Only a packet of the same codec tells what was before it.
+        let same = |at: &usize| self.slots[*at].codec == self.last;
+        let fec = following.filter(same).filter(|_| gap_ms <= FRAME_MS as i64);
         let filled = {
             let next = fec.map(|at| &self.slots[at].payload[..self.slots[at].length]);
-            self.decoder.conceal(next, length, &mut out)
+            self.decoders
+                .of(self.last, self.rate)
+                .conceal(next, length, &mut out)
         };
         if !filled {
             self.repeat(&mut out[..length]);

@@ -58,6 +58,7 @@ pub(super) struct Leg {
     pub(super) next_report_us: u64,
     wants: Wants,
     hearing: Option<Box<Hearing>>,
+    spoken: Spoken,
     voice: Voice,
     inband: Option<Detector>,
     events: EventReceiver,
@@ -79,6 +80,17 @@ pub(super) struct Wants {
     pub(super) sound: Option<Rate>,
     /// Tones are told to the other leg in another way, and must not be heard there as well.
     pub(super) mute_tones: bool,
+}
+
+/// How the peer codes what it says. It may use each codec that it was offered, whichever we send
+/// it, and another from one packet to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spoken {
+    codec: Codec,
+    /// It came so; before, it is what was agreed.
+    heard: bool,
+    /// It has changed since the agreement: what comes next may be in any.
+    changes: bool,
 }
 
 /// What the peer said in its reports.
@@ -151,6 +163,16 @@ pub(super) enum Kind {
     Other,
 }
 
+impl Spoken {
+    fn agreed(codec: Codec) -> Self {
+        Self {
+            codec,
+            heard: false,
+            changes: false,
+        }
+    }
+}
+
 impl Leg {
     pub(super) fn new(id: LegId, wire: Wire, route: usize) -> Self {
         Self {
@@ -168,6 +190,7 @@ impl Leg {
             next_report_us: 0,
             wants: Wants::default(),
             hearing: None,
+            spoken: Spoken::agreed(Codec::Pcmu),
             voice: Voice::new(Codec::Pcmu),
             inband: None,
             events: EventReceiver::default(),
@@ -194,6 +217,8 @@ impl Leg {
             self.next_report_us = now_us + REPORT_EVERY_US;
         }
         if before.is_none_or(|before| before.codec != remote.codec) {
+            self.spoken = Spoken::agreed(remote.codec);
+            self.hearing = None;
             self.voice = Voice::new(remote.codec);
             self.sender.set_clock(remote.codec, now_us);
             self.reception.set_clock(remote.codec.ticks_per_ms());
@@ -216,9 +241,9 @@ impl Leg {
     /// Begins or ends decoding, as is wanted and possible. Here, and not per packet, is where
     /// memory is taken for it.
     fn tune(&mut self) {
-        let Some(codec) = self.remote.as_ref().map(|remote| remote.codec) else {
+        if self.remote.is_none() {
             return;
-        };
+        }
         let listens = self.wants.inband || self.wants.mute_tones;
         if !listens {
             self.inband = None;
@@ -231,9 +256,8 @@ impl Leg {
             return;
         }
         let rate = self.wants.sound.unwrap_or(Rate::Narrow);
-        let suits = |hearing: &Hearing| hearing.suits(codec, rate);
-        if !self.hearing.as_deref().is_some_and(suits) {
-            self.hearing = Some(Box::new(Hearing::new(codec, rate)));
+        if !self.hearing.as_deref().is_some_and(|it| it.rate() == rate) {
+            self.hearing = Some(Box::new(Hearing::new(self.spoken.codec, rate)));
             self.inband = None;
         }
         if listens && self.inband.is_none() {
@@ -290,13 +314,52 @@ impl Leg {
             Kind::Event
         } else if remote.comfort_noise == Some(payload_type) {
             Kind::Noise
-        } else if remote.payload_type_told == Some(payload_type) {
-            Kind::Audio(remote.codec)
+        } else if let Some((_, codec)) = remote.also_audio.iter().find(|it| it.0 == payload_type) {
+            Kind::Audio(*codec)
+        } else if remote.also_events.contains(&payload_type) {
+            Kind::Event
         } else {
             // Some peers answer with one law and send the other.
             Codec::of_static(payload_type)
                 .filter(|codec| codec.passes_to(remote.codec))
                 .map_or(Kind::Other, Kind::Audio)
+        }
+    }
+
+    /// Notes how a believed packet is coded; `true` when that decides anew whether the leg's packets
+    /// can be passed on.
+    pub(super) fn speaks(&mut self, codec: Codec) -> bool {
+        let before = self.spoken;
+        let same = codec.passes_to(before.codec);
+        self.spoken = Spoken {
+            codec,
+            heard: true,
+            changes: before.changes || (before.heard && !same),
+        };
+        if codec.ticks_per_ms() != before.codec.ticks_per_ms() {
+            self.reception.set_clock(codec.ticks_per_ms());
+        }
+        self.spoken.changes != before.changes || (!same && !self.spoken.changes)
+    }
+
+    /// Whether this leg's packets are in a codec that another takes as it is. Once they were of
+    /// several, they are decoded until the next agreement: a listener hears no seams then.
+    pub(super) fn speaks_only(&self, codec: Codec) -> bool {
+        !self.spoken.changes && self.spoken.codec.passes_to(codec)
+    }
+
+    /// Whether this leg's packets come in the codec that was agreed first.
+    pub(super) fn speaks_as_agreed(&self) -> bool {
+        let agreed = self.remote.as_ref().map(|remote| remote.codec);
+        agreed.is_some_and(|agreed| self.speaks_only(agreed))
+    }
+
+    /// The rate that keeps what comes from it.
+    pub(super) fn spoken_rate(&self) -> Rate {
+        if self.spoken.changes {
+            Rate::Wide
+        } else {
+            self.spoken.codec.rate()
         }
     }
 

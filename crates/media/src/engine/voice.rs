@@ -5,7 +5,7 @@ use audio_codec::resampler::BoxedResampler;
 
 use crate::{
     Codec,
-    codec::{Encoder, FRAME_MS, Frame, Rate, WIDE_FRAME, resampler},
+    codec::{Encoder, FRAME_MS, Frame, WIDE_FRAME, resampler},
 };
 
 /// The longest packet of ours, in milliseconds.
@@ -101,9 +101,4 @@ impl Voice {
     pub(super) fn clear(&mut self) {
         self.pending_len = 0;
     }
-}
-
-/// The rate at which two legs exchange sound: no more than the narrower carries.
-pub(super) fn common_rate(a: Codec, b: Codec) -> Rate {
-    a.rate().min(b.rate())
 }

@@ -18,7 +18,7 @@ use super::{
     mix::{Mix, spoken},
     playing::Playing,
     presence::Change,
-    room, voice,
+    room,
     wheel::Wheel,
     wire::{Received, Socket, TRAILER, Wire},
 };
@@ -451,13 +451,6 @@ impl Call {
     /// Has the bridged legs decoded where packets can't be passed on as they are.
     fn tune_bridge(&mut self) {
         let bridged = self.bridged();
-        let rate = bridged.map_or(Rate::Narrow, |[a, b]| {
-            let codec = |at: usize| self.legs[at].remote.as_ref().map(|remote| remote.codec);
-            match (codec(a), codec(b)) {
-                (Some(a), Some(b)) => voice::common_rate(a, b),
-                _ => Rate::Narrow,
-            }
-        });
         let mixed = self.mix.as_ref().map(|mix| mix.rate(&self.legs));
         for at in 0..self.legs.len() {
             let other = bridged.and_then(|[a, b]| match at {
@@ -471,7 +464,8 @@ impl Call {
                 .mix
                 .as_ref()
                 .is_some_and(|mix| mix.has(self.legs[at].id));
-            let sound = sound.then_some(rate).or_else(|| mixed.filter(|_| mixes));
+            let rate = other.map(|other| self.common_rate(at, other));
+            let sound = rate.filter(|_| sound).or_else(|| mixed.filter(|_| mixes));
             let in_room = self.legs[at].seat.as_ref().map(|_| room::RATE);
             let sound = sound.or(in_room);
             self.legs[at].want(|wants| {
@@ -494,11 +488,18 @@ impl Call {
     /// Whether one leg's sound goes to another decoded and encoded anew: their codecs differ, or
     /// something in it must not pass.
     fn by_sound(&self, from: usize, to: usize) -> bool {
-        let (Some(from_peer), Some(to_peer)) = (&self.legs[from].remote, &self.legs[to].remote)
-        else {
+        let (Some(_), Some(to_peer)) = (&self.legs[from].remote, &self.legs[to].remote) else {
             return false;
         };
-        !from_peer.codec.passes_to(to_peer.codec) || self.converts_tones(from, to)
+        !self.legs[from].speaks_only(to_peer.codec) || self.converts_tones(from, to)
+    }
+
+    /// The rate at which one leg's sound goes to another: no more than the narrower carries.
+    fn common_rate(&self, from: usize, to: usize) -> Rate {
+        let to = self.legs[to].remote.as_ref();
+        to.map_or(Rate::Narrow, |to| {
+            to.codec.rate().min(self.legs[from].spoken_rate())
+        })
     }
 
     /// Whether keys that one peer presses as tones reach the other in another way.
@@ -513,11 +514,13 @@ impl Call {
     /// Whether telephone-events of one leg are passed on as packets. Between different clocks
     /// they are pressed anew.
     fn passes_events(&self, from: usize, to: usize) -> bool {
+        let speaks_as_agreed = self.legs[from].speaks_as_agreed();
         let (Some(from), Some(to)) = (&self.legs[from].remote, &self.legs[to].remote) else {
             return false;
         };
         let clock = |event: Option<TelephoneEvent>| event.map(|event| event.clock_rate);
-        from.codec.passes_to(to.codec)
+        speaks_as_agreed
+            && from.codec.passes_to(to.codec)
             && from.telephone_event.is_some()
             && clock(from.telephone_event) == clock(to.telephone_event)
     }
@@ -677,6 +680,13 @@ impl Call {
         }
         counters.packets_in.fetch_add(1, Ordering::Relaxed);
         let id = leg.id;
+        if let Kind::Audio(codec) = kind
+            && leg.speaks(codec)
+        {
+            // Not per packet: a leg comes here twice at most from one agreement to the next.
+            self.tune_bridge();
+        }
+        let leg = &mut self.legs[index];
         let first = leg.heard(&packet, now_us);
         let payload = &buffer[packet.payload.0..packet.payload.1];
         match kind {

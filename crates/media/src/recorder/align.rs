@@ -37,6 +37,7 @@ pub(super) struct Track {
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     ssrc: u32,
+    ticks: u32,
     pauses: usize,
     timestamp: u32,
     position: i64,
@@ -76,6 +77,7 @@ impl Track {
         let expected = arrived.position - arrived.samples.len() as i64;
         let fresh = Clock {
             ssrc: arrived.ssrc,
+            ticks: arrived.ticks,
             pauses: arrived.pauses,
             timestamp: arrived.timestamp,
             position: expected,
@@ -85,7 +87,9 @@ impl Track {
             owed: 0,
         };
         let clock = self.clock.get_or_insert(fresh);
-        if clock.ssrc != arrived.ssrc || clock.pauses != arrived.pauses {
+        // Whoever takes another codec may count by another clock from there on.
+        let same = |clock: &Clock| clock.ssrc == arrived.ssrc && clock.ticks == arrived.ticks;
+        if !same(clock) || clock.pauses != arrived.pauses {
             *clock = fresh;
         }
         let step = i64::from(arrived.timestamp.wrapping_sub(clock.timestamp) as i32)

@@ -101,7 +101,8 @@ impl Peer {
             keys: None,
             codec,
             payload_type: payload_type(codec),
-            payload_type_told: None,
+            also_audio: Vec::new(),
+            also_events: Vec::new(),
             telephone_event: digits.map(|payload_type| TelephoneEvent {
                 payload_type,
                 clock_rate: codec.clock_rate(),
@@ -155,6 +156,30 @@ impl Peer {
                 {
                     let _ = socket.send_to(&late, target).await;
                 }
+            }
+        })
+    }
+
+    /// Says a tone in one codec after the other, so many packets in each, as one stream.
+    fn say_in_turns(&self, hertz: f32, codecs: Vec<Codec>, packets: u32) -> JoinHandle<()> {
+        let (socket, target) = (Arc::clone(&self.socket), self.target);
+        tokio::spawn(async move {
+            let mut coders: Vec<_> = codecs.iter().map(|codec| Coder::new(*codec)).collect();
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            let mut timestamp = 7u32;
+            for number in 0u32.. {
+                pace.tick().await;
+                let turn = (number / packets) as usize % codecs.len();
+                let rate = Coder::rate(codecs[turn]);
+                let samples: Vec<i16> = (0..rate / 50)
+                    .map(|n| (number as usize * rate / 50 + n) as f32 / rate as f32)
+                    .map(|at| ((TAU * hertz * at).sin() * 12_000.0) as i16)
+                    .collect();
+                let payload = coders[turn].encode(&samples);
+                let pt = payload_type(codecs[turn]);
+                let packet = rtp(pt, number == 0, number as u16, timestamp, 0x51, &payload);
+                let _ = socket.send_to(&packet, target).await;
+                timestamp = timestamp.wrapping_add(codecs[turn].clock_rate() / 50);
             }
         })
     }
@@ -302,7 +327,7 @@ async fn a_peer_that_answers_with_another_number_is_heard_by_ours() {
     // We offered 107, which it sends; what it wants to be sent is 111.
     let remote = RemoteMedia {
         payload_type: 111,
-        payload_type_told: Some(payload_type(Codec::Opus)),
+        also_audio: vec![(payload_type(Codec::Opus), Codec::Opus)],
         ..left.remote.clone()
     };
     call.connect(A, remote);
@@ -310,6 +335,107 @@ async fn a_peer_that_answers_with_another_number_is_heard_by_ours() {
     let speaking = left.say(440.0, whole);
     let samples = right.hears_after(25, 50).await;
     assert!(standing(&samples, 8_000, 440.0) > 0.97);
+    speaking.abort();
+    engine.shutdown();
+}
+
+#[tokio::test]
+async fn a_peer_may_take_turns_with_the_codecs_it_was_offered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = engine((24_860, 24_899));
+    let calls = CODECS.map(|codec| {
+        let (engine, path) = (engine.clone(), folder.path().join(codec.name()));
+        async move {
+            let (call, mut events) = engine.open_call();
+            let left = Peer::join(&call, A, Codec::Opus, None).await;
+            let right = Peer::join(&call, B, codec, None).await;
+            call.connect(A, offered_all(&left.remote));
+            call.bridge(A, B);
+            call.start_recording(RecordingSpec {
+                path: path.clone(),
+                left: A,
+                right: Some(B),
+                without_tones: false,
+                pause: PauseMode::Cut,
+            });
+            let turns = vec![Codec::Opus, Codec::Pcmu, Codec::G722, Codec::Pcma];
+            let speaking = [
+                left.say_in_turns(440.0, turns, 30),
+                right.say(1_000.0, whole),
+            ];
+            let (samples, others) = right.hears(180).await;
+            assert_eq!(others, 0, "{codec:?} gets no other codec's payloads");
+            let rate = Coder::rate(codec);
+            let share = standing(&samples[rate / 2..], rate, 440.0);
+            assert!(share > 0.95, "{codec:?}: the tone stands in {share}");
+            call.stop_recording();
+            until(&mut events, |event| {
+                matches!(event, MediaEvent::RecordingStopped { .. })
+            })
+            .await;
+            speaking.iter().for_each(JoinHandle::abort);
+            let bytes = std::fs::read(&path).expect("a recording");
+            let kept: Vec<i16> = bytes[44..]
+                .chunks_exact(4)
+                .map(|s| i16::from_le_bytes([s[0], s[1]]))
+                .collect();
+            let share = standing(&kept[4_000..kept.len() - 800], 8_000, 440.0);
+            assert!(share > 0.95, "{codec:?}: it is recorded in {share}");
+        }
+    });
+    futures_all(calls.into_iter()).await;
+    engine.shutdown();
+}
+
+/// What is agreed when the peer's answer keeps all that it was offered.
+fn offered_all(remote: &RemoteMedia) -> RemoteMedia {
+    RemoteMedia {
+        also_audio: CODECS
+            .iter()
+            .map(|codec| (payload_type(*codec), *codec))
+            .collect(),
+        also_events: vec![101, 102],
+        ..remote.clone()
+    }
+}
+
+#[tokio::test]
+async fn what_a_peer_sends_in_the_others_codec_is_passed_on_whatever_it_is_sent() {
+    let engine = engine((24_900, 24_919));
+    let (call, mut events) = engine.open_call();
+    let left = Peer::join(&call, A, Codec::Opus, Some(102)).await;
+    let right = Peer::join(&call, B, Codec::Pcmu, Some(101)).await;
+    call.connect(A, offered_all(&left.remote));
+    call.bridge(A, B);
+    for number in 0..50u32 {
+        let payload = [number as u8; 160];
+        let packet = rtp(0, false, number as u16, number * 160, 9, &payload);
+        let sent = left.socket.send_to(&packet, left.target).await;
+        sent.expect("sent");
+        let heard = loop {
+            let mut bytes = [0; 400];
+            let received = timeout(DEADLINE, right.socket.recv_from(&mut bytes)).await;
+            let (length, _) = received.expect("in time").expect("received");
+            let heard = (bytes[1] & 0x7f, bytes[12..length].to_vec());
+            // Until it says something, what is agreed is decoded: to silence.
+            if number > 0 || heard.1 != [0xff; 160] {
+                break heard;
+            }
+        };
+        assert_eq!(heard, (0, payload.to_vec()));
+    }
+    // A key on the clock of what it sends, which is not that of Opus.
+    let key = rtp(101, true, 50, 50 * 160, 9, &[7, 10, 0, 160]);
+    let sent = left.socket.send_to(&key, left.target).await;
+    sent.expect("sent");
+    until(&mut events, |event| {
+        matches!(event, MediaEvent::Digit { digit: '7', .. })
+    })
+    .await;
+    // The other way it stays transcoded to what the peer asked for.
+    let speaking = right.say(1_000.0, whole);
+    let samples = left.hears_after(25, 25).await;
+    assert!(standing(&samples, 48_000, 1_000.0) > 0.95);
     speaking.abort();
     engine.shutdown();
 }

@@ -87,7 +87,8 @@ impl Phone {
             keys: None,
             codec: self.codec,
             payload_type: payload_type(self.codec),
-            payload_type_told: None,
+            also_audio: Vec::new(),
+            also_events: Vec::new(),
             telephone_event: self.event_type.map(|payload_type| TelephoneEvent {
                 payload_type,
                 clock_rate: self.codec.clock_rate(),

@@ -90,6 +90,12 @@ pub struct Negotiated {
     pub codec: Codec,
     /// Payload type both use for the codec.
     pub payload_type: u8,
+    /// What else the peer may send, since we offered it (RFC 3264 §5.1): the other codecs, and all
+    /// under the numbers that we gave them. Empty when the offer was the peer's: we answer with one
+    /// codec, under its number.
+    pub also_audio: Vec<(u8, Codec)>,
+    /// The same for digits.
+    pub also_events: Vec<TelephoneEvent>,
     /// RFC 4733 digits, if agreed.
     pub telephone_event: Option<TelephoneEvent>,
     /// Payload type of comfort noise (RFC 3389) that the peer may send.
@@ -259,16 +265,7 @@ pub fn offer(ours: &Ours) -> String {
         .iter()
         .map(|c| (c.offered_payload_type(), *c))
         .collect();
-    let clocks = [(TELEPHONE_EVENT, 8_000), (TELEPHONE_EVENT_WIDE, 48_000)];
-    let digits: Vec<TelephoneEvent> = clocks
-        .into_iter()
-        .filter(|(_, clock)| ours.codecs.iter().any(|codec| codec.clock_rate() == *clock))
-        .filter(|_| ours.telephone_event)
-        .map(|(payload_type, clock_rate)| TelephoneEvent {
-            payload_type,
-            clock_rate,
-        })
-        .collect();
+    let digits = offered_events(ours);
     let (protocol, crypto): (&str, &[Crypto]) = match &ours.security {
         Security::Off => ("RTP/AVP", &[]),
         // RFC 8643: who can't encrypt reads this as a clear offer.
@@ -295,6 +292,20 @@ pub fn offer(ours: &Ours) -> String {
             ptime_ms: ours.ptime_ms,
         }
         .text()
+}
+
+/// Digits as we offer them: on the clock of each codec.
+fn offered_events(ours: &Ours) -> Vec<TelephoneEvent> {
+    let clocks = [(TELEPHONE_EVENT, 8_000), (TELEPHONE_EVENT_WIDE, 48_000)];
+    clocks
+        .into_iter()
+        .filter(|(_, clock)| ours.codecs.iter().any(|codec| codec.clock_rate() == *clock))
+        .filter(|_| ours.telephone_event)
+        .map(|(payload_type, clock_rate)| TelephoneEvent {
+            payload_type,
+            clock_rate,
+        })
+        .collect()
 }
 
 /// Our answer to an offer, and what was agreed. Streams we do not take are
@@ -351,7 +362,20 @@ pub fn answer(offer: &Offer, ours: &Ours) -> Result<(String, Negotiated), SdpErr
 pub fn negotiate_answer(ours: &Ours, answer: &Offer) -> Result<Negotiated, SdpError> {
     let (_, media) = answer.audio().ok_or(SdpError::NoAudio)?;
     let security = protection(&ours.security, media, Sdes::accepted)?;
-    agree(ours, media, security)
+    let mut agreed = agree(ours, media, security)?;
+    let offered = ours
+        .codecs
+        .iter()
+        .map(|codec| (codec.offered_payload_type(), *codec));
+    let kept = media.codecs(&ours.codecs).into_iter();
+    for (payload_type, codec) in offered.chain(kept.map(|(codec, pt)| (pt, codec))) {
+        let known = |(known, _): &(u8, Codec)| *known == payload_type;
+        if payload_type != agreed.payload_type && !agreed.also_audio.iter().any(known) {
+            agreed.also_audio.push((payload_type, codec));
+        }
+    }
+    agreed.also_events = offered_events(ours);
+    Ok(agreed)
 }
 
 /// Finds our line and the peer's that belong together.
@@ -417,6 +441,8 @@ fn agree(ours: &Ours, media: &Media, security: Agreed) -> Result<Negotiated, Sdp
         remote_rtcp: media.rtcp(remote_rtp),
         codec,
         payload_type,
+        also_audio: Vec::new(),
+        also_events: Vec::new(),
         telephone_event: media
             .telephone_event(codec.clock_rate())
             .filter(|_| ours.telephone_event),
