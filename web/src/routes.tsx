@@ -28,10 +28,11 @@ const connectionsRoute = createRoute({
 const trunksRoute = createRoute({ getParentRoute: () => rootRoute, path: "/trunks", component: lazyRouteComponent(() => import("./pages/TrunksPage"), "TrunksPage") });
 const soundsRoute = createRoute({ getParentRoute: () => rootRoute, path: "/sounds", component: lazyRouteComponent(() => import("./pages/SoundsPage"), "SoundsPage") });
 const recordingsRoute = createRoute({ getParentRoute: () => rootRoute, path: "/recordings", component: lazyRouteComponent(() => import("./pages/RecordingsPage"), "RecordingsPage") });
+const roomsRoute = createRoute({ getParentRoute: () => rootRoute, path: "/rooms", component: lazyRouteComponent(() => import("./pages/RoomsPage"), "RoomsPage") });
 const startRoute = createRoute({ getParentRoute: () => rootRoute, path: "/start", component: lazyRouteComponent(() => import("./pages/StartPage"), "StartPage") });
 
 export const router = createRouter({
-  routeTree: rootRoute.addChildren([indexRoute, callsRoute, agentsRoute, connectionsRoute, trunksRoute, soundsRoute, recordingsRoute, startRoute]),
+  routeTree: rootRoute.addChildren([indexRoute, callsRoute, agentsRoute, connectionsRoute, trunksRoute, roomsRoute, soundsRoute, recordingsRoute, startRoute]),
 });
 
 declare module "@tanstack/react-router" {

@@ -1,7 +1,9 @@
 // A conference room: colleagues dial it, a customer calls its number; everybody hears the others and not himself.
 
 import assert from "node:assert/strict";
+import { accessible } from "../lib/accessible.js";
 import { amplitude, readWav, tone } from "../lib/audio.js";
+import { Person } from "../lib/browser.js";
 import { Console } from "../lib/console.js";
 import { DeskPhone } from "../lib/desk-phone.js";
 import { wholeFacts } from "../lib/ledger.js";
@@ -30,6 +32,38 @@ scene("three meet in a room by its extension, its number and its PIN, each with 
   assert.equal(added.status, 201, added.text);
   assert.equal(added.json.dial, "*57");
   assert.equal((await console.change("POST", "/rooms", { name: "Other", extension: 7 })).status, 409);
+  await scene.step("an administrator sets rooms up on their page, which says what to dial", async () => {
+    const person = await Person.arrives();
+    scene.adds({ close: () => person.leaves() });
+    const { page } = person;
+    await page.goto(server.web);
+    await person.signIn(server.demo.console);
+    await page.getByRole("link", { name: "Rooms", exact: true }).click();
+    await page.getByRole("row").filter({ hasText: "Monday" }).getByText("*57", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Add room" }).click();
+    const form = page.getByRole("dialog");
+    await form.getByLabel("Name", { exact: true }).fill("Standup");
+    await form.getByLabel("PIN", { exact: true }).fill("12");
+    await form.getByRole("button", { name: "Add room" }).click();
+    await form.getByText(/pin: give 4 to 10 digits/).waitFor();
+    await form.getByLabel("PIN", { exact: true }).fill("");
+    await person.photographs("room-form");
+    await form.getByRole("button", { name: "Add room" }).click();
+    await form.waitFor({ state: "hidden" });
+    const row = page.getByRole("row").filter({ hasText: "*51" });
+    await row.getByText("Standup").waitFor();
+    await row.getByRole("button", { name: "Edit Standup" }).click();
+    await form.getByLabel("Name", { exact: true }).fill("Review");
+    await form.getByLabel("PIN", { exact: true }).fill("998877");
+    await form.getByRole("button", { name: "Save" }).click();
+    await form.waitFor({ state: "hidden" });
+    await row.getByText("998877").waitFor();
+    await accessible(person, "rooms");
+    await page.getByRole("button", { name: "Remove Review" }).click();
+    await form.getByRole("button", { name: "Remove", exact: true }).click();
+    await row.waitFor({ state: "detached" });
+    assert.deepEqual((await console.get("/rooms")).items.map(({ name }) => name), ["Monday"]);
+  });
   const numbers = (await server.cloudtalk("GET", "/numbers/index.json")).json.responseData.data;
   const number = numbers.map(({ CallNumber }) => CallNumber).find(({ caller_id_e164 }) => caller_id_e164 === server.number);
   const led = await server.cloudtalk("POST", `/numbers/edit/${number.id}.json`, { connected_to: 2, source_id: Number(added.json.id) });

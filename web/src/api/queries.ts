@@ -13,6 +13,7 @@ import type {
   PhoneNumber,
   Receipts,
   RecordingSettings,
+  Room,
   Signalling,
   Sounds,
   Trunk,
@@ -85,6 +86,12 @@ export const signallingQuery = (call: number) =>
   });
 
 export const captureUrl = (call: number) => `/console/api/calls/${call}/signalling.pcap`;
+
+export const roomsQuery = queryOptions({
+  queryKey: ["rooms"],
+  queryFn: ({ signal }) => read<Items<Room>>("/rooms", signal),
+  refetchInterval: LIVE,
+});
 
 export const soundsQuery = queryOptions({
   queryKey: ["sounds"],

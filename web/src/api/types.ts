@@ -121,6 +121,17 @@ export interface Receipts {
   problem: string | null;
 }
 
+/** A conference room. Its PIN is told to those only who may change it. */
+export interface Room {
+  id: number;
+  name: string;
+  extension: number;
+  dial: string;
+  pin?: string;
+  hasPin: boolean;
+  participants: number;
+}
+
 export interface Sound {
   id: number;
   name: string;

@@ -1,6 +1,6 @@
 import { AppShell, Box, Burger, Button, Group, NavLink, Stack, Text, ThemeIcon, UnstyledButton } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconHeadset, IconMicrophone, IconMusic, IconPhoneCall, IconPlugConnected, IconRocket, IconRouteAltLeft, IconRouter } from "@tabler/icons-react";
+import { IconHeadset, IconMicrophone, IconMusic, IconPhoneCall, IconPlugConnected, IconRocket, IconRouteAltLeft, IconRouter, IconUsersGroup } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { meQuery } from "../api/queries";
@@ -12,6 +12,7 @@ import { Failure } from "../ui/ListState";
 const PAGES = [
   { to: "/calls", label: "Calls", icon: IconPhoneCall },
   { to: "/agents", label: "Agents", icon: IconHeadset },
+  { to: "/rooms", label: "Rooms", icon: IconUsersGroup },
   { to: "/recordings", label: "Recordings", icon: IconMicrophone },
   { to: "/sounds", label: "Sounds", icon: IconMusic },
   { to: "/trunks", label: "Trunks", icon: IconRouter },
