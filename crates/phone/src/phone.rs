@@ -281,6 +281,12 @@ impl Phone {
         quality::punctuality(&self.shared.media.health())
     }
 
+    /// Whether audio has been so late lately that it is heard.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        quality::is_late(&self.shared.media.health())
+    }
+
     pub(crate) fn open_rooms(&self) -> &OpenRooms {
         &self.shared.rooms
     }

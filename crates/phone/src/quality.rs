@@ -60,6 +60,11 @@ pub(crate) fn punctuality(health: &media::Health) -> String {
     )
 }
 
+/// Whether that is heard: more than one in a hundred packets came over 10 ms late.
+pub(crate) fn is_late(health: &media::Health) -> bool {
+    health.ticks > 0 && health.p99_us > 10_000
+}
+
 /// The likely reason why a party is not heard, given the address it told us and ours: what a translator hides shows
 /// in a private address that is told to a public one.
 pub(crate) fn likely(reason: NoAudio, told: Option<IpAddr>, ours: IpAddr) -> NoAudio {

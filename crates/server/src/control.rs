@@ -113,6 +113,10 @@ impl Control {
             serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
         match request["command"].as_str() {
             Some("bans.list") => Ok(self.bans()),
+            Some("audio") => {
+                let phone = &self.carriers.phone;
+                Ok(json!({ "said": phone.punctuality(), "late": phone.is_late() }))
+            }
             Some("bans.lift") => {
                 let address: IpAddr = text(&request, "address")?
                     .parse()

@@ -7,7 +7,9 @@ import { Person } from "../lib/browser.js";
 import { Console } from "../lib/console.js";
 import { DeskPhone } from "../lib/desk-phone.js";
 import { wholeFacts } from "../lib/ledger.js";
+import { run } from "../lib/processes.js";
 import { scene } from "../lib/scene.js";
+import { TRUNKLINE } from "../lib/server.js";
 import { until } from "../lib/until.js";
 
 const PIN = "4711";
@@ -99,6 +101,9 @@ scene("three meet in a room by its extension, its number and its PIN, each with 
     return calls?.size === 3 && calls;
   });
   assert.match(await (await fetch(`${server.web}/readyz`)).text(), /^ready\naudio: 99 % at most [\d.]+ ms late/, "the operator reads how punctual that was");
+  // What else it finds is this machine's affair.
+  const doctor = await run(TRUNKLINE, ["doctor", "--data", server.data]);
+  assert.match(doctor.stdout, /^ok {3}a server runs here.*\n(ok  |FAIL) audio: 99 % at most [\d.]+ ms late/, "so does who asks the doctor");
   for (const own of calls.values()) {
     assert.equal(own.filter(({ type, name }) => type === "room_entered" && name === "Monday").length, 1);
     assert.ok(!own.some(({ type }) => type === "digit_pressed"), "the PIN is on no record");

@@ -7,8 +7,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde_json::json;
+
 use super::ConfigArgs;
-use crate::config::Config;
+use crate::{config::Config, control::Operator};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -72,17 +74,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn examine(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![
-        tcp("http", config.http),
-        tcp("sip over TCP", config.sip),
-        udp("sip over UDP", config.sip),
-    ];
-    findings.extend(
-        config
-            .gateway_http
-            .map(|address| tcp("gateway-http", address)),
-    );
-    findings.push(rtp(config));
+    let mut findings = match Operator::reach(&config.data) {
+        // The ports it should have are taken by itself.
+        Ok(server) => vec![
+            Finding::good("a server runs here; its ports are not tried"),
+            audio(server),
+        ],
+        Err(_) => ports(config),
+    };
     findings.push(program("flite", "English prompts"));
     findings.push(program("espeak-ng", "prompts in other languages"));
     findings.push(folder(&config.data));
@@ -90,6 +89,36 @@ fn examine(config: &Config) -> Vec<Finding> {
     findings.push(open_files(config));
     findings.push(clock());
     findings
+}
+
+fn ports(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![
+        tcp("http", config.http),
+        tcp("sip over TCP", config.sip),
+        udp("sip over UDP", config.sip),
+    ];
+    let gateway = config.gateway_http;
+    findings.extend(gateway.map(|address| tcp("gateway-http", address)));
+    findings.push(rtp(config));
+    findings
+}
+
+/// Whether the running server sends audio on time.
+fn audio(mut server: Operator) -> Finding {
+    let advice = "the machine is too busy: give the server more cores, or take other work off it";
+    match server.ask(&json!({ "command": "audio" })) {
+        Ok(told) => {
+            let said = told["said"].as_str().unwrap_or_default();
+            match told["late"].as_bool() {
+                Some(false) => Finding::good(said),
+                _ => Finding::bad(said, advice),
+            }
+        }
+        Err(error) => Finding::bad(
+            format!("audio of the running server: {error:#}"),
+            "restart the server if it is of another version than this command",
+        ),
+    }
 }
 
 /// Whether recordings can be kept where they are to be kept.
