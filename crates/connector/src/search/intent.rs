@@ -159,7 +159,9 @@ impl Intent {
         let mut at = 0;
         while at < said.len() {
             if spent[at] {
-                self.say(&said[at]);
+                if language.is_none() {
+                    self.say(&said[at]);
+                }
                 at += 1;
                 continue;
             }
@@ -208,6 +210,12 @@ impl Intent {
             {
                 tokens.extend(foreign(&meaning));
                 taken = length;
+            } else if let Some((particle, meaning)) =
+                language.and_then(|language| lexicon.translate_parted(language, &said[at..]))
+            {
+                // "Sag den Termin ab": the verb's first half comes last.
+                spent[at + particle] = true;
+                tokens.extend(foreign(&meaning));
             } else if let Some(meaning) =
                 language.and_then(|language| lexicon.translate(language, word))
             {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
+use super::inflection;
 use super::spelling::Spelling;
 use super::words::{fold, is_han, stem};
 
@@ -197,6 +198,31 @@ impl Language {
                 )
             })
             .or_else(|| (word.len() > 3).then(|| self.words.get(&self.stem(word)))?)
+    }
+
+    /// A form the stemmer does not lead back: "angelegt", "mándale".
+    fn inflected(&self, word: &str) -> Option<Meaning> {
+        let folded = fold(word);
+        let forms = match self.stemmer {
+            Algorithm::German => inflection::german(&folded),
+            Algorithm::Spanish => inflection::spanish(&folded),
+            _ => return None,
+        };
+        let mut known = forms.iter().filter_map(|form| self.look_up(form));
+        known.find(|meaning| !meaning.is_empty()).cloned()
+    }
+
+    /// "Sag den Termin ab": what the verb means with the particle at the end of its clause, and the particle's place.
+    fn parted(&self, words: &[String]) -> Option<(usize, &Meaning)> {
+        let verb = words.first().filter(|_| self.compounds)?;
+        let verb = inflection::german_infinitive(verb);
+        words.iter().enumerate().skip(1).find_map(|(at, particle)| {
+            if !inflection::is_particle(particle) {
+                return None;
+            }
+            let meaning = self.look_up(&format!("{particle}{verb}"))?;
+            (!meaning.is_empty()).then_some((at, meaning))
+        })
     }
 
     /// "Anrufaufzeichnung": the parts, the last one first, because it names the thing.
@@ -516,7 +542,8 @@ impl Lexicon {
     ) -> Option<usize> {
         let knows = |language: &Language, word: &String| {
             language.look_up(word).is_some()
-                || (!is_english(word) && language.split(word).is_some())
+                || (!is_english(word)
+                    && (language.inflected(word).is_some() || language.split(word).is_some()))
         };
         let english = words
             .iter()
@@ -552,7 +579,18 @@ impl Lexicon {
         language
             .look_up(word)
             .cloned()
+            .or_else(|| language.inflected(word))
             .or_else(|| language.split(word))
+    }
+
+    /// English words for a verb that begins `words` and whose first half ends their clause, and the place of that.
+    pub(super) fn translate_parted(
+        &self,
+        language: usize,
+        words: &[String],
+    ) -> Option<(usize, Meaning)> {
+        let (at, meaning) = self.languages[language].parted(words)?;
+        Some((at, meaning.clone()))
     }
 
     /// English words for a fixed expression at the start of `words`, and its length.
@@ -561,7 +599,7 @@ impl Lexicon {
         language: usize,
         words: &[String],
     ) -> Option<(usize, Meaning)> {
-        (2..=3.min(words.len())).rev().find_map(|length| {
+        (2..=4.min(words.len())).rev().find_map(|length| {
             let meaning = self.languages[language]
                 .words
                 .get(&fold(&words[..length].join(" ")))?;

@@ -12,6 +12,7 @@ use std::{
 mod describe;
 pub mod eval;
 mod fusion;
+mod inflection;
 mod intent;
 mod lexicon;
 mod meaning;
