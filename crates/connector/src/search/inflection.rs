@@ -67,6 +67,7 @@ pub(super) fn german(word: &str) -> Vec<String> {
         }
         let participle = rest.strip_prefix("ge").and_then(without_participle_end);
         forms.extend(participle.map(|stem| format!("{particle}{stem}en")));
+        forms.extend(participle.map(|stem| format!("{particle}{stem}n")));
     }
     forms.extend(without_participle_end(word).map(|stem| format!("{stem}en")));
     forms
@@ -118,6 +119,7 @@ mod tests {
             ("anzulegen", "anlegen"),
             ("zuruckgeschickt", "zuruckschicken"),
             ("storniert", "stornieren"),
+            ("geandert", "andern"),
             ("verschickte", "verschicken"),
         ] {
             assert!(

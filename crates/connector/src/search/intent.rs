@@ -32,6 +32,9 @@ const HINTS: [(&str, &str); 8] = [
 const ONE: &str = "one single specific particular certain id exact given individual";
 const QUESTIONS: &str = "what which who where when whose is are was were does do did has have how";
 
+/// How much a name says of what is asked for.
+const NAME: f32 = 0.3;
+
 /// One word of the intent with all it may stand for.
 pub(super) struct Term {
     /// Stems with how close they are to what was said.
@@ -82,7 +85,11 @@ impl Intent {
         let text = intent.take_values(cut);
         let said = words(&text).into_iter().flat_map(uncontracted);
         let said: Vec<String> = said.take(MAX_WORDS).collect();
-        let reader = Reader { indexes, lexicon };
+        let reader = Reader {
+            indexes,
+            lexicon,
+            names: capitalised(&text),
+        };
         let language = lexicon.language(
             &said,
             |word| reader.is_english(word),
@@ -249,6 +256,14 @@ impl Intent {
                     weight: if at == 0 { 1.1 } else { 0.5 },
                     ..token
                 }));
+            } else if language != Some(0) && reader.is_name(word) {
+                // Who or what is called so, nobody knows; mostly it is a person.
+                let others = ["member", "person", "contact"].map(str::to_owned);
+                tokens.push(token("user", others.to_vec()).map(|token| Token {
+                    first: false,
+                    weight: NAME,
+                    ..token
+                }));
             } else if is_stop(word) && !(first && word == "let") {
                 self.one |= listed(ONE, word);
                 tokens.push(None);
@@ -294,7 +309,9 @@ impl Intent {
                     }
                 }
             }
-            if language.is_some() || is_chinese(word) || !reader.is_english(word) {
+            if language != Some(0) && reader.is_name(word) {
+                self.say("someone");
+            } else if language.is_some() || is_chinese(word) || !reader.is_english(word) {
                 for token in tokens[before..].iter().flatten() {
                     self.say(&token.word);
                 }
@@ -492,6 +509,26 @@ fn expressed(meaning: &[Vec<String>], first: bool) -> impl Iterator<Item = Optio
     })
 }
 
+/// Words with one capital that no sentence begins with, in small letters.
+fn capitalised(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut begins = true;
+    for word in text.split_whitespace() {
+        let bare = word.trim_matches(|letter: char| !letter.is_alphanumeric());
+        let bare = bare.strip_suffix("'s").unwrap_or(bare);
+        let mut letters = bare.chars();
+        if !begins
+            && letters.next().is_some_and(char::is_uppercase)
+            && letters.all(char::is_lowercase)
+            && bare.chars().count() > 2
+        {
+            names.push(bare.to_lowercase());
+        }
+        begins = word.ends_with(['.', '!', '?', ':']);
+    }
+    names
+}
+
 /// "don't" is two words.
 fn uncontracted(word: String) -> Vec<String> {
     let two = match word.as_str() {
@@ -528,9 +565,16 @@ enum Joins {
 struct Reader<'a> {
     indexes: &'a [&'a Index],
     lexicon: &'a Lexicon,
+    /// Words with a capital inside a sentence.
+    names: Vec<String>,
 }
 
 impl Reader<'_> {
+    /// "Dave": an unknown word with a capital inside a sentence.
+    fn is_name(&self, word: &str) -> bool {
+        self.names.iter().any(|name| name == word) && !self.is_known(word)
+    }
+
     fn indexed(&self, stem: &str) -> bool {
         self.indexes.iter().any(|index| index.has(stem))
     }

@@ -217,7 +217,11 @@ impl Language {
         let verb = words.first().filter(|_| self.compounds)?;
         let verb = inflection::german_infinitive(verb);
         words.iter().enumerate().skip(1).find_map(|(at, particle)| {
-            if !inflection::is_particle(particle) {
+            // "Auf" and "an" begin most of what comes between.
+            let next = words.get(at + 1);
+            let ends =
+                next.is_none_or(|next| matches!(next.as_str(), "und" | "oder" | "bitte" | "damit"));
+            if !ends || !inflection::is_particle(particle) {
                 return None;
             }
             let meaning = self.look_up(&format!("{particle}{verb}"))?;
@@ -308,7 +312,12 @@ impl Lexicon {
         let mut spoken: Vec<_> = spoken.into_iter().collect();
         spoken.sort_unstable();
         lexicon.known = spoken.iter().map(|word| stem(word)).collect();
-        lexicon.spelling = Spelling::new(spoken.into_iter().map(|word| (word, 1)));
+        // "lst" is "list" sooner than "last".
+        let uses = |word: &str| if Verb::plain(word).is_some() { 5 } else { 1 };
+        lexicon.spelling = Spelling::new(spoken.into_iter().map(|word| {
+            let uses = uses(&word);
+            (word, uses)
+        }));
         lexicon
     }
 

@@ -85,19 +85,21 @@ pub(super) fn corrections<'a>(
     let mut found: Vec<(usize, &str, u32)> = uses
         .into_iter()
         .map(|(known, count)| (distance(word, known), known, count))
-        .filter(|(distance, known, _)| *distance <= limit.min(allowed(known)))
+        .filter(|(distance, known, _)| {
+            *distance <= limit.min(allowed(known)) || (*distance == 2 && abridges(word, known))
+        })
         .collect();
-    let Some(nearest) = found.iter().map(|row| row.0).min() else {
-        return Vec::new();
-    };
-    found.retain(|row| row.0 == nearest);
+    // "brd" is "board" sooner than "bird" or "bad".
+    if found.iter().any(|(_, known, _)| abridges(word, known)) {
+        found.retain(|(_, known, _)| abridges(word, known));
+    }
     // People seldom miss the first letter, and drop letters sooner than they invent some.
     let first = word.chars().next();
-    let consonants = |word: &str| {
-        word.chars()
-            .filter(|letter| !"aeiouy".contains(*letter))
-            .collect::<String>()
+    let cost = |distance: usize, known: &str| distance + usize::from(known.chars().next() != first);
+    let Some(nearest) = found.iter().map(|row| cost(row.0, row.1)).min() else {
+        return Vec::new();
     };
+    found.retain(|row| cost(row.0, row.1) == nearest);
     let skeleton = consonants(word);
     found.sort_by_key(|(_, known, uses)| {
         (
@@ -112,6 +114,17 @@ pub(super) fn corrections<'a>(
         .take(3)
         .map(|(distance, known, _)| (known, distance))
         .collect()
+}
+
+fn consonants(word: &str) -> String {
+    word.chars()
+        .filter(|letter| !"aeiouy".contains(*letter))
+        .collect()
+}
+
+/// Whether it is the other without its vowels: "brd", "usrs".
+fn abridges(word: &str, known: &str) -> bool {
+    word.len() > 2 && word.chars().next() == known.chars().next() && consonants(known) == word
 }
 
 fn may_be_misspelt(word: &str) -> bool {
@@ -193,6 +206,7 @@ mod tests {
         let corrections = |word: &str| corrections(word, std::iter::once(&spelling));
         assert_eq!(corrections("sned"), [("send", 1)]);
         assert_eq!(corrections("mesasge"), [("message", 1)]);
+        assert_eq!(corrections("cntct"), [("contact", 2)]);
         assert!(corrections("ca").is_empty() && corrections("zebra").is_empty());
     }
 }
