@@ -256,7 +256,7 @@ impl Leg {
             return;
         }
         let rate = self.wants.sound.unwrap_or(Rate::Narrow);
-        if !self.hearing.as_deref().is_some_and(|it| it.rate() == rate) {
+        if self.hearing.as_deref().is_none_or(|it| it.rate() != rate) {
             self.hearing = Some(Box::new(Hearing::new(self.spoken.codec, rate)));
             self.inband = None;
         }
@@ -339,7 +339,8 @@ impl Leg {
         if codec.ticks_per_ms() != before.codec.ticks_per_ms() {
             self.reception.set_clock(codec.ticks_per_ms());
         }
-        self.spoken.changes != before.changes || (!same && !self.spoken.changes)
+        let begins_to_change = self.spoken.changes != before.changes;
+        begins_to_change || !(same || self.spoken.changes)
     }
 
     /// Whether this leg's packets are in a codec that another takes as it is. Once they were of
