@@ -50,6 +50,30 @@ fn misspelt_and_foreign_requests_are_understood() {
 }
 
 #[test]
+fn verbs_in_two_halves_and_with_pronouns_are_understood() {
+    assert_first(
+        "Leg bitte auf der Stelle einen neuen Kontakt an",
+        "create-contact",
+    );
+    assert_first("einen neuen Kontakt anzulegen", "create-contact");
+    assert_first("Mándale un mensaje de texto", "send-sms");
+    assert_first("bórrame ese contacto", "delete-contact");
+    assert_first("efface le contact", "delete-contact");
+}
+
+#[test]
+fn unknown_names_are_no_slips() {
+    // "Dave" is one letter from "date" and "save".
+    let (manifest, index) = cloudtalk();
+    let hits = index.search("text Dave", 5);
+    let keys: Vec<_> = hits
+        .iter()
+        .map(|hit| manifest.actions[hit.doc].key.as_str())
+        .collect();
+    assert_eq!(keys.first(), Some(&"send-sms"), "{keys:?}");
+}
+
+#[test]
 fn nothing_to_do_with_anything_finds_nothing_and_odd_text_is_harmless() {
     let (_, index) = cloudtalk();
     for intent in ["", "   ", "xqzzv wqpl", "!!!", "\u{0}", "的的的", "ß", "🙂"] {
