@@ -277,21 +277,26 @@ pub fn offer(ours: &Ours) -> String {
         Security::Dtls(dtls) => Some(dtls),
         Security::Off | Security::Sdes(_) => None,
     };
-    head(ours)
-        + &Stream {
-            ours,
-            protocol,
-            codecs: &codecs,
-            digits: &digits,
-            crypto,
-            dtls,
-            ice: ours.ice.as_ref(),
-            mid: ours.ice.as_ref().map(|_| "0"),
-            rtcp_mux: true,
-            direction: ours.direction,
-            ptime_ms: ours.ptime_ms,
-        }
-        .text()
+    let mid = ours.ice.as_ref().map(|_| "0");
+    let mut text = head(ours);
+    if let Some(mid) = mid {
+        // RFC 8829 §5.2.1: who speaks ICE and DTLS may refuse an offer that bundles nothing.
+        let _ = write!(text, "a=group:BUNDLE {mid}\r\n");
+    }
+    text + &Stream {
+        ours,
+        protocol,
+        codecs: &codecs,
+        digits: &digits,
+        crypto,
+        dtls,
+        ice: ours.ice.as_ref(),
+        mid,
+        rtcp_mux: true,
+        direction: ours.direction,
+        ptime_ms: ours.ptime_ms,
+    }
+    .text()
 }
 
 /// Digits as we offer them: on the clock of each codec.

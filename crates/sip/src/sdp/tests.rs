@@ -345,6 +345,9 @@ fn our_offer_to_a_browser_and_its_answer_agree() {
         text.contains("a=setup:actpass\r\n") && text.contains("a=ice-lite\r\n"),
         "{text}"
     );
+    // One stream and one transport, in so many words: str0m refuses an offer that doesn't say so.
+    assert!(text.contains("a=group:BUNDLE 0\r\nm="), "{text}");
+    assert!(text.contains("a=mid:0\r\n"), "{text}");
     let answer = Offer::parse(&browsers("active", "sendrecv")).unwrap();
     let agreed = negotiate_answer(&ours, &answer).unwrap();
     assert_eq!(agreed.codec, Codec::Pcmu);
