@@ -9,6 +9,15 @@ use super::inflection;
 use super::spelling::Spelling;
 use super::words::{fold, is_han, stem};
 
+/// The files about English words; of two lines about one expression the later one holds.
+const ENGLISH: [&str; 4] = [
+    include_str!("../../data/synonyms.txt"),
+    include_str!("../../data/everyday.txt"),
+    include_str!("../../data/idioms.txt"),
+    include_str!("../../data/concepts.txt"),
+];
+const GLOSSARY: &str = include_str!("../../data/glossary.txt");
+
 /// What an action does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Verb {
@@ -261,29 +270,13 @@ impl Language {
 impl Lexicon {
     pub(super) fn shipped() -> &'static Self {
         static SHIPPED: OnceLock<Lexicon> = OnceLock::new();
-        SHIPPED.get_or_init(|| {
-            Self::read(
-                &[
-                    include_str!("../../data/synonyms.txt"),
-                    include_str!("../../data/everyday.txt"),
-                    include_str!("../../data/concepts.txt"),
-                ],
-                &[include_str!("../../data/glossary.txt")],
-            )
-        })
+        SHIPPED.get_or_init(|| Self::read(&ENGLISH, &[GLOSSARY]))
     }
 
     /// The shipped one with more lines, in the forms of the data files; lines it can't read are skipped.
     pub(super) fn extended(more: &str) -> Self {
-        Self::read(
-            &[
-                include_str!("../../data/synonyms.txt"),
-                include_str!("../../data/everyday.txt"),
-                include_str!("../../data/concepts.txt"),
-                more,
-            ],
-            &[include_str!("../../data/glossary.txt"), more],
-        )
+        let english: Vec<_> = ENGLISH.into_iter().chain([more]).collect();
+        Self::read(&english, &[GLOSSARY, more])
     }
 
     fn read(synonyms: &[&str], glossaries: &[&str]) -> Self {
