@@ -62,6 +62,14 @@ fn verbs_in_two_halves_and_with_pronouns_are_understood() {
 }
 
 #[test]
+fn expressions_of_daily_work_are_understood() {
+    assert_first("who rang this morning?", "list-calls");
+    assert_first("shoot Anna an SMS", "send-sms");
+    assert_first("let me hear it", "get-call-recording");
+    assert_first("take down her number", "create-contact");
+}
+
+#[test]
 fn unknown_names_are_no_slips() {
     // "Dave" is one letter from "date" and "save".
     let (manifest, index) = cloudtalk();
