@@ -389,6 +389,10 @@ pub enum CallFact {
         agent_name: String,
         group: GroupId,
         why: String,
+        /// Counts the offers a company's queues make while the server runs, in the order of their decisions. The order of
+        /// facts is not that: each call writes its own. 0 in facts older than this field.
+        #[serde(default)]
+        offer: u64,
     },
     /// His device says that it rings.
     LegRinging { leg: LegId },

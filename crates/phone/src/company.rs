@@ -40,6 +40,8 @@ pub(crate) struct Company {
     names: HashMap<AgentId, String>,
     memberships: Vec<(GroupId, AgentId)>,
     recording: RecordingSettings,
+    /// How many of its changes it shows.
+    pub(crate) changes: u64,
 }
 
 impl Company {
@@ -209,6 +211,7 @@ impl Company {
             names,
             memberships,
             recording,
+            changes: 0,
         })
     }
 }

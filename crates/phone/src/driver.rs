@@ -73,22 +73,22 @@ pub(crate) struct Start {
     pub(crate) is_emergency: bool,
 }
 
-/// Runs a call to its end.
-pub(crate) async fn run(shared: Arc<Shared>, start: Start) {
+/// Lets a call run to its end, as a task of its own: nothing of how it came in is held any longer.
+pub(crate) fn run(shared: Arc<Shared>, start: Start) {
     let span = tracing::info_span!(
         "call",
         call.id = start.call.0,
         tenant.id = start.company.tenant.0
     );
-    async move {
+    let calls = shared.calls.clone();
+    let run = async move {
         let inbox = shared.switchboard.open(start.call, start.company.tenant);
         let call = start.call;
-        let (driver, outputs) = Driver::new(&shared, start).await;
+        let (driver, outputs) = Box::pin(Driver::new(&shared, start)).await;
         driver.run(inbox, outputs).await;
         shared.switchboard.close(call);
-    }
-    .instrument(span)
-    .await;
+    };
+    calls.spawn(run.instrument(span));
 }
 
 /// A prompt that is ready to be heard, or can't be.
@@ -231,39 +231,51 @@ impl Driver {
         End::open(&self.media, leg, ready).await
     }
 
+    // A call waits for hours and acts for moments: what acting needs is boxed, so that waiting doesn't hold it.
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>, outputs: Vec<Output>) {
-        if !self.begin(outputs).await {
+        if !Box::pin(self.begin(outputs)).await {
             return;
         }
         while !self.finished {
             self.free_slots();
             if let Some(input) = self.echoes.pop_front() {
-                self.take(input).await;
+                Box::pin(self.take(input)).await;
                 continue;
             }
             let deadline = self.machine.next_deadline();
             tokio::select! {
-                Some(message) = inbox.recv() => match message {
-                    Message::Input(input) => self.take(input).await,
-                    Message::HandOver { leg, to, agent, reply } => self.asked_for(leg, to, agent, reply).await,
-                    Message::Replace { leg, asked } => self.asked_to_replace(leg, *asked).await,
-                },
-                Some(Ok((leg, party))) = self.taking.join_next() => self.party_came(leg, party).await,
-                Some(Ok(leg)) = self.going.join_next() => self.gone(leg).await,
-                Some((leg, event)) = self.leg_events.next() => self.leg_event(leg, event).await,
-                Some(event) = self.media_events.recv() => self.media_event(event).await,
+                Some(message) = inbox.recv() => Box::pin(self.told(message)).await,
+                Some(Ok((leg, party))) = self.taking.join_next() => Box::pin(self.party_came(leg, party)).await,
+                Some(Ok(leg)) = self.going.join_next() => Box::pin(self.gone(leg)).await,
+                Some((leg, event)) = self.leg_events.next() => Box::pin(self.leg_event(leg, event)).await,
+                Some(event) = self.media_events.recv() => Box::pin(self.media_event(event)).await,
                 Some(rendered) = self.rendering.join_next() => self.rendered(rendered),
-                () = clock::until(deadline) => {
-                    let now = clock::now();
-                    let outputs = self.machine.on_time(now);
-                    self.carry_out(now, outputs).await;
-                }
+                () = clock::until(deadline) => Box::pin(self.time_passed()).await,
             }
         }
         self.free_slots();
         self.store_the_rest().await;
         self.shared.recordings.call_over();
         self.desk().tell(Fact::CallGone(self.call)).await;
+    }
+
+    async fn told(&mut self, message: Message) {
+        match message {
+            Message::Input(input) => self.take(input).await,
+            Message::HandOver {
+                leg,
+                to,
+                agent,
+                reply,
+            } => self.asked_for(leg, to, agent, reply).await,
+            Message::Replace { leg, asked } => self.asked_to_replace(leg, *asked).await,
+        }
+    }
+
+    async fn time_passed(&mut self) {
+        let now = clock::now();
+        let outputs = self.machine.on_time(now);
+        self.carry_out(now, outputs).await;
     }
 
     fn add_line(&mut self, leg: LegId, line: Line) {
@@ -453,7 +465,7 @@ impl Driver {
             LegEvent::Reinvite { offer } => return self.reinvite(leg, offer).await,
             LegEvent::Changed { sdp } => return self.changed(leg, &sdp).await,
             LegEvent::ChangeRefused { status } => return self.change_refused(leg, status).await,
-            LegEvent::Referred(referral) => return self.referred(leg, referral).await,
+            LegEvent::Referred(referral) => return self.referred(leg, *referral).await,
         };
         self.take(input).await;
     }
@@ -587,6 +599,23 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, now: Timestamp, outputs: Vec<Output>) {
+        self.decided_at = now;
+        // His place in the line does not wait for the disk: who came after him would get the agent who is free. Nothing
+        // depends on it before his facts are stored, for this task alone takes what he is offered. Who comes out of
+        // another line leaves that first, and the phones that rang for him there stop before.
+        let (joins, outputs) = if outputs
+            .iter()
+            .any(|output| matches!(output, Output::LeaveQueue { .. }))
+        {
+            (Vec::new(), outputs)
+        } else {
+            outputs
+                .into_iter()
+                .partition(|output| matches!(output, Output::JoinQueue { .. }))
+        };
+        for join in joins {
+            self.act(join).await;
+        }
         let outputs = self.measure(outputs).await;
         let commands = self.note(now, outputs);
         self.flush().await;

@@ -219,7 +219,7 @@ impl Ready {
             watched: self.watched,
             is_emergency: self.is_emergency,
         };
-        driver::run(shared, start).await;
+        driver::run(shared, start);
     }
 }
 

@@ -80,7 +80,11 @@ pub(crate) struct Shared {
     companies: RwLock<HashMap<TenantId, Arc<Company>>>,
     /// Held while a company is loaded, so that no two desks open for one.
     loading: Mutex<()>,
+    /// How often each company has been said to have changed.
+    changes: std::sync::Mutex<HashMap<TenantId, u64>>,
     states: AgentStates,
+    /// Calls that run.
+    pub(crate) calls: TaskTracker,
     desks: TaskTracker,
     stop: CancellationToken,
     seed: u64,
@@ -91,8 +95,24 @@ impl Shared {
     pub(crate) async fn company(&self, tenant: TenantId) -> Result<Arc<Company>, StoreError> {
         match self.known(tenant) {
             Some(company) => Ok(company),
-            None => self.load(tenant, false).await,
+            None => self.load(tenant, self.changes_of(tenant)).await,
         }
+    }
+
+    /// The company as it is after a change that is in the database by now.
+    async fn changed(&self, tenant: TenantId) -> Result<Arc<Company>, StoreError> {
+        let change = {
+            let mut changes = self.changes.lock().expect("no holder panics");
+            let count = changes.entry(tenant).or_default();
+            *count += 1;
+            *count
+        };
+        self.load(tenant, change).await
+    }
+
+    fn changes_of(&self, tenant: TenantId) -> u64 {
+        let changes = self.changes.lock().expect("no holder panics");
+        changes.get(&tenant).copied().unwrap_or_default()
     }
 
     /// What is allowed of the audio of who calls at a listener.
@@ -122,12 +142,15 @@ impl Shared {
             .cloned()
     }
 
-    async fn load(&self, tenant: TenantId, again: bool) -> Result<Arc<Company>, StoreError> {
+    /// The company, with at least so many of its changes. Of many that come at once, as when agents are brought in by the
+    /// hundred, one reading shows all.
+    async fn load(&self, tenant: TenantId, with: u64) -> Result<Arc<Company>, StoreError> {
         let _one_at_a_time = self.loading.lock().await;
         let before = self.known(tenant);
-        if let (Some(company), false) = (&before, again) {
+        if let Some(company) = before.as_ref().filter(|company| company.changes >= with) {
             return Ok(Arc::clone(company));
         }
+        let changes = self.changes_of(tenant);
         let desk = match &before {
             Some(company) => company.desk.clone(),
             None => {
@@ -143,8 +166,10 @@ impl Shared {
         };
         let registered =
             |username: &str| u32::try_from(self.sip.bindings(username).len()).unwrap_or(u32::MAX);
-        let company =
-            Arc::new(Company::load(&self.db, tenant, desk, before.as_deref(), registered).await?);
+        let mut company =
+            Company::load(&self.db, tenant, desk, before.as_deref(), registered).await?;
+        company.changes = changes;
+        let company = Arc::new(company);
         self.companies
             .write()
             .expect("no holder panics")
@@ -190,7 +215,7 @@ impl Phone {
     /// When the companies can't be loaded.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let stop = CancellationToken::new();
-        let desks = TaskTracker::new();
+        let (calls, desks) = (TaskTracker::new(), TaskTracker::new());
         let trunks = Trunks::open(parts.db.clone(), parts.keys, parts.sip.clone()).await?;
         let shared = Arc::new(Shared {
             db: parts.db,
@@ -207,7 +232,9 @@ impl Phone {
             node: parts.node,
             companies: RwLock::default(),
             loading: Mutex::new(()),
+            changes: std::sync::Mutex::default(),
             states: AgentStates::default(),
+            calls: calls.clone(),
             desks: desks.clone(),
             stop: stop.clone(),
             seed: parts.seed,
@@ -217,7 +244,7 @@ impl Phone {
         }
         let phone = Self {
             shared,
-            calls: TaskTracker::new(),
+            calls,
             desks,
             stop,
         };
@@ -306,7 +333,7 @@ impl Phone {
     /// # Errors
     /// When the company can't be read; the queues go on with what they knew.
     pub async fn directory_changed(&self, tenant: TenantId) -> Result<(), StoreError> {
-        self.shared.load(tenant, true).await.map(drop)
+        self.shared.changed(tenant).await.map(drop)
     }
 
     /// Turns an agent's status switch.

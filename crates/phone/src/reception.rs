@@ -175,8 +175,7 @@ async fn admit(
             watched: None,
             is_emergency: false,
         },
-    )
-    .await;
+    );
 }
 
 async fn describe(

@@ -108,7 +108,7 @@ pub(crate) async fn run(
         watched: None,
         is_emergency: false,
     };
-    driver::run(shared, start).await;
+    driver::run(shared, start);
 }
 
 /// He has nothing to write down after a call to a service.

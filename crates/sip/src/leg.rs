@@ -285,7 +285,7 @@ pub enum LegEvent {
     ChangeRefused { status: u16 },
     /// The peer refers the other party to somebody else. Answer it with `accept_referral`, or with
     /// `refuse_referral`.
-    Referred(Referral),
+    Referred(Box<Referral>),
 }
 
 /// How an answered leg ended.

@@ -59,6 +59,7 @@ impl Call {
             agent_name,
             group,
             why,
+            offer: offer.0,
         });
         out.act(Output::Dial {
             leg,

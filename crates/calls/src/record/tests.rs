@@ -55,6 +55,7 @@ fn offered(leg: u32) -> CallFact {
         agent_name: format!("Agent {leg}"),
         group: GroupId(1),
         why: "free".to_owned(),
+        offer: 1,
     }
 }
 

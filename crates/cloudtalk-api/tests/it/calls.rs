@@ -124,6 +124,7 @@ async fn answered(app: &App) -> Answered {
                 agent_name: "Ann Ray".into(),
                 group,
                 why: "longest idle".into(),
+                offer: 1,
             },
         ),
         (1, CallFact::LegRinging { leg }),

@@ -452,6 +452,7 @@ async fn call(
             agent_name: "Agent".into(),
             group,
             why: "idle longest".into(),
+            offer: 1,
         };
         append(2, vec![queued, offer, CallFact::LegRinging { leg }]).await;
         let kind = RecordingKind::Conversation;

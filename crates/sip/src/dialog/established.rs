@@ -214,15 +214,22 @@ impl Session {
         self.expires = timer.map(|t| now + t.expires_after());
     }
 
-    pub async fn run(mut self, unacknowledged: Option<Unacknowledged>) {
+    /// Lives on in a task of its own, so that nothing of how the call was set up is held for as long as it lasts. What acts
+    /// for a moment is boxed for the same reason.
+    pub fn go_on(mut self, unacknowledged: Option<Unacknowledged>) {
         self.unacknowledged = unacknowledged;
+        let core = self.core();
+        core.tasks.spawn(self.run());
+    }
+
+    async fn run(mut self) {
         let end = loop {
-            self.advance().await;
+            Box::pin(self.advance()).await;
             if let Some(end) = self.step().await {
                 break end;
             }
         };
-        self.finish(end).await;
+        Box::pin(self.finish(end)).await;
     }
 
     async fn finish(mut self, end: End) {
@@ -265,7 +272,7 @@ impl Session {
     pub async fn answered(self, sdp: String, contact: String) {
         self.ends.tell(LegEvent::Answered { sdp, contact }).await;
         self.ends.tell(LegEvent::Confirmed { sdp: None }).await;
-        self.run(None).await;
+        self.go_on(None);
     }
 
     async fn step(&mut self) -> Option<End> {
@@ -280,9 +287,9 @@ impl Session {
         let draining = self.ends.core.draining.clone();
         let change = self.change.as_ref();
         tokio::select! {
-            arrived = self.ends.inbox.recv() => self.arrived(arrived?).await,
-            command = self.ends.commands.recv(), if self.hang_up.is_none() => self.command(command).await,
-            Some((cseq, event)) = self.answers.recv() => self.asked(cseq, event).await,
+            arrived = self.ends.inbox.recv() => Box::pin(self.arrived(*arrived?)).await,
+            command = self.ends.commands.recv(), if self.hang_up.is_none() => Box::pin(self.command(command)).await,
+            Some((cseq, event)) = self.answers.recv() => Box::pin(self.asked(cseq, event)).await,
             () = sleep_until(repeat), if self.unacknowledged.is_some() => {
                 if let Some(pending) = &mut self.unacknowledged {
                     pending.repeat();
@@ -694,7 +701,7 @@ impl Session {
                     tx,
                     deadline: Instant::now() + OWNER_THINKS,
                 });
-                self.ends.tell(LegEvent::Referred(referral)).await;
+                self.ends.tell(LegEvent::Referred(Box::new(referral))).await;
             }
             Err(status) => tx.respond(&core.answer(&request, &tx, status)),
         }

@@ -237,7 +237,7 @@ impl Incoming {
                     Next::Over
                 }
                 command = self.ends.commands.recv() => self.command(command).await,
-                Some(arrived) = self.ends.inbox.recv() => self.early_request(arrived).await,
+                Some(arrived) = self.ends.inbox.recv() => self.early_request(*arrived).await,
                 _ = refresh.tick() => {
                     if let Some(last) = self.last.clone().filter(|_| self.reliable.deadlines().is_none()) {
                         self.say(last);
@@ -547,6 +547,6 @@ impl Incoming {
             reliable: Some((self.reliable, self.request.cseq())),
         };
         let session = established::Session::new(self.ends, self.dialog, opened);
-        session.run(Some(pending)).await;
+        session.go_on(Some(pending));
     }
 }

@@ -912,7 +912,7 @@ impl Calling {
                     }
                     Some(_) => {}
                 },
-                Some(arrived) = self.ends.inbox.recv() => self.early_request(arrived).await,
+                Some(arrived) = self.ends.inbox.recv() => self.early_request(*arrived).await,
                 () = sleep_until(patience) => self.answer_change(Err(500)),
                 () = sleep_until(silent) => self.forks.lose_patience(),
                 () = draining.cancelled() => return self.shut_down().await,

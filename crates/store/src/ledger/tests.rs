@@ -46,6 +46,7 @@ fn answered() -> Vec<CallFact> {
             agent_name: "Ann".into(),
             group,
             why: "free".into(),
+            offer: 1,
         },
         CallFact::OfferAnswered {
             leg: LegId(2),
