@@ -25,10 +25,12 @@ use crate::{
 const PACE: Duration = Duration::from_millis(25);
 /// How long a packet may be late and still find its place.
 const LAG_US: u64 = 600_000;
-/// Samples that are worth a write: 1 s, which is also how often the header is made true.
-const BLOCK: i64 = 8_000;
+/// Samples that are worth a write: half a second. What has not come to the disk is held in memory, for each recording.
+const BLOCK: i64 = 4_000;
+/// Writes after which the header is made true: a second.
+const TRUE_HEADER: u8 = 2;
 /// Writes between two checkpoints that are announced.
-const ANNOUNCE: u8 = 2;
+const ANNOUNCE: u8 = 4;
 /// Finished files that may wait to be synced.
 const CLOSING: usize = 1_024;
 
@@ -38,6 +40,8 @@ pub(super) struct Writer {
     open: HashMap<u64, Open>,
     stopping: Vec<(u64, u64, Option<&'static str>)>,
     finish: bool,
+    /// Where samples are put in the order of the file before they are written.
+    block: Vec<u8>,
     /// Syncing waits for the disk, so a thread of its own does it.
     closer: Option<(SyncSender<Closed>, JoinHandle<()>)>,
 }
@@ -55,8 +59,9 @@ struct Open {
     pauses: Pauses,
     /// Samples in the file.
     written: i64,
+    /// Writes since the header was true, and since that was announced.
+    unmarked: u8,
     unannounced: u8,
-    block: Vec<u8>,
 }
 
 /// Sound before a tone is certain to be one: 60 ms.
@@ -126,6 +131,7 @@ impl Writer {
             open: HashMap::new(),
             stopping: Vec::new(),
             finish: false,
+            block: Vec::new(),
             closer: None,
         }
     }
@@ -170,7 +176,7 @@ impl Writer {
                 self.take_orders();
             }
             if let Some(open) = self.open.get_mut(&piece.recording)
-                && let Err(error) = open.take(&piece)
+                && let Err(error) = open.take(&piece, &mut self.block)
             {
                 self.fail(piece.recording, &in_words(&error));
             }
@@ -183,7 +189,9 @@ impl Writer {
         for (id, open) in &mut self.open {
             let ripe = open.position(now_us.saturating_sub(LAG_US));
             if ripe - open.written >= BLOCK
-                && let Err(error) = open.write_to(ripe).and_then(|()| open.checkpoint())
+                && let Err(error) = open
+                    .write_to(ripe, &mut self.block)
+                    .and_then(|()| open.checkpoint())
             {
                 failed.push((*id, in_words(&error)));
             }
@@ -253,8 +261,8 @@ impl Writer {
                     start_us,
                     pauses: Pauses::new(spec.pause),
                     written: 0,
+                    unmarked: 0,
                     unannounced: 0,
-                    block: Vec::new(),
                 };
                 self.open.insert(id, open);
             }
@@ -273,7 +281,9 @@ impl Writer {
             return;
         };
         let end = open.position(at_us);
-        let whole = open.write_to(end).and_then(|()| open.file.checkpoint());
+        let whole = open
+            .write_to(end, &mut self.block)
+            .and_then(|()| open.file.checkpoint());
         match (whole, reason) {
             (Err(error), _) => open.failed(&in_words(&error)),
             (Ok(()), Some(reason)) => open.failed(reason),
@@ -307,7 +317,7 @@ impl Open {
         (at_us as i64 - self.start_us as i64 - self.pauses.cut_before(at_us) as i64) / 125
     }
 
-    fn take(&mut self, piece: &Piece) -> io::Result<()> {
+    fn take(&mut self, piece: &Piece, block: &mut Vec<u8>) -> io::Result<()> {
         let mut samples = [0; LONGEST_PACKET];
         let ear = match piece.side {
             Side::Left => &mut self.left_ear,
@@ -343,7 +353,7 @@ impl Open {
         // Make room when the writer had fallen behind.
         let oldest = position + length as i64 - HELD as i64;
         if oldest > self.written {
-            self.write_to(oldest)?;
+            self.write_to(oldest, block)?;
         }
         let track = match (piece.side, &mut self.right) {
             (Side::Right, Some(right)) => right,
@@ -357,26 +367,30 @@ impl Open {
     }
 
     /// Writes everything before a position.
-    fn write_to(&mut self, position: i64) -> io::Result<()> {
+    fn write_to(&mut self, position: i64, block: &mut Vec<u8>) -> io::Result<()> {
         while self.written < position {
             let until = position.min(self.written + BLOCK);
-            self.block.clear();
+            block.clear();
             for at in self.written..until {
-                self.block
-                    .extend_from_slice(&self.left.take(at).to_le_bytes());
+                block.extend_from_slice(&self.left.take(at).to_le_bytes());
                 if let Some(right) = &mut self.right {
-                    self.block.extend_from_slice(&right.take(at).to_le_bytes());
+                    block.extend_from_slice(&right.take(at).to_le_bytes());
                 }
             }
-            self.file.append(&self.block)?;
+            self.file.append(block)?;
             self.written = until;
         }
         Ok(())
     }
 
     fn checkpoint(&mut self) -> io::Result<()> {
-        self.file.checkpoint()?;
         self.unannounced += 1;
+        self.unmarked += 1;
+        if self.unmarked < TRUE_HEADER {
+            return Ok(());
+        }
+        self.unmarked = 0;
+        self.file.checkpoint()?;
         if self.unannounced >= ANNOUNCE {
             self.unannounced = 0;
             tell(
