@@ -544,3 +544,9 @@ pub fn recording_id(call: CallId, n: u8) -> RecordingId {
     assert!((1..=99).contains(&n), "a call has recordings 1 to 99");
     RecordingId(call.0 * 100 + i64::from(n))
 }
+
+/// The call that a recording is of.
+#[must_use]
+pub fn recorded_call(recording: RecordingId) -> CallId {
+    CallId(recording.0 / 100)
+}

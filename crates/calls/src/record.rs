@@ -15,7 +15,7 @@ mod tests;
 
 use spent::Spent;
 
-pub use lost::{Closing, Recovered, close_lost, open_recordings};
+pub use lost::{Closing, Recovered, close_lost, open_recordings, told_recordings};
 
 /// The row of a call, from its facts in order and nothing else. `None` when they don't begin with
 /// [`CallFact::Started`].

@@ -23,6 +23,7 @@ use model::{
 use sip::{
     Dial, DialTarget, Identity, Leg, LegEvent, LegHandle, Party, ReasonProtocol, Transport, sdp,
 };
+use store::ledger::Recording;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -127,6 +128,8 @@ struct Driver {
     offers: HashMap<OfferId, AgentId>,
     /// Recordings whose end has not come yet, oldest first: the recorder ends them in their order.
     recordings: VecDeque<RecordingId>,
+    /// Recordings that run and have no row yet.
+    unnoted: VecDeque<Recording>,
     watched: Option<Watched>,
     /// What was watched before the call was passed on to the outside.
     held: Vec<Watched>,
@@ -164,6 +167,7 @@ impl Driver {
             playing: BTreeMap::new(),
             offers: HashMap::new(),
             recordings: VecDeque::new(),
+            unnoted: VecDeque::new(),
             watched: start.watched,
             held: Vec::new(),
             is_emergency: start.is_emergency,
@@ -781,9 +785,30 @@ impl Driver {
         }
     }
 
-    /// Stores what became true, and says whether all of it is. A ledger that can't write is told once per
-    /// attempt; the facts stay in line for the next one, and the call goes on.
+    /// Stores what became true, and says whether all of it is. A database that can't write is told once per
+    /// attempt; what it didn't take stays in line for the next one, and the call goes on.
     async fn flush(&mut self) -> bool {
+        let facts_stored = self.store_facts().await;
+        // Whatever keeps a recording from being noted keeps no fact from being stored.
+        self.note_recordings().await && facts_stored
+    }
+
+    async fn note_recordings(&mut self) -> bool {
+        while let Some(recording) = self.unnoted.front() {
+            if let Err(error) = self.shared.recordings.note(recording).await {
+                tracing::error!(
+                    recording.id = recording.id.0,
+                    error = &error as &dyn std::error::Error,
+                    "a recording runs and is not noted yet"
+                );
+                return false;
+            }
+            self.unnoted.pop_front();
+        }
+        true
+    }
+
+    async fn store_facts(&mut self) -> bool {
         while let Some((at, facts)) = self.facts.front() {
             let stored = self
                 .shared
@@ -1142,21 +1167,12 @@ impl Driver {
             pause: self.company.pause_mode(),
         });
         self.recordings.push_back(recording);
-        if let Err(error) = all.note(&made).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a recording could not be started; the call goes on"
-            );
-            self.media.stop_recording();
-            self.echoes.push_back(Input::RecordingFailed {
-                recording,
-                reason: error.to_string(),
-                duration_ms: 0,
-            });
-        }
+        self.unnoted.push_back(made);
+        self.note_recordings().await;
     }
 
     async fn discard_recording(&mut self, recording: RecordingId) {
+        self.note_recordings().await;
         if let Err(error) = self
             .shared
             .recordings

@@ -1,7 +1,7 @@
 //! After a crash: every call that was up is closed with its true cause, its recording made playable.
 
-use calls::record::{Recovered, close_lost, open_recordings};
-use model::{CallId, TenantId};
+use calls::record::{Recovered, close_lost, open_recordings, told_recordings};
+use model::{CallFact, CallId, TenantId};
 use store::{
     Db, StoreError,
     ledger::{Ledger, LedgerError},
@@ -20,7 +20,8 @@ pub enum RecoveryError {
     Ledger(#[from] LedgerError),
 }
 
-/// Closes what the last run left open; says how many calls that were. Must run before the first new call.
+/// Closes what the last run left open, and gives recordings that were just begun to their calls; says how many calls
+/// were closed. Must run before the first new call.
 ///
 /// # Errors
 /// When the database fails: then the server must not start, or the calls would stay open.
@@ -29,6 +30,7 @@ pub async fn close_lost_calls(
     ledger: &Ledger,
     recordings: &Recordings,
 ) -> Result<usize, RecoveryError> {
+    recordings.claim_strays().await?;
     let open = db.open_calls().await?;
     for (tenant, call) in &open {
         close(db, ledger, recordings, *tenant, *call).await?;
@@ -44,10 +46,11 @@ async fn close(
     call: CallId,
 ) -> Result<(), RecoveryError> {
     let events = db.call_events(tenant, call).await?;
-    let wanted = open_recordings(&events);
+    let (open, told) = (open_recordings(&events), told_recordings(&events));
     let mut recovered = Vec::new();
     for recording in db.recordings_of(tenant, call).await? {
-        if !wanted.contains(&recording.id) {
+        let is_untold = !told.contains(&recording.id) && recording.deleted_at.is_none();
+        if !open.contains(&recording.id) && !is_untold {
             continue;
         }
         let path = recordings.path(&recording);
@@ -55,6 +58,8 @@ async fn close(
         match repaired {
             Ok(Ok(file)) => recovered.push(Recovered {
                 recording: recording.id,
+                kind: recording.kind,
+                started_at: recording.created_at,
                 duration_ms: file.duration_ms,
                 bytes: file.bytes,
             }),
@@ -67,9 +72,31 @@ async fn close(
     let Some(closing) = close_lost(&events, &recovered, clock::now()) else {
         return Ok(());
     };
+    let dropped: Vec<_> = closing
+        .facts
+        .iter()
+        .filter_map(|fact| match fact {
+            CallFact::VoicemailLeft {
+                recording,
+                kept: false,
+                ..
+            } => Some(*recording),
+            _ => None,
+        })
+        .collect();
     ledger
         .append(tenant, call, closing.at, closing.facts)
         .await?;
+    for message in dropped {
+        let erased = recordings.discard(tenant, call, message, clock::now());
+        if let Err(error) = erased.await {
+            tracing::warn!(
+                call.id = call.0,
+                error = &error as &dyn std::error::Error,
+                "an empty message could not be erased"
+            );
+        }
+    }
     tracing::warn!(
         call.id = call.0,
         "a call that was up when the server died was closed"

@@ -13,6 +13,10 @@ use crate::call::MIN_MESSAGE_MS;
 pub struct Recovered {
     /// Which.
     pub recording: RecordingId,
+    /// What it keeps.
+    pub kind: RecordingKind,
+    /// When it began, as far as is known without the call's facts.
+    pub started_at: Timestamp,
     /// Playable length.
     pub duration_ms: u64,
     /// Size of the repaired file.
@@ -39,8 +43,20 @@ pub fn open_recordings(events: &[CallEvent]) -> Vec<RecordingId> {
         .collect()
 }
 
+/// The recordings that a call's facts tell of, open or not. A file that is the call's and not among them was begun
+/// when its fact could not be stored.
+#[must_use]
+pub fn told_recordings(events: &[CallEvent]) -> Vec<RecordingId> {
+    let told = events.iter().filter_map(|event| match event.fact {
+        CallFact::RecordingStarted { recording, .. } => Some(recording),
+        _ => None,
+    });
+    told.collect()
+}
+
 /// Closes a call whose server died. `None` when nothing is open: the call has ended and so has its
-/// wrap-up. Recordings that are open and not among the `recovered` are told as failed.
+/// wrap-up. Recordings that are open and not among the `recovered` are told as failed; those that were recovered
+/// and no fact tells of are told from their beginning.
 #[must_use]
 pub fn close_lost(
     events: &[CallEvent],
@@ -55,6 +71,7 @@ pub fn close_lost(
     if open.ended && open.wrap_ups.is_empty() {
         return None;
     }
+    let untold = untold(events, recovered);
     let alive = if open.ended {
         open.wrap_ups
             .iter()
@@ -63,11 +80,15 @@ pub fn close_lost(
             .unwrap_or(last)
     } else {
         let heard = |recovered: &Recovered| {
-            let started = open
+            let known = open
                 .recordings
                 .iter()
-                .find(|recording| recording.id == recovered.recording)?
-                .started;
+                .find(|recording| recording.id == recovered.recording);
+            let is_untold = || untold.contains(&recovered);
+            let started = match known {
+                Some(known) => known.started,
+                None => is_untold().then_some(recovered.started_at)?,
+            };
             let length = SignedDuration::from_millis(i64::try_from(recovered.duration_ms).ok()?);
             started.checked_add(length).ok()
         };
@@ -77,8 +98,17 @@ pub fn close_lost(
     let at = alive.min(now).max(last);
     Some(Closing {
         at,
-        facts: open.close(recovered),
+        facts: open.close(recovered, &untold),
     })
+}
+
+/// What was recovered and no fact tells of.
+fn untold<'a>(events: &[CallEvent], recovered: &'a [Recovered]) -> Vec<&'a Recovered> {
+    let told = told_recordings(events);
+    recovered
+        .iter()
+        .filter(|found| !told.contains(&found.recording))
+        .collect()
 }
 
 struct OpenRecording {
@@ -223,7 +253,7 @@ impl Open {
         }
     }
 
-    fn close(mut self, recovered: &[Recovered]) -> Vec<CallFact> {
+    fn close(mut self, recovered: &[Recovered], untold: &[&Recovered]) -> Vec<CallFact> {
         let cause = HangupCause::NodeLost;
         let mut facts = Vec::new();
         if !self.ended {
@@ -273,6 +303,19 @@ impl Open {
                     },
                 });
                 if open.kind == RecordingKind::Voicemail {
+                    self.messages.push((recording, duration_ms));
+                }
+            }
+            for found in untold {
+                let (recording, kind) = (found.recording, found.kind);
+                let duration_ms = found.duration_ms;
+                facts.push(CallFact::RecordingStarted { recording, kind });
+                facts.push(CallFact::RecordingStopped {
+                    recording,
+                    duration_ms,
+                    bytes: found.bytes,
+                });
+                if kind == RecordingKind::Voicemail {
                     self.messages.push((recording, duration_ms));
                 }
             }

@@ -219,6 +219,8 @@ fn lost_call_is_closed_when_it_was_last_known_to_live() {
     assert_eq!(open_recordings(&before), [REC]);
     let recovered = [Recovered {
         recording: REC,
+        kind: RecordingKind::Conversation,
+        started_at: at(6_300),
         duration_ms: 8_000,
         bytes: 99,
     }];
@@ -241,6 +243,61 @@ fn lost_call_is_closed_when_it_was_last_known_to_live() {
         None,
         "closing twice changes nothing"
     );
+}
+
+#[test]
+fn a_recording_whose_fact_was_never_stored_is_told_from_its_beginning() {
+    let told = |facts: &[(i64, CallFact)]| {
+        facts
+            .iter()
+            .any(|(_, fact)| matches!(fact, CallFact::RecordingStarted { .. }))
+    };
+    let mut before = conversation();
+    before.retain(|fact| !told(std::slice::from_ref(fact)));
+    let found = Recovered {
+        recording: REC,
+        kind: RecordingKind::Conversation,
+        started_at: at(6_400),
+        duration_ms: 20_000,
+        bytes: 99,
+    };
+    let left = events(before.clone());
+    assert!(open_recordings(&left).is_empty() && told_recordings(&left).is_empty());
+    let closing = close_lost(&left, std::slice::from_ref(&found), at(9_000_000)).expect("is open");
+    assert_eq!(
+        closing.at,
+        at(26_400),
+        "its last sample is the last sign of life"
+    );
+    before.extend(closing.facts.into_iter().map(|fact| (26_400, fact)));
+    let all = events(before);
+    let record = fold(&all).expect("was started");
+    let recording = record.recording.expect("is told");
+    assert_eq!(
+        (recording.id, recording.state, recording.duration_ms),
+        (REC, RecordingState::Kept, 20_000)
+    );
+    assert_eq!(close_lost(&all, &[found], at(9_000_000)), None);
+}
+
+#[test]
+fn a_message_whose_fact_was_never_stored_is_a_message() {
+    let before = events(conversation().into_iter().take(6).collect());
+    let found = |duration_ms| Recovered {
+        recording: REC,
+        kind: RecordingKind::Voicemail,
+        started_at: at(4_000),
+        duration_ms,
+        bytes: 99,
+    };
+    for (duration_ms, is_kept) in [(7_000, true), (1_000, false)] {
+        let closing = close_lost(&before, &[found(duration_ms)], at(60_000)).expect("is open");
+        assert!(closing.facts.contains(&CallFact::VoicemailLeft {
+            recording: REC,
+            duration_ms,
+            kept: is_kept
+        }));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod audio;
 mod keeper;
 mod peaks;
+mod strays;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use vault::{Context, KeyRing};
 
 pub use audio::{Audio, AudioError, Channels};
 pub use peaks::{BUCKETS, Peaks};
+pub use strays::UNCLAIMED;
 
 /// How recordings are kept after their calls.
 #[derive(Clone, Debug)]
@@ -111,7 +113,7 @@ impl Recordings {
         let day = now.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
         let suffix = match kind {
             RecordingKind::Conversation => "",
-            RecordingKind::Voicemail => "-voicemail",
+            RecordingKind::Voicemail => strays::MESSAGE,
         };
         let file = format!(
             "{tenant}/{:04}/{:02}/{:02}/{id}{suffix}.wav",

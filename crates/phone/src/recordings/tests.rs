@@ -64,28 +64,45 @@ impl World {
         )
     }
 
-    /// A call that is over and was recorded.
-    async fn call(&self, recordings: &Recordings, id: i64, at: Timestamp) -> CallId {
+    /// A call begins.
+    async fn started(&self, id: i64, at: Timestamp, more: Vec<CallFact>) -> CallId {
         let call = CallId(id);
-        let facts = vec![
-            CallFact::Started {
-                uuid: format!("u{id}"),
-                direction: model::Direction::Incoming,
-                external: None,
-                internal: None,
-                number: None,
-                contact: None,
-                trunk: None,
-                node: "n".to_owned(),
-            },
-            CallFact::Ended {
-                cause: HangupCause::CallerHangup,
-            },
-        ];
+        let mut facts = vec![CallFact::Started {
+            uuid: format!("u{id}"),
+            direction: model::Direction::Incoming,
+            external: None,
+            internal: None,
+            number: None,
+            contact: None,
+            trunk: None,
+            node: "n".to_owned(),
+        }];
+        facts.extend(more);
         self.ledger
             .append(self.tenant, call, at, facts)
             .await
             .expect("stored");
+        call
+    }
+
+    /// What the recorder had written of a recording when it was killed.
+    fn torn(&self, recordings: &Recordings, recording: &Recording, samples: usize) -> PathBuf {
+        let path = recordings.path(recording);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        let mut wav = media::wav::header(1, 0).to_vec();
+        wav.extend(vec![7; samples * 2]);
+        // Half a sample more.
+        wav.extend([7; 1][..usize::from(samples > 0)].iter());
+        std::fs::write(&path, wav).expect("written");
+        path
+    }
+
+    /// A call that is over and was recorded.
+    async fn call(&self, recordings: &Recordings, id: i64, at: Timestamp) -> CallId {
+        let ended = CallFact::Ended {
+            cause: HangupCause::CallerHangup,
+        };
+        let call = self.started(id, at, vec![ended]).await;
         let id = RecordingId(id * 100 + 1);
         let recording = recordings.place(self.tenant, call, id, RecordingKind::Conversation, at);
         recordings.note(&recording).await.expect("noted");
@@ -298,4 +315,119 @@ async fn retention_deletes_what_is_old_and_keeps_receipts() {
         .collect();
     assert!(told.contains(&(old, "conversations are kept for 30 days")));
     assert!(told.contains(&(fresh, "asked for by ann@example.com")));
+}
+
+#[tokio::test]
+async fn recordings_begun_as_the_server_died_are_given_to_their_calls() {
+    let world = World::new().await;
+    let recordings = world.recordings(false);
+    let now = store::now();
+    let ago = |seconds| now - jiff::SignedDuration::from_secs(seconds);
+    let id = |call: i64| RecordingId(call * 100 + 1);
+    let kind = RecordingKind::Conversation;
+    let place = |call, kind| recordings.place(world.tenant, CallId(call), id(call), kind, ago(5));
+    let began = |call, kind| CallFact::RecordingStarted {
+        recording: id(call),
+        kind,
+    };
+
+    // Its fact was stored, its row was not.
+    let told = world.started(1, ago(60), vec![began(1, kind)]).await;
+    world.torn(&recordings, &place(1, kind), 24_000);
+    // Neither.
+    let untold = world.started(2, ago(60), Vec::new()).await;
+    world.torn(&recordings, &place(2, kind), 16_000);
+    // Nothing was said yet.
+    let silent = world.started(3, ago(60), vec![began(3, kind)]).await;
+    let empty = world.torn(&recordings, &place(3, kind), 0);
+    // A message of which nobody knew, too short to keep.
+    let message = RecordingKind::Voicemail;
+    let short = world.started(4, ago(60), Vec::new()).await;
+    let too_short = world.torn(&recordings, &place(4, message), 4_000);
+    // Its row could not be written while its call went on.
+    let failed = CallFact::RecordingFailed {
+        recording: id(5),
+        reason: "the database is away".to_owned(),
+        duration_ms: 0,
+    };
+    let cause = HangupCause::CallerHangup;
+    let over = vec![began(5, kind), failed, CallFact::Ended { cause }];
+    let over = world.started(5, ago(5), over).await;
+    world.torn(&recordings, &place(5, kind), 8_000);
+    // Of a call that the database doesn't know; of one that has the id and is of another day; and no recording.
+    let lost = world.torn(&recordings, &place(6, kind), 8_000);
+    world
+        .started(7, ago(40 * 24 * 3_600), vec![CallFact::Ended { cause }])
+        .await;
+    let other = world.torn(&recordings, &place(7, kind), 8_000);
+    let foreign = recordings.path(&place(8, kind));
+    std::fs::write(&foreign, [9; 99]).expect("written");
+
+    for start in 0..2 {
+        let closed = crate::recovery::close_lost_calls(&world.db, &world.ledger, &recordings);
+        let closed = closed.await.expect("put in order");
+        assert_eq!(closed, if start == 0 { 4 } else { 0 });
+        for (call, samples) in [(told, 24_000), (untold, 16_000), (over, 8_000)] {
+            let audio = world
+                .bytes(&recordings, call, Channels::AsRecorded, None)
+                .await;
+            assert_eq!(audio.len(), 44 + samples * 2, "{call:?}");
+            assert_eq!(
+                audio[40..44],
+                (samples as u32 * 2).to_le_bytes(),
+                "its head is true"
+            );
+        }
+        for (call, state, duration_ms) in [
+            (told, model::RecordingState::Kept, 3_000),
+            (untold, model::RecordingState::Kept, 2_000),
+            (short, model::RecordingState::Dropped, 500),
+        ] {
+            let record = world.db.call(world.tenant, call).await.expect("read");
+            let recording = record.and_then(|record| record.recording).expect("told");
+            assert_eq!(
+                (recording.state, recording.duration_ms),
+                (state, duration_ms)
+            );
+        }
+        let record = world.db.call(world.tenant, silent).await.expect("read");
+        let recording = record.and_then(|record| record.recording).expect("told");
+        assert!(matches!(
+            recording.state,
+            model::RecordingState::Failed { .. }
+        ));
+        for gone in [&empty, &too_short, &lost, &other, &foreign] {
+            assert!(!gone.exists(), "{}", gone.display());
+        }
+        let aside = world.folder.path().join("recordings/unclaimed");
+        let mut aside: Vec<_> = std::fs::read_dir(aside)
+            .expect("a folder")
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .into_string()
+                    .expect("a name")
+            })
+            .collect();
+        aside.sort();
+        let day = jiff::tz::TimeZone::UTC.to_datetime(ago(5)).date();
+        let tenant = world.tenant;
+        assert_eq!(
+            aside,
+            [601, 701, 801].map(|id| format!("{tenant}-{day}-{id}.wav"))
+        );
+    }
+    let whole = world.folder.path().join("recordings/unclaimed");
+    let kept = std::fs::read_dir(whole)
+        .expect("a folder")
+        .filter_map(Result::ok);
+    let sizes: Vec<u64> = kept
+        .map(|file| file.metadata().expect("known").len())
+        .collect();
+    assert_eq!(
+        sizes.iter().filter(|size| **size == 44 + 16_000).count(),
+        2,
+        "repaired, too"
+    );
 }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use phone::{Folders, recordings::UNCLAIMED};
 use serde_json::json;
 
 use super::ConfigArgs;
@@ -86,6 +87,7 @@ fn examine(config: &Config) -> Vec<Finding> {
     findings.push(program("espeak-ng", "prompts in other languages"));
     findings.push(folder(&config.data));
     findings.extend(bucket(config));
+    findings.extend(unclaimed(config));
     findings.push(open_files(config));
     findings.push(clock());
     findings
@@ -137,6 +139,21 @@ fn bucket(config: &Config) -> Option<Finding> {
     Some(match probed {
         Ok(()) => Finding::good(format!("{url} takes, gives and deletes files")),
         Err(error) => Finding::bad(format!("{url}: {error:#}"), advice),
+    })
+}
+
+/// Whether recordings lie about that belong to no call.
+fn unclaimed(config: &Config) -> Option<Finding> {
+    let folder = Folders::below(&config.data).recordings.join(UNCLAIMED);
+    let files = std::fs::read_dir(&folder).map_or(0, Iterator::count);
+    (files > 0).then(|| {
+        Finding::bad(
+            format!(
+                "recordings that belong to no call: {files} in {}",
+                folder.display()
+            ),
+            "listen to them, then keep them elsewhere or remove them; no retention applies to them there",
+        )
     })
 }
 

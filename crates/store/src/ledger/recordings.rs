@@ -1,7 +1,7 @@
 //! Which files hold recorded audio. How long and how whole each is stands in the call's record.
 
 use model::{CallId, RecordingId, RecordingKind, TenantId, Timestamp};
-use sea_orm::{ActiveValue::Set, QueryOrder, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, entity::prelude::*};
 
 use super::entity::recording::{ActiveModel, Column, Entity, Model};
 use crate::{
@@ -46,8 +46,8 @@ impl From<Model> for Recording {
 }
 
 impl Db {
-    /// Notes where a recording is about to be written. Called before the first sample, so that a
-    /// file on disk always has an owner.
+    /// Notes where a recording is written. A file that was begun and is not noted when the server dies finds its
+    /// owner at the next start.
     ///
     /// # Errors
     /// When the database fails.
@@ -66,6 +66,27 @@ impl Db {
         };
         row.insert(&self.conn).await?;
         Ok(())
+    }
+
+    /// The recordings of a company with ids in this range, bounds included, erased ones too.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recordings_between(
+        &self,
+        tenant: TenantId,
+        first: RecordingId,
+        last: RecordingId,
+    ) -> Result<Vec<RecordingId>, StoreError> {
+        let ids: Vec<i64> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::TenantId.eq(tenant.0))
+            .filter(Column::Id.between(first.0, last.0))
+            .into_tuple()
+            .all(&self.conn)
+            .await?;
+        Ok(ids.into_iter().map(RecordingId).collect())
     }
 
     /// The recordings of a call, oldest first, erased ones included.
