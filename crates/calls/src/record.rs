@@ -146,6 +146,7 @@ impl Fold {
             refused: None,
             attempts: Vec::new(),
             cost_micros: 0,
+            trunk_shares: Vec::new(),
             total_ms: 0,
             talking_ms: 0,
             waiting_ms: 0,
@@ -486,9 +487,7 @@ impl Fold {
                 why,
                 price,
             } => {
-                if let Some(price) = price {
-                    self.spent.asked(*leg, *price);
-                }
+                self.spent.asked(*leg, *trunk, *price);
                 self.dialled = Some((*leg, None));
                 self.record.trunk = Some(*trunk);
                 self.record.attempts.push(TrunkAttempt {
@@ -730,6 +729,7 @@ impl Fold {
         record.total_ms = ms(record.started_at, end);
         record.talking_ms = self.talking.until(end);
         record.cost_micros = self.spent.total(end);
+        record.trunk_shares = self.spent.shares(end);
         record.holding_ms = self.holding.until(end);
         record.recordings = self.recordings.clone();
         record.wrap_up_ms += self

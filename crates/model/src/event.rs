@@ -35,6 +35,12 @@ pub struct CallPrice {
 }
 
 impl CallPrice {
+    /// What costs nothing, as far as is known.
+    pub const FREE: Self = Self {
+        per_minute_micros: 0,
+        step_seconds: 1,
+    };
+
     /// The price of so much talk.
     #[must_use]
     pub fn of(self, talked_ms: u64) -> u64 {
@@ -52,6 +58,9 @@ pub struct RunningPrice {
     pub price: CallPrice,
     /// In the call that began it.
     pub talked_ms: u64,
+    /// Whose leg it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<TrunkId>,
 }
 
 /// A fact with its place in the ledger.

@@ -19,7 +19,7 @@ pub use id::*;
 pub use phone_number::{PhoneNumber, PhoneNumberError};
 pub use record::{
     CallRecord, CallStep, LegAudio, OfferResult, OfferStep, QueueStep, RecordingRef,
-    RecordingState, TransferResult, TransferStep, TrunkAttempt,
+    RecordingState, TransferResult, TransferStep, TrunkAttempt, TrunkShare,
 };
 
 /// An instant in UTC. Stored as epoch milliseconds, printed by the faces as each interface wants.

@@ -53,6 +53,9 @@ pub struct CallRecord {
     /// What the carriers charge, in millionths of the company's currency.
     #[serde(default)]
     pub cost_micros: u64,
+    /// The same by carrier, with the talk it is for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trunk_shares: Vec<TrunkShare>,
     /// Start to end, waiting included.
     pub total_ms: u64,
     /// Both connected.
@@ -85,6 +88,17 @@ impl CallRecord {
     pub fn is_answered(&self) -> bool {
         self.answered_at.is_some()
     }
+}
+
+/// What a call used of a trunk on its own legs; what a leg used in the call it came from is told there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrunkShare {
+    pub trunk: TrunkId,
+    /// Answered legs, by time.
+    pub talking_ms: u64,
+    pub cost_micros: u64,
+    /// The end of the last of them, or as far as is known.
+    pub until: Timestamp,
 }
 
 /// One carrier's chance to connect a call.

@@ -155,10 +155,13 @@ impl Slot {
     }
 
     /// What the leg goes on costing wherever it goes.
-    pub(crate) fn running_price(&self, now: Timestamp) -> Option<RunningPrice> {
+    pub(crate) fn running_price(&self, now: Timestamp) -> RunningPrice {
         let (talked_ms, _) = self.used(now);
-        let price = self.price?;
-        Some(RunningPrice { price, talked_ms })
+        RunningPrice {
+            price: self.price.unwrap_or(CallPrice::FREE),
+            talked_ms,
+            trunk: Some(self.trunk),
+        }
     }
 
     /// Talk so far and what it costs.

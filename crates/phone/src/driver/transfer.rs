@@ -213,7 +213,7 @@ impl Driver {
                 self.media.connect(leg, remote);
                 if let Some(agent) = joins {
                     let slot = line.slot.as_ref();
-                    let price = slot.and_then(|slot| slot.running_price(clock::now()));
+                    let price = slot.map(|slot| slot.running_price(clock::now()));
                     self.take(Input::PartyJoined { leg, agent, price }).await;
                 }
             }

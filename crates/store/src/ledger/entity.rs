@@ -54,6 +54,28 @@ pub(crate) mod call {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(crate) mod share {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "trunk_shares")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub call_id: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub trunk_id: i64,
+        pub tenant_id: i64,
+        pub until: i64,
+        pub talking_ms: i64,
+        pub cost_micros: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub(crate) mod recording {
     use sea_orm::entity::prelude::*;
 

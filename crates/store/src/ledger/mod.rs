@@ -12,7 +12,7 @@ mod recordings;
 mod tests;
 mod writer;
 
-pub(crate) use entity::call as calls_table;
+pub(crate) use entity::{call as calls_table, share as shares_table};
 pub use query::{CallPage, CallQuery, CallStatus};
 pub use recordings::Recording;
 pub use writer::{Ledger, LedgerError};

@@ -16,7 +16,7 @@ use sea_orm::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    entity::{call, event},
+    entity::{call, event, share},
     query::{ANSWERED, MISSED, RUNNING, direction_text, events_of},
 };
 use crate::{Db, StoreError, from_ms, to_ms};
@@ -200,6 +200,7 @@ impl Writer {
             .iter()
             .filter_map(|id| calls::record::fold(self.running.get(id)?))
             .collect();
+        let shares: Vec<_> = records.iter().flat_map(share_rows).collect();
         let records = records
             .iter()
             .map(call_row)
@@ -222,6 +223,20 @@ impl Writer {
                 ])
                 .to_owned();
             call::Entity::insert_many(records)
+                .on_conflict(replace)
+                .exec_without_returning(&transaction)
+                .await?;
+        }
+        if !shares.is_empty() {
+            let both = [share::Column::CallId, share::Column::TrunkId];
+            let replace = OnConflict::columns(both)
+                .update_columns([
+                    share::Column::Until,
+                    share::Column::TalkingMs,
+                    share::Column::CostMicros,
+                ])
+                .to_owned();
+            share::Entity::insert_many(shares)
                 .on_conflict(replace)
                 .exec_without_returning(&transaction)
                 .await?;
@@ -258,6 +273,21 @@ fn event_row(event: &CallEvent) -> Result<event::ActiveModel, StoreError> {
         fact: Set(fact),
         ..Default::default()
     })
+}
+
+fn share_rows(record: &CallRecord) -> impl Iterator<Item = share::ActiveModel> + '_ {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    record
+        .trunk_shares
+        .iter()
+        .map(move |used| share::ActiveModel {
+            call_id: Set(record.id.0),
+            trunk_id: Set(used.trunk.0),
+            tenant_id: Set(record.tenant.0),
+            until: Set(to_ms(used.until)),
+            talking_ms: Set(whole(used.talking_ms)),
+            cost_micros: Set(whole(used.cost_micros)),
+        })
 }
 
 fn call_row(record: &CallRecord) -> Result<call::ActiveModel, StoreError> {

@@ -141,3 +141,65 @@ impl MigrationTrait for AddCallCosts {
         Ok(())
     }
 }
+
+/// What each call used of each trunk: legs go from one call to another, and not only outgoing calls have some.
+pub(super) struct AddTrunkShares;
+
+impl MigrationName for AddTrunkShares {
+    fn name(&self) -> &'static str {
+        "m040_trunk_shares"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for AddTrunkShares {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let table = Table::create()
+            .table("trunk_shares")
+            .col(big_integer("call_id"))
+            .col(big_integer("trunk_id"))
+            .col(big_integer("tenant_id"))
+            .col(big_integer("until"))
+            .col(big_integer("talking_ms"))
+            .col(big_integer("cost_micros"))
+            .primary_key(Index::create().col("call_id").col("trunk_id"))
+            .to_owned();
+        manager.create_table(table).await?;
+        let index = Index::create()
+            .name("trunk_shares_until")
+            .table("trunk_shares")
+            .col("until")
+            .to_owned();
+        manager.create_index(index).await?;
+        // What was used before counts as it did.
+        let columns = [
+            "call_id",
+            "trunk_id",
+            "tenant_id",
+            "until",
+            "talking_ms",
+            "cost_micros",
+        ];
+        let before = Query::select()
+            .columns(["id", "trunk_id", "tenant_id"])
+            .expr(Expr::cust("coalesce(ended_at, started_at)"))
+            .columns(["talking_ms", "cost_micros"])
+            .from("calls")
+            .and_where(Expr::col("trunk_id").is_not_null())
+            .and_where(Expr::col("direction").eq("outgoing"))
+            .to_owned();
+        let mut copy = Query::insert()
+            .into_table("trunk_shares")
+            .columns(columns)
+            .to_owned();
+        copy.select_from(before)
+            .map_err(|error| DbErr::Custom(error.to_string()))?;
+        manager.execute(copy).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .drop_table(Table::drop().table("trunk_shares").to_owned())
+            .await
+    }
+}

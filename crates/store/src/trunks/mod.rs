@@ -31,6 +31,7 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(migration::CreateTrunks),
         Box::new(migration::AddCallCosts),
+        Box::new(migration::AddTrunkShares),
     ]
 }
 

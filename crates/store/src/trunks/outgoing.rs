@@ -10,7 +10,11 @@ use sea_orm::{
 use serde_json::Value;
 
 use super::entity::{settings, stop};
-use crate::{Db, StoreError, from_ms, ledger::calls_table as call, to_ms};
+use crate::{
+    Db, StoreError, from_ms,
+    ledger::{calls_table as call, shares_table as share},
+    to_ms,
+};
 
 /// Outgoing calls are stopped until a person releases them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,22 +194,21 @@ impl Db {
         Ok(calls.collect())
     }
 
-    /// What was called through each trunk since a moment, by all companies.
+    /// What was used of each trunk since a moment, by all companies: by legs that were up then, whole, in whatever
+    /// call they were.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn trunk_use_since(&self, since: Timestamp) -> Result<Vec<TrunkUse>, StoreError> {
         // Sums of big integers are decimals on PostgreSQL unless told otherwise.
-        let sum = |column: call::Column| column.sum().cast_as(Alias::new("BIGINT"));
-        let rows: Vec<(i64, i64, i64)> = call::Entity::find()
+        let sum = |column: share::Column| column.sum().cast_as(Alias::new("BIGINT"));
+        let rows: Vec<(i64, i64, i64)> = share::Entity::find()
             .select_only()
-            .column(call::Column::TrunkId)
-            .column_as(sum(call::Column::TalkingMs), "talking")
-            .column_as(sum(call::Column::CostMicros), "cost")
-            .filter(call::Column::Direction.eq("outgoing"))
-            .filter(call::Column::StartedAt.gte(to_ms(since)))
-            .filter(call::Column::TrunkId.is_not_null())
-            .group_by(call::Column::TrunkId)
+            .column(share::Column::TrunkId)
+            .column_as(sum(share::Column::TalkingMs), "talking")
+            .column_as(sum(share::Column::CostMicros), "cost")
+            .filter(share::Column::Until.gte(to_ms(since)))
+            .group_by(share::Column::TrunkId)
             .into_tuple()
             .all(&self.conn)
             .await?;

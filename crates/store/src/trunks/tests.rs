@@ -1,4 +1,4 @@
-use model::{AgentId, CallFact, CallPrice, Direction, HangupCause, LegId};
+use model::{AgentId, CallFact, CallPrice, Direction, HangupCause, LegId, RunningPrice};
 use serde_json::json;
 
 use super::*;
@@ -223,6 +223,95 @@ async fn what_was_called_is_summed_from_the_ledger() {
                 cost_micros: 10_000
             }]
         );
-        assert!(db.trunk_use_since(end).await.expect("read").is_empty());
+        let after = end + jiff::SignedDuration::from_millis(1);
+        assert!(db.trunk_use_since(after).await.expect("read").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_leg_counts_for_its_trunk_in_whatever_call_it_goes_on() {
+    for (db, _dir) in databases().await {
+        let tenant = company(&db, "One").await;
+        let (ledger, _writer) = Ledger::start(db.clone()).await.expect("ledger");
+        let begun = crate::now();
+        let after = |seconds| begun + jiff::SignedDuration::from_secs(seconds);
+        let price = CallPrice {
+            per_minute_micros: 60_000,
+            step_seconds: 1,
+        };
+        let (trunk, leg) = (TrunkId(3), LegId(2));
+        let started = |uuid: &str, direction| CallFact::Started {
+            uuid: uuid.to_owned(),
+            direction,
+            external: None,
+            internal: None,
+            number: None,
+            contact: None,
+            trunk: None,
+            node: "n".to_owned(),
+        };
+        let cause = HangupCause::Transferred;
+        // An agent asks somebody outside, and gives him to the caller he has.
+        let (asked, caller) = (ledger.new_call_id(), ledger.new_call_id());
+        let dialled = vec![
+            started("a", Direction::Outgoing),
+            CallFact::TrunkDialed {
+                leg,
+                trunk,
+                trunk_name: "t".to_owned(),
+                why: "only".to_owned(),
+                price: Some(price),
+            },
+            CallFact::CalleeAnswered { leg },
+        ];
+        let given = vec![
+            CallFact::LegGiven { leg, to: caller },
+            CallFact::LegEnded { leg, cause },
+            CallFact::LegEnded {
+                leg: LegId::FIRST,
+                cause,
+            },
+            CallFact::Ended { cause },
+        ];
+        let taken = |trunk| CallFact::LegTaken {
+            leg: LegId(5),
+            from: asked,
+            agent: None,
+            price: Some(RunningPrice {
+                price,
+                talked_ms: 20_000,
+                trunk,
+            }),
+        };
+        let parts = [
+            (asked, begun, dialled),
+            (caller, begun, vec![started("b", Direction::Incoming)]),
+            (asked, after(20), given),
+            (caller, after(20), vec![taken(Some(trunk))]),
+            // The last sign of life before the server is killed.
+            (caller, after(50), vec![CallFact::CallerConnected]),
+        ];
+        for (call, at, facts) in parts {
+            let stored = ledger.append(tenant, call, at, facts).await;
+            stored.expect("facts");
+        }
+        let used = |seconds: u64| TrunkUse {
+            trunk,
+            talking_ms: seconds * 1_000,
+            cost_micros: seconds * 1_000,
+        };
+        let uses = db.trunk_use_since(begun).await.expect("read");
+        assert_eq!(uses, [used(50)]);
+        // The other one hangs up after midnight: the day pays for legs that ended in it.
+        let over = CallFact::LegEnded {
+            leg: LegId(5),
+            cause,
+        };
+        let stored = ledger.append(tenant, caller, after(70), vec![over]).await;
+        stored.expect("facts");
+        let uses = db.trunk_use_since(begun).await.expect("read");
+        assert_eq!(uses, [used(70)]);
+        let uses = db.trunk_use_since(after(60)).await.expect("read");
+        assert_eq!(uses, [used(50)]);
     }
 }
