@@ -22,12 +22,12 @@ use crate::trace::Tracer;
 use crate::transaction::{Matched, ServerHandle, Transactions, response_flow};
 use crate::trunk::{Dns, Records, Trunks};
 use crate::wire::{
-    ALLOW, Method, NameAddr, Request, Response, SUPPORTED, Screened, SipUri, Via, screen,
-    split_list, too_large,
+    Method, NameAddr, Request, Response, Screened, SipUri, Via, abilities, screen, split_list,
+    too_large,
 };
 use crate::{
     Ban, Binding, DialogId, Directory, Reason, SECURITY_TARGET, SipConfig, SipEvent, Transport,
-    TrunkProblem, ident,
+    TrunkProblem, ident, sdp::SdpError,
 };
 
 /// The longest request sent as a datagram where a stream can be had.
@@ -345,19 +345,29 @@ impl Core {
         invite.cancel(Reason::of(&request.headers));
     }
 
-    /// A response with our name on it, and with what we can (RFC 3261 §13.3.1, §20.5, §20.37).
+    /// A response with our name on it, and with what we can.
     pub fn answer(&self, request: &Request, tx: &ServerHandle, status: u16) -> Response {
         let response = request
             .response(status, tx.to_tag())
             .with("Server", self.config.user_agent.clone());
-        let response = match (request.method, status) {
-            (Method::Options, _) | (_, 101..300 | 405) => response.with("Allow", ALLOW),
-            _ => response,
-        };
-        match (request.method, status) {
-            (Method::Options, _) | (_, 101..300) => response.with("Supported", SUPPORTED),
-            _ => response,
-        }
+        abilities::of_response(Some(request.method), status)
+            .into_iter()
+            .fold(response, |response, (name, value)| {
+                response.with(name, value)
+            })
+    }
+
+    /// Refuses a session description, and says why (RFC 3261 §13.3.1.3).
+    pub fn refuse_session(
+        &self,
+        request: &Request,
+        tx: &ServerHandle,
+        error: &SdpError,
+    ) -> Response {
+        let warning = format!("{} trunkline \"{error}\"", error.warning());
+        let mut response = self.answer(request, tx, error.status());
+        response.headers.remove("Warning");
+        response.with("Warning", warning)
     }
 
     pub fn options(&self, request: &Request, tx: &ServerHandle) -> Response {
@@ -368,13 +378,6 @@ impl Core {
             200
         };
         self.answer(request, tx, status)
-            .with(
-                "Accept",
-                "application/sdp, application/dtmf-relay, application/dtmf",
-            )
-            .with("Accept-Encoding", "identity")
-            .with("Accept-Language", "en")
-            .with("Allow-Events", "refer")
     }
 }
 

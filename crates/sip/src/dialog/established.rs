@@ -473,7 +473,7 @@ impl Session {
             return tx.respond(&busy_with_another(&core, &request, &tx));
         }
         if let Some(Err(error)) = offer.as_deref().map(sdp::check) {
-            return tx.respond(&core.answer(&request, &tx, error.status()));
+            return tx.respond(&core.refuse_session(&request, &tx, &error));
         }
         if let Some(contact) = request.contact() {
             self.dialog.remote_target = contact.uri;

@@ -78,7 +78,7 @@ fn begin(
     };
     let offer = request.sdp();
     if let Some(Err(error)) = offer.as_deref().map(sdp::check) {
-        return tx.respond(&core.answer(&request, &tx, error.status()));
+        return tx.respond(&core.refuse_session(&request, &tx, &error));
     }
     let id = DialogId {
         call_id: request.call_id().to_owned(),
@@ -423,7 +423,7 @@ impl Incoming {
             return tx.respond(&busy_with_another(&core, &request, &tx));
         }
         if let Err(error) = sdp::check(&offer) {
-            return tx.respond(&core.answer(&request, &tx, error.status()));
+            return tx.respond(&core.refuse_session(&request, &tx, &error));
         }
         self.remote = Some(offer.clone());
         self.change = Some(Change::new(request, tx));

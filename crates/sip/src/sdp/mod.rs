@@ -137,6 +137,16 @@ impl SdpError {
             Self::NoAudio | Self::NoCodec | Self::Security(_) => 488,
         }
     }
+
+    /// The code of the Warning that explains it (RFC 3261 §20.43).
+    #[must_use]
+    pub fn warning(&self) -> u16 {
+        match self {
+            Self::NoAudio => 304,
+            Self::NoCodec => 305,
+            Self::Syntax { .. } | Self::Security(_) => 399,
+        }
+    }
 }
 
 impl Codec {

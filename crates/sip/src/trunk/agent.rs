@@ -13,7 +13,7 @@ use super::{Line, Registration, TrunkProblem, TrunkStatus};
 use crate::core::Core;
 use crate::net::Flow;
 use crate::transaction::{ClientEvent, Outgoing};
-use crate::wire::{ALLOW, Method, NameAddr, Request, Response, split_list};
+use crate::wire::{Method, NameAddr, Request, Response, split_list};
 
 /// How long a carrier may take to answer; the next address is tried then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -311,8 +311,6 @@ async fn register_once(
             request.headers.push("Contact", gone);
         }
         request.headers.push("Expires", seconds.to_string());
-        request.headers.push("Allow", ALLOW);
-        request.headers.push("Supported", "path");
         let (response, _) = exchange(core, line, flow, (request, branch))
             .await
             .map_err(plain)?;

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Authenticator, Target, Trunk, TrunkProblem, TrunkStatus, agent, resolve};
 use crate::core::Core;
 use crate::net::{ConnectError, Flow, TlsPeer};
-use crate::wire::{Headers, Method, Request, Response, SipUri, Via, escape_user, split_list};
+use crate::wire::{
+    ALLOW, Headers, Method, Request, Response, SUPPORTED, SipUri, Via, escape_user, split_list,
+};
 use crate::{HostPort, SipEvent, Transport, ident};
 
 /// Our end of one trunk.
@@ -250,6 +252,8 @@ impl Line {
             "Contact",
             format!("<{}>", flow.contact_uri(self.contact_user())),
         );
+        headers.push("Allow", ALLOW);
+        headers.push("Supported", SUPPORTED);
         headers.push("User-Agent", core.config.user_agent.clone());
         let request = Request {
             headers,

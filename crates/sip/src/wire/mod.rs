@@ -1,6 +1,7 @@
 //! Messages as we hold them. The header names, methods and reason phrases are
 //! the SIP library's; no other module imports it.
 
+pub(crate) mod abilities;
 mod grammar;
 mod screen;
 

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use super::grammar::UriProblem;
 use super::{
-    ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, SipUri, Via, cseq, media_type,
-    phrase, split_list,
+    ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, SipUri, Via, abilities, cseq,
+    media_type, phrase, split_list,
 };
 
 /// What one message turned out to be.
@@ -199,6 +199,12 @@ impl<'a> Raw<'a> {
         Some(headers)
     }
 
+    /// The method, if it is one of ours.
+    fn method(&self) -> Option<Method> {
+        let start = std::str::from_utf8(self.lines.first()?).ok()?;
+        method_of(start.split(' ').next()?).ok()
+    }
+
     /// The answer that refuses, with as much of the request as can be read.
     fn refuse(&self, refusal: &Refusal, source: SocketAddr) -> Vec<u8> {
         let mut out =
@@ -230,7 +236,8 @@ impl<'a> Raw<'a> {
             }
             line(name, &value);
         }
-        for (name, value) in &refusal.extra {
+        let told = abilities::of_response(self.method(), refusal.status);
+        for (name, value) in told.iter().chain(&refusal.extra) {
             line(name, value.as_bytes());
         }
         if !refusal.why.is_empty() {
@@ -437,7 +444,7 @@ fn method_of(text: &str) -> Result<Method, Refusal> {
     text.parse()
         .ok()
         .filter(|_| listed)
-        .ok_or_else(|| Refusal::with(405, "Allow", ALLOW))
+        .ok_or_else(|| Refusal::plain(405))
 }
 
 fn request_uri(uri: &str) -> Result<(), Refusal> {
@@ -474,30 +481,25 @@ fn requirements(headers: &Headers) -> Result<(), Refusal> {
 
 /// The bodies each method may carry.
 fn content(headers: &Headers, method: Method, body: &[u8]) -> Result<(), Refusal> {
-    const SDP: &[&str] = &["application/sdp"];
-    const DIGITS: &[&str] = &["application/dtmf-relay", "application/dtmf"];
     if body.is_empty() {
         return Ok(());
     }
-    let accepted = match method {
-        Method::Invite | Method::Update | Method::PRack => SDP,
-        Method::Info => DIGITS,
-        // Elsewhere a body has no effect, so its type cannot matter.
-        _ => return Ok(()),
+    // Elsewhere a body has no effect, so its type cannot matter.
+    let Some(accepted) = abilities::bodies_of(method) else {
+        return Ok(());
     };
-    let refusal = || Refusal::with(415, "Accept", accepted.join(", "));
     if headers
         .get("Content-Encoding")
         .is_some_and(|e| !e.eq_ignore_ascii_case("identity"))
     {
-        return Err(Refusal::with(415, "Accept-Encoding", "identity"));
+        return Err(Refusal::plain(415));
     }
     let kind = headers
         .get("Content-Type")
         .ok_or_else(|| Refusal::bad("Content-Type is missing"))?;
     if !accepted.contains(&media_type(kind).as_str()) {
         // RFC 3204 and others: an INFO we need not understand is still refused.
-        return Err(refusal());
+        return Err(Refusal::plain(415));
     }
     if std::str::from_utf8(body).is_err() {
         return Err(Refusal::bad("body is not UTF-8"));

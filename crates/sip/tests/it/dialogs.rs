@@ -692,3 +692,100 @@ async fn each_leg_ends_once_whatever_is_said_in_whatever_order() {
     }
     assert_eq!(server.stack.counters().legs, 0);
 }
+
+#[tokio::test]
+async fn numbers_in_a_call_may_jump_and_what_comes_again_counts_once() {
+    let mut server = quick_server().await;
+    let peer = Peer::new(server.udp()).await;
+    let (mut leg, ok) = answered(&mut server, &peer, "n", "").await;
+    let key = |cseq: u32, key: char| {
+        let body = format!("Signal={key}\r\nDuration=160\r\n");
+        let kind = "Content-Type: application/dtmf-relay\r\n";
+        peer.inside("INFO", "n", cseq, &ok, kind, &body)
+    };
+    let pressed = |event| match event {
+        LegEvent::Digit { digit, .. } => digit,
+        other => panic!("{other:?}"),
+    };
+    // RFC 3261 §12.2.2: numbers between may have gone to others.
+    let jump = key(700, '1');
+    peer.send(&jump).await;
+    let first = peer.until("SIP/2.0 200").await;
+    assert_eq!(pressed(next(&mut leg).await), '1');
+    // The datagram once more gets the same answer; the number once more, or a lower one, is refused.
+    peer.send(&jump).await;
+    assert_eq!(peer.until("SIP/2.0").await, first);
+    for (cseq, branch) in [(700, "again"), (699, "older"), (2, "oldest")] {
+        let replay = key(cseq, '2').replace("branch=z9hG4bK", &format!("branch=z9hG4bK{branch}"));
+        peer.send(&replay).await;
+        let refused = peer.until("SIP/2.0").await;
+        assert!(refused.starts_with("SIP/2.0 500 "), "{refused}");
+    }
+    peer.send(&key(701, '3')).await;
+    assert!(peer.until("SIP/2.0").await.starts_with("SIP/2.0 200"));
+    assert_eq!(pressed(next(&mut leg).await), '3', "no replay was a key");
+    // The largest there may be.
+    peer.send(&key(2_147_483_647, '4')).await;
+    assert!(peer.until("SIP/2.0").await.starts_with("SIP/2.0 200"));
+    assert_eq!(pressed(next(&mut leg).await), '4');
+}
+
+#[tokio::test]
+async fn what_we_can_is_told_wherever_a_peer_may_ask() {
+    let mut server = quick_server().await;
+    let phone = Peer::new(server.udp()).await;
+    let tells = |message: &str| {
+        for (name, some) in [("Allow", "UPDATE"), ("Supported", "timer")] {
+            assert!(header(message, name).contains(some), "{message}");
+        }
+    };
+    tells(&register(&phone, "1001", "pw-1001", 1, "").await);
+    server.event().await;
+    let (mut leg, invite) = picked_up(&server, &phone, "").await;
+    tells(&invite);
+    let update = |cseq, body| from_phone(&phone, &invite, "UPDATE", cseq, KIND, body);
+    phone
+        .send(&from_phone(&phone, &invite, "UPDATE", 1, "", ""))
+        .await;
+    tells(&phone.until("SIP/2.0 200").await);
+    phone
+        .send(&from_phone(&phone, &invite, "OPTIONS", 2, "", ""))
+        .await;
+    let options = phone.until("SIP/2.0 200").await;
+    tells(&options);
+    assert!(header(&options, "Accept").contains("application/sdp"));
+    phone
+        .send(&from_phone(&phone, &invite, "SUBSCRIBE", 3, "", ""))
+        .await;
+    tells(&phone.until("SIP/2.0 405").await);
+    let wants = "Require: telepathy, timer\r\n";
+    phone
+        .send(&from_phone(&phone, &invite, "INFO", 4, wants, ""))
+        .await;
+    let refused = phone.until("SIP/2.0 420").await;
+    tells(&refused);
+    assert_eq!(header(&refused, "Unsupported"), "telepathy");
+    let odd = "Content-Type: text/odd\r\n";
+    phone
+        .send(&from_phone(&phone, &invite, "INFO", 5, odd, "?"))
+        .await;
+    let refused = phone.until("SIP/2.0 415").await;
+    assert_eq!(
+        header(&refused, "Accept"),
+        "application/dtmf-relay, application/dtmf"
+    );
+    // No way to agree: why is said to whoever reads the log over there (RFC 3261 §13.3.1.3).
+    let video = SDP.replace("m=audio", "m=video");
+    phone.send(&update(6, &video)).await;
+    let refused = phone.until("SIP/2.0 488").await;
+    assert!(header(&refused, "Warning").starts_with("304 "), "{refused}");
+    assert_eq!(refused.matches("Warning: ").count(), 1, "{refused}");
+    // The owner of the call may find nothing in it, too.
+    phone.send(&update(7, SDP)).await;
+    assert!(matches!(next(&mut leg).await, LegEvent::Reinvite { .. }));
+    leg.handle().reject_reinvite(488).await.unwrap();
+    let refused = phone.until("SIP/2.0 488").await;
+    assert!(header(&refused, "Warning").starts_with("399 "), "{refused}");
+    drop(leg);
+    tells(&phone.until("BYE").await);
+}

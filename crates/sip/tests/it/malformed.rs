@@ -260,11 +260,19 @@ async fn every_malformed_request_gets_its_answer() {
         }
         match status {
             405 => assert!(header(&answer, "Allow").contains("INVITE")),
-            415 => assert!(
-                answer.contains("\r\nAccept: application/sdp")
-                    || answer.contains("\r\nAccept-Encoding: identity")
+            415 => {
+                assert_eq!(header(&answer, "Accept"), "application/sdp");
+                assert_eq!(header(&answer, "Accept-Encoding"), "identity");
+                assert_eq!(header(&answer, "Accept-Language"), "en");
+            }
+            420 => {
+                assert_eq!(header(&answer, "Unsupported"), "nothingsupported");
+                assert!(header(&answer, "Supported").contains("replaces"));
+            }
+            488 => assert_eq!(
+                header(&answer, "Warning"),
+                "304 trunkline \"no usable audio stream\""
             ),
-            420 => assert_eq!(header(&answer, "Unsupported"), "nothingsupported"),
             _ => {}
         }
     }
