@@ -128,6 +128,10 @@ pub struct Limits {
     pub connections_per_source: usize,
     /// A TCP connection silent for this long, with no device behind it, is closed.
     pub connection_idle: Duration,
+    /// How often something is sent where nothing else is, so that NATs and proxies on the way keep it open: to phones
+    /// behind a NAT, carriers we registered with and WebSockets. Whole seconds; the shortest-lived NATs forget after
+    /// thirty.
+    pub keep_open: Duration,
     /// Longest message accepted on a stream.
     pub message_bytes: usize,
     /// Devices one username may register.
@@ -162,6 +166,7 @@ impl Default for Limits {
             connections: 2_000,
             connections_per_source: 500,
             connection_idle: Duration::from_secs(180),
+            keep_open: Duration::from_secs(25),
             message_bytes: 65_535,
             bindings_per_user: 10,
             bindings: 20_000,

@@ -404,6 +404,7 @@ fn serve(
         stop: core.stop.clone(),
         message_bytes: core.config.limits.message_bytes,
         idle: core.config.limits.connection_idle,
+        keep_open: core.config.limits.keep_open,
         tap: core.tracer.tap(),
     };
     let _ = core.listening.set(listening.clone());

@@ -32,6 +32,7 @@ pub(crate) struct Listening {
     pub stop: CancellationToken,
     pub message_bytes: usize,
     pub idle: Duration,
+    pub keep_open: Duration,
     pub tap: Arc<Tap>,
 }
 

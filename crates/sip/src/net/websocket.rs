@@ -18,10 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::Flow;
 use super::tcp::{Listening, Remote, WRITE_TIMEOUT, keep};
 
-/// How often a browser is asked whether it is there; it answers by itself, which
-/// also keeps NATs and proxies open.
-const PING_EVERY: Duration = Duration::from_secs(25);
-
 /// Agrees on WebSocket with the subprotocol `sip`, then serves.
 pub(super) async fn serve<S>(stream: S, peer: Remote, with: &Listening) -> Option<()>
 where
@@ -71,7 +67,8 @@ where
     let (flow, queued) = peer.flow(with);
     let (writing, reading) = socket.split();
     let closed = with.stop.child_token();
-    with.tasks.spawn(write(writing, queued, closed.clone()));
+    let writer = write(writing, queued, closed.clone(), with.keep_open);
+    with.tasks.spawn(writer);
     let (held, reader, ended) = (flow.clone(), with.clone(), closed.clone());
     let read = async move { read(reading, &held, &reader, &closed).await };
     keep(read, flow, ended, peer.slot, with);
@@ -101,10 +98,11 @@ async fn write<S>(
     mut half: SplitSink<WebSocketStream<S>, Message>,
     mut queue: mpsc::Receiver<Bytes>,
     closed: CancellationToken,
+    keep_open: Duration,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut ping = tokio::time::interval(PING_EVERY);
+    let mut ping = tokio::time::interval(keep_open.max(Duration::from_secs(1)));
     ping.tick().await;
     loop {
         let message = tokio::select! {

@@ -26,9 +26,6 @@ use digest::{Checked, Nonces};
 /// Bindings are written one at a time per username; usernames share these locks.
 const WRITE_LOCKS: usize = 64;
 
-/// Seconds between pings; the shortest-lived NATs forget after thirty.
-const PING_EVERY: u64 = 28;
-
 pub(crate) struct Registrar {
     realm: String,
     table: Mutex<Table>,
@@ -168,7 +165,8 @@ impl Registrar {
     /// the NAT keeps their way open for as long as something passes. Two line
     /// breaks cost them nothing (RFC 5626 §3.5.1).
     pub fn keep_open(&self, core: &Core, second: u64) {
-        let due = self.table().behind_nat(second % PING_EVERY, PING_EVERY);
+        let turns = core.config.limits.keep_open.as_secs().max(1);
+        let due = self.table().behind_nat(second % turns, turns);
         for (phone, at) in due {
             if let Some(port) = core.port_to(phone, at) {
                 Flow::udp(port, phone).send(Bytes::from_static(b"\r\n\r\n"));

@@ -23,8 +23,6 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 const REFUSED: Duration = Duration::from_secs(60);
 /// How often a trunk that is neither registered nor asked is looked up anew.
 const LOOK_UP: Duration = Duration::from_secs(300);
-/// How often the way to a carrier is kept open in NATs between us.
-const KEEP_OPEN: Duration = Duration::from_secs(25);
 /// How long we take to unregister.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -117,7 +115,7 @@ impl Agent<'_> {
 
     /// Waits; true when the connection we registered over has gone before.
     async fn wait_until(&self, next: Instant) -> bool {
-        let mut open = tokio::time::interval(KEEP_OPEN);
+        let mut open = tokio::time::interval(self.core.config.limits.keep_open);
         open.tick().await;
         let flow = self.registered.clone();
         let gone = async {

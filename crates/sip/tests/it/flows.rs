@@ -192,6 +192,40 @@ async fn a_ping_is_answered_to_devices_only() {
 }
 
 #[tokio::test]
+async fn the_way_to_a_phone_behind_a_nat_is_kept_open() {
+    let often = |c: &mut sip::SipConfig| c.limits.keep_open = Duration::from_secs(1);
+    let mut server = Server::with(often, Default::default()).await;
+    let (natted, open) = (Peer::new(server.udp()).await, Peer::new(server.udp()).await);
+    register(&open, "1002", "pw-1002", 1, "").await;
+    server.event().await;
+    // It knows only its own address, not the one it comes from.
+    let inside = "Contact: <sip:1001@192.168.77.5:5060>\r\n";
+    let asked = natted.request("REGISTER", "1001", "n", 1, "", "");
+    let own = format!("Contact: {}\r\n", header(&asked, "Contact"));
+    let asked = |cseq: u32, extra: &str| {
+        natted
+            .request("REGISTER", "1001", "n", cseq, extra, "")
+            .replace(&own, inside)
+    };
+    natted.send(&asked(1, "")).await;
+    let challenge = natted.until("SIP/2.0 401").await;
+    let md5 = challenge.lines().find(|l| l.contains("algorithm=MD5"));
+    let uri = format!("sip:1001@{}", server.udp());
+    let proof = crate::ua::proof(md5.unwrap(), "1001", "pw-1001", "REGISTER", &uri, 1);
+    natted
+        .send(&asked(2, &format!("Authorization: {proof}\r\n")))
+        .await;
+    natted.until("SIP/2.0 200").await;
+    for _ in 0..2 {
+        assert_eq!(natted.receive().await, "\r\n\r\n");
+    }
+    // The other needs none of it: the next it hears is an answer.
+    open.send(&open.request("OPTIONS", "x", "o", 1, "", ""))
+        .await;
+    assert!(open.receive().await.starts_with("SIP/2.0 200"));
+}
+
+#[tokio::test]
 async fn a_request_that_came_two_ways_is_served_once() {
     let mut server = Server::start().await;
     let (one, two) = (Peer::new(server.udp()).await, Peer::new(server.udp()).await);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
@@ -49,6 +50,7 @@ async fn secure(folder: &Path) -> Server {
         c.listeners
             .extend(further.map(|transport| Listener::new(transport, free)));
         c.certificate = Some(files);
+        c.limits.keep_open = Duration::from_secs(1);
     };
     Server::with(all, Arc::default()).await
 }
@@ -187,6 +189,9 @@ async fn browses<S: AsyncRead + AsyncWrite + Unpin>(stream: S, via: &str, server
     socket.send(Message::text(text)).await.unwrap();
     assert!(next(&mut socket).await.starts_with("SIP/2.0 200"));
     server.event().await;
+    // Proxies on the way close what is silent.
+    let ping = timeout(DEADLINE, socket.next()).await.expect("in time");
+    assert!(matches!(ping, Some(Ok(Message::Ping(_)))), "{ping:?}");
     let mut leg = dial(server, "1001").await;
     let invite = next(&mut socket).await;
     assert!(invite.starts_with("INVITE sip:1001@browser.invalid;transport=ws "));
@@ -204,8 +209,12 @@ async fn browses<S: AsyncRead + AsyncWrite + Unpin>(stream: S, via: &str, server
 }
 
 async fn next<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> String {
-    let message = timeout(DEADLINE, socket.next()).await.expect("a message");
-    message.unwrap().unwrap().into_text().unwrap().to_string()
+    loop {
+        let message = timeout(DEADLINE, socket.next()).await.expect("a message");
+        if let Message::Text(text) = message.unwrap().unwrap() {
+            return text.to_string();
+        }
+    }
 }
 
 #[tokio::test]

@@ -436,6 +436,97 @@ async fn a_call_goes_on_to_the_next_address_of_the_dns() {
 }
 
 #[tokio::test]
+async fn a_registration_goes_on_to_the_next_address_of_the_dns() {
+    let own: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    let silence = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (full, good) = (Peer::new(own).await, Peer::new(own).await);
+    let services = vec![
+        srv(10, silence.local_addr().unwrap()),
+        srv(20, full.address()),
+        srv(30, good.address()),
+    ];
+    let local = RData::A(A::new(127, 0, 0, 1));
+    let dns = name_server(HashMap::from([
+        ("_sip._udp.carrier.test", services),
+        ("edge.carrier.test", vec![local]),
+    ]))
+    .await;
+    let asking = |c: &mut SipConfig| {
+        fast(c);
+        c.name_servers = vec![dns];
+    };
+    let mut server = Server::with(asking, Arc::new(Book::default())).await;
+    let beside = |peer: Peer| Peer {
+        server: server.udp(),
+        ..peer
+    };
+    let (full, good) = (beside(full), beside(good));
+    server
+        .stack
+        .set_trunks(vec![registering(silent("carrier.test"), 300)]);
+    assert_eq!(status(&mut server).await, TrunkStatus::Registering);
+    let register = full.until("REGISTER").await;
+    assert!(register.starts_with("REGISTER sip:carrier.test SIP/2.0"));
+    full.send(&respond(&register, "503 Service Unavailable", "f", "", ""))
+        .await;
+    let register = good.until("REGISTER").await;
+    good.send(&respond(&register, "200 OK", "g", "Expires: 300\r\n", ""))
+        .await;
+    let TrunkStatus::Registered { via, .. } = status(&mut server).await else {
+        panic!("not registered");
+    };
+    assert_eq!(via, good.address());
+    // And calls go the way the registration went.
+    let _leg = dial(&server.stack, Identity::default(), SDP).await;
+    good.until("INVITE").await;
+}
+
+#[tokio::test]
+async fn everything_goes_by_the_outbound_proxy_that_is_set() {
+    let mut server = Server::start().await;
+    let proxy = Peer::new(server.udp()).await;
+    let trunk = Trunk {
+        outbound_proxy: proxy.address().to_string().parse().ok(),
+        keep_alive: Some(Duration::from_millis(50)),
+        ..registering(silent("carrier.invalid"), 300)
+    };
+    server.stack.set_trunks(vec![trunk]);
+    assert_eq!(status(&mut server).await, TrunkStatus::Registering);
+    let route = format!("<sip:{};lr>", proxy.address());
+    let register = proxy.until("REGISTER").await;
+    assert!(register.starts_with("REGISTER sip:carrier.invalid SIP/2.0"));
+    assert_eq!(header(&register, "Route"), route);
+    proxy
+        .send(&respond(&register, "200 OK", "p", "Expires: 300\r\n", ""))
+        .await;
+    let options = proxy.until("OPTIONS").await;
+    assert_eq!(header(&options, "Route"), route);
+    // What we can is told here too.
+    for told in [&register, &options] {
+        assert!(header(told, "Allow").contains("UPDATE"), "{told}");
+        assert!(header(told, "Supported").contains("path"), "{told}");
+    }
+    let mut leg = dial(&server.stack, Identity::default(), SDP).await;
+    let invite = proxy.until("INVITE").await;
+    assert!(invite.starts_with("INVITE sip:+420222@carrier.invalid SIP/2.0"));
+    assert_eq!(header(&invite, "Route"), route);
+    // In the call its own route holds, which the proxy has made (RFC 3261 §12.2.1.1).
+    let made = format!("Record-Route: {route}\r\nContact: <sip:gateway@192.0.2.9>\r\n{KIND}");
+    proxy
+        .send(&respond(&invite, "200 OK", "c", &made, SDP))
+        .await;
+    assert!(matches!(next(&mut leg).await, LegEvent::Answered { .. }));
+    let ack = proxy.until("ACK").await;
+    assert!(
+        ack.starts_with("ACK sip:gateway@192.0.2.9 SIP/2.0"),
+        "{ack}"
+    );
+    leg.handle().hang_up(Reason::normal()).await.unwrap();
+    let bye = proxy.until("BYE").await;
+    assert_eq!(header(&bye, "Route"), route);
+}
+
+#[tokio::test]
 async fn a_late_answer_of_an_address_given_up_is_declined() {
     let server = Server::with(fast, Arc::new(Book::default())).await;
     let carrier = Peer::new(server.udp()).await;
@@ -679,7 +770,8 @@ async fn read(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_registration_lives_and_dies_with_its_connection() {
-    let mut server = Server::start().await;
+    let often = |c: &mut SipConfig| c.limits.keep_open = Duration::from_secs(1);
+    let mut server = Server::with(often, Arc::new(Book::default())).await;
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let trunk = Trunk {
         transport: Some(Transport::Tcp),
@@ -702,6 +794,14 @@ async fn a_registration_lives_and_dies_with_its_connection() {
     };
     assert_eq!(call.trunk.as_deref(), Some("carrier"));
     drop(call);
+    // Something passes now and then, so that no NAT between us forgets the way.
+    let mut passed = Vec::new();
+    let open = async {
+        while !passed.ends_with(b"\r\n\r\n\r\n\r\n") {
+            passed.push(stream.read_u8().await.unwrap());
+        }
+    };
+    timeout(DEADLINE, open).await.expect("a ping in time");
     drop(stream);
     let (mut stream, _) = timeout(DEADLINE, port.accept()).await.unwrap().unwrap();
     assert!(read(&mut stream).await.starts_with("REGISTER "));
