@@ -221,6 +221,31 @@ mod tests {
     }
 
     #[test]
+    fn a_carrier_is_offered_its_codecs_in_its_order() {
+        let policy = AudioPolicy {
+            srtp: Srtp::Off,
+            keys_in_clear: false,
+            recordings_without_tones: false,
+        };
+        let ours = |codecs: &[Codec], leg: Option<sdp::Codec>| {
+            let settings = TrunkSettings {
+                codecs: codecs.to_vec(),
+                ..TrunkSettings::default()
+            };
+            let terms = Terms::of_trunk(&settings, policy, Role::Offers, false);
+            let terms = terms.expect("in the clear").prefer(leg);
+            terms.ours("192.0.2.1:4000".parse().expect("an address"), 1)
+        };
+        use sdp::Codec::{G722, Opus, Pcma, Pcmu};
+        let wanted = [Codec::Pcma, Codec::G722];
+        assert_eq!(ours(&wanted, None).codecs, [Pcma, G722]);
+        // What the other leg talks comes first where the carrier takes it, and nothing is added.
+        assert_eq!(ours(&wanted, Some(G722)).codecs, [G722, Pcma]);
+        assert_eq!(ours(&wanted, Some(Opus)).codecs, [Pcma, G722]);
+        assert_eq!(ours(&[], None).codecs, [Pcmu, Pcma, G722, Opus]);
+    }
+
+    #[test]
     fn the_other_legs_codec_is_offered_first() {
         let terms = Terms::clear().prefer(Some(sdp::Codec::G722));
         let ours = terms.ours("192.0.2.1:4000".parse().expect("an address"), 1);
