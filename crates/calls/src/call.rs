@@ -26,6 +26,7 @@ use crate::{
 
 mod conference;
 mod conversation;
+mod doors;
 mod ending;
 mod machine;
 mod monitor;
@@ -44,6 +45,7 @@ mod transfer;
 mod transfer_tests;
 
 pub use conference::RoomInfo;
+pub use doors::{Doors, PinVerdict};
 pub use ending::MIN_MESSAGE_MS;
 pub use machine::Call;
 pub use outgoing::{
@@ -290,6 +292,11 @@ pub enum Input {
         /// Who.
         leg: LegId,
     },
+    /// What [`Output::TryPin`] came to.
+    PinTried {
+        /// Whether he enters.
+        verdict: PinVerdict,
+    },
     /// The caller was let into the room of [`Output::EnterRoom`].
     RoomEntered,
     /// All places in that room are taken.
@@ -490,6 +497,15 @@ pub enum Output {
         leg: LegId,
         /// What.
         prompt: Prompt,
+    },
+    /// Ask the room's door ([`Doors::tried`]), which counts over all calls. Comes back as [`Input::PinTried`].
+    TryPin {
+        /// Which room's.
+        room: RoomId,
+        /// Whose phone it is, if an agent's.
+        agent: Option<AgentId>,
+        /// Whether the PIN is the room's.
+        is_right: bool,
     },
     /// Let a leg hear everybody in a room and them it, until it ends. Comes back as [`Input::RoomEntered`] or
     /// [`Input::RoomFull`].

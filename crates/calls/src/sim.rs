@@ -650,6 +650,7 @@ impl World {
             | Output::Announce { .. }
             | Output::Monitor { .. }
             | Output::Echo { .. }
+            | Output::TryPin { .. }
             | Output::EnterRoom { .. }
             | Output::TellQuality { .. } => {}
         }

@@ -6,11 +6,11 @@ use std::{
 };
 
 use calls::{
-    call::RoomInfo,
+    call::{Doors, PinVerdict, RoomInfo},
     flow::{Conference, Flow, Step},
 };
 use media::Room;
-use model::{FlowId, RoomId, TenantId};
+use model::{AgentId, FlowId, RoomId, TenantId};
 use store::{
     Db, StoreError,
     rooms::{RoomChange, RoomSettings, StoredRoom},
@@ -57,6 +57,7 @@ pub struct ListedRoom {
 #[derive(Debug, Default)]
 pub(crate) struct OpenRooms {
     open: Mutex<HashMap<RoomId, Room>>,
+    doors: Mutex<Doors>,
 }
 
 impl OpenRooms {
@@ -65,6 +66,26 @@ impl OpenRooms {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|other, there| *other == room || there.taken() > 0);
         open.entry(room).or_default().clone()
+    }
+
+    /// Somebody keyed in a PIN.
+    pub(crate) fn pin_tried(
+        &self,
+        room: RoomId,
+        agent: Option<AgentId>,
+        is_right: bool,
+    ) -> PinVerdict {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = doors.tried(clock::now(), room, agent, is_right);
+        if verdict == (PinVerdict::Wrong { shuts: true }) {
+            let agent = agent.map(|agent| agent.0);
+            tracing::warn!(
+                room.id = room.0,
+                agent.id = agent,
+                "too many wrong PINs: nobody enters this conference from there for a while"
+            );
+        }
+        verdict
     }
 
     fn participants(&self, room: RoomId) -> usize {

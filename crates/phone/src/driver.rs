@@ -760,6 +760,14 @@ impl Driver {
                 mode,
             } => self.media.mix(parties(customer, agent, supervisor, mode)),
             Output::Echo { leg } => self.media.bridge(leg, leg),
+            Output::TryPin {
+                room,
+                agent,
+                is_right,
+            } => {
+                let verdict = self.shared.rooms.pin_tried(room, agent, is_right);
+                self.echoes.push_back(Input::PinTried { verdict });
+            }
             Output::EnterRoom { leg, room } => {
                 let room = self.shared.rooms.open(room);
                 let entered = self.media.enter_room(leg, &room);

@@ -109,3 +109,32 @@ scene("three meet in a room by its extension, its number and its PIN, each with 
     assert.ok(!own.some(({ type }) => type === "digit_pressed"), "the PIN is on no record");
   }
 });
+
+scene("a PIN can't be guessed by calling again: strangers find the door shut, colleagues come in", async (scene) => {
+  const { server } = scene;
+  const console = await Console.of(server);
+  const added = await console.change("POST", "/rooms", { name: "Board", extension: 8, pin: PIN });
+  assert.equal(added.status, 201, added.text);
+  const numbers = (await server.cloudtalk("GET", "/numbers/index.json")).json.responseData.data;
+  const number = numbers.map(({ CallNumber }) => CallNumber).find(({ caller_id_e164 }) => caller_id_e164 === server.number);
+  const led = await server.cloudtalk("POST", `/numbers/edit/${number.id}.json`, { connected_to: 2, source_id: Number(added.json.id) });
+  assert.equal(led.status, 200, JSON.stringify(led.json));
+  const calls = async (from, keys) => {
+    const caller = await scene.userAgent({ from });
+    await caller.isAnswered();
+    await caller.audio.hearsSound();
+    for (const key of keys) caller.audio.press(key);
+    return caller;
+  };
+  // Four calls with three guesses each.
+  const guessing = await Promise.all([0, 1, 2, 3].map((n) => calls(`+42190000085${n}`, "0000".repeat(3))));
+  await until("all of them to be hung up on", () => guessing.every((caller) => caller.over), { within: 60_000 });
+  assert.match(server.program.log, /too many wrong PINs/, "the operator is told");
+  const late = await calls("+421900000855", PIN);
+  await until("the right PIN to come too late", () => late.over, { within: 30_000 });
+  const phone = scene.adds(await DeskPhone.start(server, server.agent("1001")));
+  const line = await phone.dial(added.json.dial);
+  await enters(line.audio);
+  await until("the colleague to be in the room", async () => (await console.get("/rooms")).items[0].participants === 1, { within: 30_000 });
+  assert.equal(await line.hangup(), 200);
+});

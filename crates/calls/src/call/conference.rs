@@ -3,7 +3,7 @@
 use model::{CallFact, HangupCause, RecordingKind, RoomId, Timestamp};
 
 use super::{
-    Output, PlaybackId,
+    Output, PinVerdict, PlaybackId,
     machine::{Call, Out, Repeat, Stage, after_seconds},
 };
 use crate::flow::Prompt;
@@ -32,6 +32,8 @@ pub(super) struct PinStage {
     playback: Option<PlaybackId>,
     /// While a key is waited for.
     pub deadline: Option<Timestamp>,
+    /// The door was asked.
+    is_tried: bool,
 }
 
 impl Call {
@@ -55,6 +57,7 @@ impl Call {
             tried,
             playback: Some(playback),
             deadline: None,
+            is_tried: false,
         });
     }
 
@@ -62,6 +65,9 @@ impl Call {
         let Stage::Pin(stage) = &mut self.stage else {
             return;
         };
+        if stage.is_tried {
+            return;
+        }
         if stage.playback.take().is_some() {
             out.act(Output::StopPlaying { leg: self.caller });
         }
@@ -84,20 +90,46 @@ impl Call {
         }
     }
 
-    /// Whether what he keyed in lets him in. No key in time is a wrong PIN.
+    /// Whether what he keyed in lets him in. No key in time is a wrong PIN, and no guess.
     pub(super) fn judge_pin(&mut self, out: &mut Out) {
+        let Stage::Pin(stage) = &mut self.stage else {
+            return;
+        };
+        if stage.keyed.is_empty() {
+            return self.pin_tried(PinVerdict::Wrong { shuts: false }, out);
+        }
+        stage.is_tried = true;
+        stage.deadline = None;
+        let room = stage.room;
+        let is_right = pin_of(&self.new.rooms, room) == Some(stage.keyed.as_str());
+        let agent = self.new.agent.as_ref().map(|caller| caller.agent);
+        out.act(Output::TryPin {
+            room,
+            agent,
+            is_right,
+        });
+    }
+
+    /// The door has spoken.
+    pub(super) fn pin_tried(&mut self, verdict: PinVerdict, out: &mut Out) {
         let Stage::Pin(stage) = &self.stage else {
             return;
         };
         let (room, tried) = (stage.room, stage.tried + 1);
-        if pin_of(&self.new.rooms, room) == Some(stage.keyed.as_str()) {
-            return self.welcome(room, out);
+        match verdict {
+            PinVerdict::Enters => self.welcome(room, out),
+            PinVerdict::Shut | PinVerdict::Wrong { shuts: true } => {
+                let text = "This conference can't be entered now. Please try again later. Goodbye.";
+                self.last_words(text, out);
+            }
+            PinVerdict::Wrong { shuts: false } if tried >= TRIES => {
+                self.last_words("That PIN is not right. Goodbye.", out);
+            }
+            PinVerdict::Wrong { shuts: false } => {
+                let again = "That PIN is not right. Please enter the PIN, then press the hash key.";
+                self.ask_pin(room, tried, again, out);
+            }
         }
-        if tried >= TRIES {
-            return self.last_words("That PIN is not right. Goodbye.", out);
-        }
-        let again = "That PIN is not right. Please enter the PIN, then press the hash key.";
-        self.ask_pin(room, tried, again, out);
     }
 
     fn welcome(&mut self, room: RoomId, out: &mut Out) {
@@ -220,6 +252,23 @@ mod tests {
         keys.chars().flat_map(press).collect()
     }
 
+    /// Keys in a PIN at a door that nobody has guessed at.
+    fn key_in(call: &mut Call, keys: &str) -> Vec<Output> {
+        let mut outputs = press(call, keys);
+        let tried = outputs.iter().find_map(|output| match output {
+            Output::TryPin { is_right, .. } => Some(*is_right),
+            _ => None,
+        });
+        if let Some(is_right) = tried {
+            let verdict = match is_right {
+                true => PinVerdict::Enters,
+                false => PinVerdict::Wrong { shuts: false },
+            };
+            outputs.extend(call.handle(Timestamp::UNIX_EPOCH, Input::PinTried { verdict }));
+        }
+        outputs
+    }
+
     fn played(call: &mut Call, playback: u32) -> Vec<Output> {
         let input = Input::PlaybackFinished {
             leg: LegId::FIRST,
@@ -257,7 +306,7 @@ mod tests {
     #[test]
     fn the_right_pin_opens_and_is_in_no_fact() {
         let mut call = call(Some("4711"));
-        let keyed = press(&mut call, "4711");
+        let keyed = key_in(&mut call, "4711");
         assert!(
             !keyed
                 .iter()
@@ -270,12 +319,30 @@ mod tests {
     #[test]
     fn three_wrong_pins_end_the_call() {
         let mut call = call(Some("4711"));
-        press(&mut call, "12#");
-        press(&mut call, "9999");
+        key_in(&mut call, "12#");
+        key_in(&mut call, "9999");
         assert!(!enters(&played(&mut call, 3)), "he is asked once more");
         let late = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(11);
         assert!(!call.on_time(late).is_empty(), "no key is a wrong one");
         assert_eq!(played(&mut call, 4).last(), Some(&Output::Finished));
+    }
+
+    #[test]
+    fn a_shut_door_ends_the_call_whatever_is_keyed_in() {
+        for verdict in [PinVerdict::Shut, PinVerdict::Wrong { shuts: true }] {
+            let mut call = call(Some("4711"));
+            let keyed = press(&mut call, "4711");
+            let asked = Output::TryPin {
+                room: ROOM,
+                agent: None,
+                is_right: true,
+            };
+            assert!(keyed.contains(&asked));
+            assert!(press(&mut call, "4711#").is_empty(), "one at a time");
+            let _ = call.handle(Timestamp::UNIX_EPOCH, Input::PinTried { verdict });
+            let over = played(&mut call, 2);
+            assert!(!enters(&over) && over.last() == Some(&Output::Finished));
+        }
     }
 
     #[test]

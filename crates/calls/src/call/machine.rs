@@ -443,6 +443,7 @@ impl Call {
             Input::Retrieved { leg } => self.retrieved(leg, &mut out),
             Input::AudioMissing { leg, reason } => self.audio_missing(leg, reason, &mut out),
             Input::AudioBack { leg } => self.audio_back(leg, &mut out),
+            Input::PinTried { verdict } => self.pin_tried(verdict, &mut out),
             Input::RoomEntered => self.room_entered(&mut out),
             Input::RoomFull => self.room_full(&mut out),
             Input::End { cause } => self.ended_by_operator(now, cause, &mut out),
