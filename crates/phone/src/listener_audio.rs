@@ -17,37 +17,50 @@ pub struct ListenerSrtp {
     pub srtp: Srtp,
 }
 
-/// A text is no rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no rule such as \"tls 0.0.0.0:5061 required\"")]
-pub struct NoRule;
+/// Why a text is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// It has not the form of one.
+    #[error("{0:?} is not a rule such as tls 0.0.0.0:5061 required")]
+    Form(String),
+    /// There is no such transport.
+    #[error(transparent)]
+    Transport(#[from] sip::TransportError),
+    /// The second word is no address.
+    #[error("{0:?} is not the address and port of a listener such as 0.0.0.0:5061")]
+    Address(String),
+    /// The third word is no rule for audio.
+    #[error("{0:?} is not one of off, optional and required")]
+    Srtp(String),
+}
 
 /// As operators write it: the listener, then `off`, `optional` or `required`.
 impl FromStr for ListenerSrtp {
-    type Err = NoRule;
+    type Err = RuleError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let [transport, address, srtp] = words.as_slice() else {
-            return Err(NoRule);
+            return Err(RuleError::Form(text.to_owned()));
         };
+        let no_address = |_| RuleError::Address((*address).to_owned());
         Ok(Self {
-            transport: transport.parse().map_err(|_| NoRule)?,
-            address: address.parse().map_err(|_| NoRule)?,
+            transport: transport.parse()?,
+            address: address.parse().map_err(no_address)?,
             srtp: srtp.parse()?,
         })
     }
 }
 
 impl FromStr for Srtp {
-    type Err = NoRule;
+    type Err = RuleError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "off" => Ok(Self::Off),
             "optional" => Ok(Self::Optional),
             "required" => Ok(Self::Required),
-            _ => Err(NoRule),
+            _ => Err(RuleError::Srtp(text.to_owned())),
         }
     }
 }

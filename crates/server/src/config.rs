@@ -426,12 +426,7 @@ impl Sources {
                     },
                 ),
             },
-            srtp_listeners: self.take(
-                "srtp_listeners",
-                "",
-                "rules such as tls 0.0.0.0:5061 required, separated by commas",
-                list,
-            ),
+            srtp_listeners: self.srtp_listeners(),
             public_url: self.maybe(
                 "public_url",
                 "a URL such as https://phone.example.com",
@@ -532,14 +527,27 @@ impl Sources {
             ));
         }
         let listeners = config.listeners();
-        for rule in &config.srtp_listeners {
+        // As operators write them.
+        let name = |transport: Transport, at: SocketAddr| {
+            format!("{} {at}", transport.as_str().to_ascii_lowercase())
+        };
+        for (at, rule) in config.srtp_listeners.iter().enumerate() {
             let theirs = |on: &Listener| (on.transport, on.bind) == (rule.transport, rule.address);
+            let named = name(rule.transport, rule.address);
             if !listeners.iter().any(theirs) {
+                let there = listeners.iter().map(|on| name(on.transport, on.bind));
+                let there: Vec<_> = there.collect();
                 self.problems.push(format!(
-                    "  srtp_listeners: there is no listener for {} at {}",
-                    rule.transport.as_str(),
-                    rule.address
+                    "  srtp_listeners: there is no listener {named} (there are: {})",
+                    there.join(", ")
                 ));
+            }
+            let same = |other: &ListenerSrtp| {
+                (other.transport, other.address) == (rule.transport, rule.address)
+            };
+            if config.srtp_listeners[..at].iter().any(same) {
+                self.problems
+                    .push(format!("  srtp_listeners: {named} has two rules"));
             }
         }
         if self.problems.is_empty() {
@@ -571,6 +579,22 @@ impl Sources {
             model,
             voice,
         })
+    }
+
+    /// Each rule that can't be read is a problem of its own.
+    fn srtp_listeners(&mut self) -> Vec<ListenerSrtp> {
+        let Some(found) = self.found.get("srtp_listeners") else {
+            return Vec::new();
+        };
+        let texts = found.text.split(',').map(str::trim);
+        let mut rules = Vec::new();
+        for text in texts.filter(|text| !text.is_empty()) {
+            match text.parse() {
+                Ok(rule) => rules.push(rule),
+                Err(error) => self.problems.push(format!("  {}: {error}", found.from)),
+            }
+        }
+        rules
     }
 
     /// Certificate and key, which go together and without which there is no TLS.
@@ -786,6 +810,49 @@ mod tests {
         wrong.environment(|name| (name == "TRUNKLINE_SIP_LISTENERS").then(|| "sctp x".to_owned()));
         let problem = wrong.config().expect_err("no listener").to_string();
         assert!(problem.contains("TRUNKLINE_SIP_LISTENERS"), "{problem}");
+    }
+
+    #[test]
+    fn a_rule_for_no_listener_says_what_is_wrong_with_it() {
+        let problem = |rules: &str| {
+            let mut sources = Sources::default();
+            sources
+                .environment(|name| (name == "TRUNKLINE_SRTP_LISTENERS").then(|| rules.to_owned()));
+            sources.config().map(|config| config.srtp_listeners.len())
+        };
+        let both = problem("udp 127.0.0.1:5060 off, tcp 127.0.0.1:5060 required");
+        assert_eq!(both.expect("valid"), 2);
+        for (rules, says) in [
+            (
+                "main required",
+                "TRUNKLINE_SRTP_LISTENERS: \"main required\" is not a rule such as",
+            ),
+            (
+                "tlss 127.0.0.1:5061 off",
+                "\"tlss\" is not one of udp, tcp, tls, ws and wss",
+            ),
+            (
+                "udp office off",
+                "\"office\" is not the address and port of a listener",
+            ),
+            (
+                "udp 127.0.0.1:5060 always",
+                "\"always\" is not one of off, optional and required",
+            ),
+            (
+                "tls 127.0.0.1:5061 off",
+                "there is no listener tls 127.0.0.1:5061 (there are: udp 127.0.0.1:5060, tcp 127.0.0.1:5060)",
+            ),
+            (
+                "udp 127.0.0.1:5060 off, udp 127.0.0.1:5060 required",
+                "udp 127.0.0.1:5060 has two rules",
+            ),
+        ] {
+            let told = problem(rules).expect_err(rules).to_string();
+            assert!(told.contains(says), "{told}");
+        }
+        let all = problem("a, udp b off").expect_err("two").to_string();
+        assert!(all.contains("2 problems"), "{all}");
     }
 
     #[test]
