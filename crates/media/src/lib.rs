@@ -31,8 +31,8 @@ mod webrtc;
 
 pub use codec::Codec;
 pub use engine::{
-    CallMedia, EngineStats, Health, Hears, LegQuality, MediaConfig, MediaEngine, MediaError,
-    MediaEvent, Party, RemoteMedia, Room, SEATS, TelephoneEvent,
+    BrowserEnd, CallMedia, EngineStats, Health, Hears, LegQuality, MediaConfig, MediaEngine,
+    MediaError, MediaEvent, Party, RemoteMedia, Room, SEATS, TelephoneEvent,
 };
 pub use model::{DigitVia, LegId, NoAudio, PauseMode};
 pub use recorder::RecordingSpec;

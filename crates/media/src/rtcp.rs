@@ -56,15 +56,22 @@ pub(crate) fn write(
         writer.long(block.last_sender_report);
         writer.long(block.delay);
     }
-    // The name is drawn from the random SSRC: RFC 7022 asks that it say nothing about the host.
     writer.long(0x81ca_0004);
     writer.long(ssrc);
     writer.bytes(&[1, 8]);
-    for shift in (0..8).rev() {
-        writer.bytes(&[b"0123456789abcdef"[(ssrc >> (4 * shift)) as usize & 15]]);
-    }
+    writer.bytes(&name(ssrc));
     writer.bytes(&[0, 0]);
     writer.at
+}
+
+/// The CNAME of a source of ours, as descriptions tell it (RFC 5576 §6.1).
+pub(crate) fn cname(ssrc: u32) -> String {
+    name(ssrc).into_iter().map(char::from).collect()
+}
+
+/// Drawn from the random SSRC: RFC 7022 asks that it say nothing about the host.
+fn name(ssrc: u32) -> [u8; 8] {
+    std::array::from_fn(|at| b"0123456789abcdef"[(ssrc >> (4 * (7 - at))) as usize & 15])
 }
 
 struct Writer<'a> {
@@ -172,6 +179,18 @@ mod tests {
             (Some(0x0304_0506), Some(block))
         );
         assert_eq!(parse(&out[..length], 6).expect("it is RTCP").block, None);
+    }
+
+    #[test]
+    fn reports_name_a_source_as_descriptions_do() {
+        let mut out = [0; LONGEST];
+        let length = write(&mut out, 0x00c0_ffee, None, None);
+        // After the empty report: SDES with one source, and of that its CNAME (RFC 3550 §6.5).
+        let named = &out[8..length];
+        assert_eq!(named[4..8], 0x00c0_ffee_u32.to_be_bytes());
+        assert_eq!(named[8..10], [1, 8]);
+        assert_eq!(named[10..18], *cname(0x00c0_ffee).as_bytes());
+        assert_eq!(cname(0x00c0_ffee), "00c0ffee");
     }
 
     #[test]

@@ -152,6 +152,7 @@ impl Terms {
             direction: sdp::Direction::SendRecv,
             security: self.security,
             ice: None,
+            source: None,
             origin: sdp::Origin {
                 session_id,
                 version: 1,

@@ -46,6 +46,7 @@ pub(crate) struct Ready {
 #[derive(Clone, Debug)]
 struct Browser {
     ice: IceCredentials,
+    source: sdp::Source,
     fingerprint: Vec<u8>,
     /// The browser's part in ICE; when that changes, ours does.
     remote: Option<IceCredentials>,
@@ -74,15 +75,19 @@ impl End {
             });
         }
         let ice = IceCredentials::random();
-        let rtp = media.add_browser_leg(leg, ice.clone()).await?;
+        let end = media.add_browser_leg(leg, ice.clone()).await?;
         let browser = Browser {
             ice,
+            source: sdp::Source {
+                ssrc: end.ssrc,
+                cname: end.cname,
+            },
             fingerprint: media.fingerprint().to_vec(),
             remote: None,
             setup: None,
         };
         Ok(Self {
-            ours: terms.ours(rtp, session),
+            ours: terms.ours(end.rtp, session),
             browser: Some(browser),
         })
     }
@@ -122,6 +127,7 @@ impl Browser {
             order: sdp::Order::Ours,
             security: sdp::Security::Dtls(sdp::Dtls::with_sha256(&self.fingerprint, setup)),
             ice: Some(sdp::Ice::host(&self.ice.ufrag, &self.ice.pwd, plain.rtp)),
+            source: Some(self.source.clone()),
             ..plain.clone()
         }
     }

@@ -115,6 +115,7 @@ pub fn session(data: &[u8]) {
         order: sdp::Order::Peers,
         security: sdp::Security::Off,
         ice: None,
+        source: None,
         telephone_event: true,
         ptime_ms: 20,
         direction: sdp::Direction::SendRecv,

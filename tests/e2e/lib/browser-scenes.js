@@ -55,6 +55,7 @@ export function phonesWith(library, number) {
       assert.equal(stats.codec, "audio/PCMU");
       assert.ok(stats.srtp, JSON.stringify(stats));
       assert.equal(stats.lost, 0);
+      assert.equal(stats.source, stats.announced, "what it hears comes from the source it was told");
       const events = await phone.events();
       // SIP.js hands its connection out when it may have begun already.
       const states = events.filter(({ type }) => type === "connection");
@@ -93,6 +94,8 @@ export function phonesWith(library, number) {
       await phone.does("restartIce");
       await caller.audio.hearsTone(AGENT_HZ, 1);
       await phone.hears(CALLER_HZ);
+      const stats = await phone.stats();
+      assert.equal(stats.source, stats.announced, "it is told the same source again");
     });
 
     await phone.does("hangUp");

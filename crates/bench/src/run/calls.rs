@@ -403,7 +403,7 @@ fn recordings(
         };
         sum.compare(call, row);
         if call.in_browser && speech == Speech::Opus {
-            let heard = by_ear(api, row, call, caller, agent);
+            let heard = by_ear(api, row, call, caller, agent, keep);
             match heard {
                 Ok(gaps) => sum.by_ear(gaps),
                 Err(error) => sum.problem(format!("call {}: {error:#}", row.id)),
@@ -435,11 +435,23 @@ fn check(
             &spoken(call, agent, caller),
         )
     });
-    let whole = judged.as_ref().is_ok_and(|verdict| verdict.missing == 0);
-    if let (false, Some(folder)) = (whole, keep) {
-        std::fs::write(folder.join(format!("{}.wav", row.id)), &wav)?;
-    }
+    let whole = judged
+        .as_ref()
+        .is_ok_and(|verdict| verdict.missing == 0 && verdict.silent_blocks == 0);
+    keep_if(!whole, keep, row, &wav)?;
     judged
+}
+
+fn keep_if(
+    failed: bool,
+    folder: Option<&std::path::Path>,
+    row: &Listed,
+    wav: &[u8],
+) -> anyhow::Result<()> {
+    if let (true, Some(folder)) = (failed, folder) {
+        std::fs::write(folder.join(format!("{}.wav", row.id)), wav)?;
+    }
+    Ok(())
 }
 
 /// Blocks in which one side's tone is missing, where nothing but tones tells.
@@ -449,19 +461,24 @@ fn by_ear(
     call: &Call,
     caller: &Heard,
     agent: &Heard,
+    keep: Option<&std::path::Path>,
 ) -> anyhow::Result<usize> {
-    let sound = Sound::parse(&api.recording(&row.id)?)?;
+    let wav = api.recording(&row.id)?;
+    let sound = Sound::parse(&wav)?;
     // Set-up and hang-up lie at the ends, and a second of them is more than they take.
     let late = agent
         .ready_us
         .unwrap_or_default()
         .saturating_sub(call.talk_from_us);
-    listen(
+    let silent = listen(
         &sound,
         [caller.leg, agent.leg],
         late as f64 / 1e6 + 1.0,
         1.0,
-    )
+    );
+    let whole = silent.as_ref().is_ok_and(|blocks| *blocks == 0);
+    keep_if(!whole, keep, row, &wav)?;
+    silent
 }
 
 #[derive(Default)]

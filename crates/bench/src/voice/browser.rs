@@ -19,9 +19,10 @@ use nix::sys::{
     time::TimeSpec,
 };
 use str0m::{
-    Candidate, Event, Input, Output, Rtc,
+    Candidate, Event, Input, Output, Rtc, RtcConfig,
     change::SdpOffer,
-    media::{Mid, Pt},
+    format::{Codec, FormatParams},
+    media::{Frequency, Mid, Pt},
     net::{Protocol, Receive},
     rtp::RtpWrite,
 };
@@ -34,6 +35,8 @@ use super::{
 /// Opus runs at 48 kHz whatever it carries (RFC 7587 §4.1).
 const OPUS_RATE: u32 = 48_000;
 const OPUS_FRAME: usize = 960;
+/// The payload type of key presses, until the offer names another.
+const EVENTS: u8 = 126;
 /// Packets of a second, encoded once and said over and over.
 const OPUS_PACKETS: usize = 50;
 
@@ -91,12 +94,7 @@ impl Browsers {
         let socket = open_socket(at)?;
         let local = socket.local_addr()?;
         let now = Instant::now();
-        let config = Rtc::builder().clear_codecs().set_rtp_mode(true);
-        let mut rtc = match self.speech {
-            Speech::Pcmu => config.enable_pcmu(true, false),
-            Speech::Opus => config.enable_opus(true, false),
-        }
-        .build(now);
+        let mut rtc = understands(self.speech).build(now);
         rtc.add_local_candidate(Candidate::host(local, "udp")?);
         let offer = SdpOffer::from_sdp_string(offer)
             .map_err(|error| anyhow!("the offer is not understood: {error}"))?;
@@ -138,6 +136,25 @@ impl Browsers {
         drop(self.commands);
         self.thread.join().unwrap_or_default()
     }
+}
+
+/// What a browser of this speech describes: as real ones it takes key presses as events, so that the server
+/// need not listen for their tones.
+fn understands(speech: Speech) -> RtcConfig {
+    let config = Rtc::builder().clear_codecs().set_rtp_mode(true);
+    let (mut config, clock) = match speech {
+        Speech::Pcmu => (config.enable_pcmu(true, false), Frequency::EIGHT_KHZ),
+        Speech::Opus => (config.enable_opus(true, false), Frequency::FORTY_EIGHT_KHZ),
+    };
+    config.codec_config().add_config(
+        EVENTS.into(),
+        None,
+        Codec::Tele,
+        clock,
+        None,
+        FormatParams::default(),
+    );
+    config
 }
 
 fn run(inbox: &Receiver<Command>) -> Vec<u32> {
@@ -220,7 +237,14 @@ impl Leg {
         }
         stream.write_rtp(packet);
         self.heard.sent_us.push(now);
-        self.timeout = Instant::now();
+        // Now, and not when something else comes by: the stamp says that it left.
+        if self
+            .rtc
+            .handle_input(Input::Timeout(Instant::now()))
+            .is_ok()
+        {
+            self.drain();
+        }
     }
 
     #[expect(clippy::ptr_arg, reason = "recvmsg takes a vector")]

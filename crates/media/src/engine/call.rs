@@ -18,6 +18,7 @@ use super::{
 use crate::{
     RecordingSpec, Sound,
     ports::Pair,
+    rtcp,
     webrtc::{IceCredentials, Identity, WebRtc},
 };
 
@@ -31,6 +32,17 @@ pub struct CallMedia {
     inbox: Inbox,
     doors: Doors,
     identity: Arc<Identity>,
+}
+
+/// Our end of a browser's leg, as the browser is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrowserEnd {
+    /// Where we receive.
+    pub rtp: SocketAddr,
+    /// The source of all that we send on the leg, whoever speaks.
+    pub ssrc: u32,
+    /// The name that our reports give that source.
+    pub cname: String,
 }
 
 impl CallMedia {
@@ -61,7 +73,8 @@ impl CallMedia {
         peer: Option<IpAddr>,
     ) -> Result<SocketAddr, MediaError> {
         let (sockets, address) = self.open(peer)?;
-        self.add(leg, Wire::new(sockets), address)
+        self.add(leg, Wire::new(sockets), rand::random())?;
+        Ok(address)
     }
 
     /// The same for a leg whose peer is a browser: it speaks ICE and DTLS. Our part in ICE goes by
@@ -73,10 +86,16 @@ impl CallMedia {
         &self,
         leg: LegId,
         ice: IceCredentials,
-    ) -> Result<SocketAddr, MediaError> {
-        let (sockets, address) = self.open(None)?;
-        let connection = WebRtc::new(Arc::clone(&self.identity), address, ice, Instant::now());
-        self.add(leg, Wire::browser(sockets, connection), address)
+    ) -> Result<BrowserEnd, MediaError> {
+        let (sockets, rtp) = self.open(None)?;
+        let connection = WebRtc::new(Arc::clone(&self.identity), rtp, ice, Instant::now());
+        let ssrc = rand::random();
+        self.add(leg, Wire::browser(sockets, connection), ssrc)?;
+        Ok(BrowserEnd {
+            rtp,
+            ssrc,
+            cname: rtcp::cname(ssrc),
+        })
     }
 
     /// Binds sockets of a peer's IP family, and says what the peer is told.
@@ -87,10 +106,10 @@ impl CallMedia {
         Ok((sockets, address))
     }
 
-    fn add(&self, leg: LegId, wire: Wire, address: SocketAddr) -> Result<SocketAddr, MediaError> {
+    fn add(&self, leg: LegId, wire: Wire, ssrc: u32) -> Result<(), MediaError> {
         let wire = Box::new(wire);
-        if self.order(Order::AddLeg { leg, wire }) {
-            Ok(address)
+        if self.order(Order::AddLeg { leg, wire, ssrc }) {
+            Ok(())
         } else {
             Err(MediaError::Stopped)
         }

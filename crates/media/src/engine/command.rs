@@ -87,6 +87,8 @@ pub(super) enum Order {
     AddLeg {
         leg: LegId,
         wire: Box<Wire>,
+        /// The source that its packets to the peer name, for as long as it lives.
+        ssrc: u32,
     },
     RemoveLeg {
         leg: LegId,

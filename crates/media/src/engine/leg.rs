@@ -174,7 +174,7 @@ impl Spoken {
 }
 
 impl Leg {
-    pub(super) fn new(id: LegId, wire: Wire, route: usize) -> Self {
+    pub(super) fn new(id: LegId, wire: Wire, ssrc: u32, route: usize) -> Self {
         Self {
             id,
             wire,
@@ -182,7 +182,7 @@ impl Leg {
             remote: None,
             latch: Latch::default(),
             reception: Reception::default(),
-            sender: Sender::new(),
+            sender: Sender::new(ssrc),
             playing: None,
             heard: None,
             presence: Presence::default(),

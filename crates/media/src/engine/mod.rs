@@ -29,7 +29,7 @@ use std::{
 use tokio::sync::mpsc;
 
 pub use self::{
-    call::CallMedia,
+    call::{BrowserEnd, CallMedia},
     command::{RemoteMedia, TelephoneEvent},
     event::{LegQuality, MediaEvent},
     health::Health,

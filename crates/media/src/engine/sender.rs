@@ -46,9 +46,9 @@ struct Translation {
 }
 
 impl Sender {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(ssrc: u32) -> Self {
         Self {
-            ssrc: rand::random(),
+            ssrc,
             packets: 0,
             octets: 0,
             sequence: rand::random::<u16>() >> 1,
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn sources_taking_turns_make_one_stream() {
-        let mut sender = Sender::new();
+        let mut sender = Sender::new(9);
         let mut now = 1_000_000;
         let mut sent = Vec::new();
         for _ in 0..3 {
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn loss_and_reordering_are_passed_on_as_they_are() {
-        let mut sender = Sender::new();
+        let mut sender = Sender::new(9);
         let mut numbers = Vec::new();
         for (at, sequence) in [10u16, 11, 13, 12, 16].into_iter().enumerate() {
             let packet = packet(5, sequence, u32::from(sequence) * 160);
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_jump_of_the_senders_clock_does_not_reach_the_listener() {
-        let mut sender = Sender::new();
+        let mut sender = Sender::new(9);
         let before = sender
             .forwarded(&packet(5, 1, 160), 0, true, 0)
             .expect("sent");
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_was_left_out_leaves_no_hole() {
-        let mut sender = Sender::new();
+        let mut sender = Sender::new(9);
         let before = sender
             .forwarded(&packet(5, 1, 160), 0, true, 0)
             .expect("sent");

@@ -272,8 +272,8 @@ impl Worker {
 
     fn order(&mut self, index: usize, order: Order) {
         let now_us = self.tap.now_us();
-        if let Order::AddLeg { leg, wire } = order {
-            return self.add_leg(index, leg, *wire);
+        if let Order::AddLeg { leg, wire, ssrc } = order {
+            return self.add_leg(index, leg, *wire, ssrc);
         }
         let Some(call) = self.calls[index].as_mut() else {
             return;
@@ -289,7 +289,7 @@ impl Worker {
         call.order(order, now_us, &mut self.tap, &self.counters);
     }
 
-    fn add_leg(&mut self, index: usize, id: LegId, wire: Wire) {
+    fn add_leg(&mut self, index: usize, id: LegId, wire: Wire, ssrc: u32) {
         let Some(call) = self.calls[index].as_mut() else {
             return;
         };
@@ -304,7 +304,7 @@ impl Worker {
             self.routes.push(None);
             self.routes.len() - 1
         });
-        let mut leg = Leg::new(id, wire, route);
+        let mut leg = Leg::new(id, wire, ssrc, route);
         if let Err(error) = register(self.port.poll.registry(), &mut leg) {
             tracing::error!(%error, leg.id = id.0, "a leg's sockets can't be watched; it stays silent");
         }

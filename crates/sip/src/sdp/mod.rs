@@ -11,7 +11,7 @@ use parse::Media;
 pub use parse::Offer;
 use security::Profile;
 pub use security::{Agreed, Crypto, Sdes, Security, SrtpKey, Suite};
-pub use webrtc::{Dtls, Ice, Setup};
+pub use webrtc::{Dtls, Ice, Setup, Source};
 
 /// What we can do in a session, and where we receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct Ours {
     pub security: Security,
     /// Our ICE credentials and candidates, for peers that need it.
     pub ice: Option<Ice>,
+    /// The source of our packets, for peers that tell streams apart by it. The same for the life
+    /// of a leg.
+    pub source: Option<Source>,
     /// The `o=` line's identity; keep it, and its version rises on change.
     pub origin: Origin,
 }
@@ -598,6 +601,9 @@ impl Stream<'_> {
             text.push_str("a=end-of-candidates\r\n");
             // Pages find the audio by the stream that it belongs to (RFC 8830).
             text.push_str("a=msid:trunkline audio\r\n");
+        }
+        if let Some(Source { ssrc, cname }) = &self.ours.source {
+            let _ = write!(text, "a=ssrc:{ssrc} cname:{cname}\r\n");
         }
         if self.rtcp_mux {
             text.push_str("a=rtcp-mux\r\n");

@@ -10,6 +10,7 @@ fn ours() -> Ours {
         direction: Direction::SendRecv,
         security: Security::Off,
         ice: None,
+        source: None,
         origin: Origin {
             session_id: 7,
             version: 1,
@@ -261,6 +262,10 @@ fn ready(setup: Setup) -> Ours {
         order: Order::Ours,
         security: Security::Dtls(Dtls::with_sha256(&[0x11; 32], setup)),
         ice: Some(Ice::host("a", "b", "192.0.2.10:4000".parse().unwrap())),
+        source: Some(Source {
+            ssrc: 0xdead_beef,
+            cname: "deadbeef".to_owned(),
+        }),
         ..ours()
     }
 }
@@ -280,6 +285,7 @@ fn a_browsers_offer_is_answered_in_kind() {
         "a=ice-ufrag:a",
         "a=candidate:1 1 udp 2130706431 192.0.2.10 4000 typ host",
         "a=msid:trunkline audio",
+        "a=ssrc:3735928559 cname:deadbeef",
     ] {
         assert!(text.contains(&format!("{line}\r\n")), "no {line} in {text}");
     }
@@ -348,6 +354,11 @@ fn our_offer_to_a_browser_and_its_answer_agree() {
     // One stream and one transport, in so many words: str0m refuses an offer that doesn't say so.
     assert!(text.contains("a=group:BUNDLE 0\r\nm="), "{text}");
     assert!(text.contains("a=mid:0\r\n"), "{text}");
+    // Who tells streams apart by their source drops packets of one that wasn't announced.
+    assert!(
+        text.contains("a=ssrc:3735928559 cname:deadbeef\r\n"),
+        "{text}"
+    );
     let answer = Offer::parse(&browsers("active", "sendrecv")).unwrap();
     let agreed = negotiate_answer(&ours, &answer).unwrap();
     assert_eq!(agreed.codec, Codec::Pcmu);

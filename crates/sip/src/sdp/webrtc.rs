@@ -1,4 +1,5 @@
-//! What descriptions of browsers say beyond RTP: DTLS (RFC 5763, 8842) and ICE (RFC 8839).
+//! What descriptions of browsers say beyond RTP: DTLS (RFC 5763, 8842), ICE (RFC 8839) and sources
+//! (RFC 5576).
 
 /// One side's part in a DTLS association.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,15 @@ pub struct Ice {
     pub pwd: String,
     /// Values of `a=candidate` lines.
     pub candidates: Vec<String>,
+}
+
+/// Whose packets a stream holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// As the packets say.
+    pub ssrc: u32,
+    /// As its reports say (RFC 5576 §6.1).
+    pub cname: String,
 }
 
 impl Dtls {
