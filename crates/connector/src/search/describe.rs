@@ -5,7 +5,11 @@
 
 use super::Doc;
 use super::lexicon::{Lexicon, Verb};
-use super::words::{is_plural, is_preposition, singular, stem, words};
+use super::meaning::StaticModel;
+use super::words::{is_determiner, is_plural, is_preposition, singular, stem, words};
+
+/// Words before the verb that say how it is done: "Bulk move issues", "Re-opens an order".
+const MANNERS: [&str; 5] = ["bulk", "batch", "mass", "async", "re"];
 
 impl Doc {
     /// The same action with a title made of verb and object and with the nouns of its path as search terms.
@@ -28,18 +32,17 @@ impl Doc {
 
     /// What it does: by its name, else by the last word of its path, else by method and path.
     pub(super) fn verb(&self) -> Verb {
-        let lexicon = Lexicon::shipped();
-        let (title, key) = (words(&self.title), words(&self.key));
+        let (mut title, key) = (words(&self.title), words(&self.key));
+        if title.len() > 1 && MANNERS.contains(&title[0].as_str()) && does(&title[1..]).is_some() {
+            title.remove(0);
+        }
         let plain = |word: Option<&String>| word.and_then(|word| self.plain(word));
         let named = plain(title.first())
             .or_else(|| plain(title.last()))
             .or_else(|| plain(key.first()))
             .or_else(|| plain(key.last()))
             .or_else(|| {
-                title
-                    .first()
-                    .filter(|word| !is_plural(word) && !self.is_method(word))
-                    .and_then(|word| lexicon.main_verb(&stem(word)))
+                does(&title).filter(|_| title.first().is_some_and(|word| !self.is_method(word)))
             });
         match named {
             // "Get tasks" is a list, whatever its author called it.
@@ -91,10 +94,50 @@ impl Doc {
     }
 }
 
+/// What the words of a name say is done: "Cancel order", "Cancels an order". What is made private is not made.
+fn does(name: &[String]) -> Option<Verb> {
+    let (first, rest) = name.split_first()?;
+    let next = rest.first();
+    let third_person = || {
+        next.is_some_and(|next| {
+            is_determiner(next) || matches!(next.as_str(), "one" | "single" | "multiple")
+        })
+    };
+    if first == "make" || (is_plural(first) && !third_person()) {
+        return None;
+    }
+    Verb::plain(first).or_else(|| Lexicon::shipped().main_verb(first))
+}
+
 /// What the last part of a path says is done: "cancel", "add_tags", "search".
 fn action_of(segment: &[String]) -> Option<Verb> {
-    let first = segment.first().filter(|word| !is_plural(word))?;
-    Verb::plain(first).or_else(|| Lexicon::shipped().main_verb(&stem(first)))
+    does(segment)
+}
+
+/// "mypermissions" and "changelog" as two words each, both known; nothing of a word that is known itself.
+pub(super) fn parts(word: &str) -> Option<(&str, &str)> {
+    let (lexicon, model) = (Lexicon::shipped(), StaticModel::bundled());
+    if word.len() < 7 || !word.is_ascii() || model.has_word(word) || model.has_word(&singular(word))
+    {
+        return None;
+    }
+    let known = |word: &str| {
+        (word.len() > 3 || word == "my")
+            && (model.has_word(word) || model.has_word(&singular(word)))
+            && (word == "my" || lexicon.knows(&stem(word)))
+    };
+    let ends = (2..=word.len() - 3).rev();
+    ends.map(|at| word.split_at(at))
+        .find(|(left, right)| known(left) && (known(right) || *right == "log"))
+}
+
+/// A text with its joined words taken apart.
+pub(super) fn parted(text: &str) -> String {
+    let said = words(text).into_iter().flat_map(|word| match parts(&word) {
+        Some((left, right)) => vec![left.to_owned(), right.to_owned()],
+        None => vec![word],
+    });
+    said.collect::<Vec<_>>().join(" ")
 }
 
 /// Words of the path that name things: no placeholders, versions or file endings.
@@ -146,7 +189,6 @@ fn title_of_path(path: &str, verb: Verb) -> String {
 }
 
 fn title(doc: &Doc, verb: Verb, nouns: &[String]) -> String {
-    let lexicon = Lexicon::shipped();
     let name = if doc.title.trim().is_empty() {
         &doc.key
     } else {
@@ -169,7 +211,8 @@ fn title(doc: &Doc, verb: Verb, nouns: &[String]) -> String {
     }
     let starts_with_verb = said.first().is_some_and(|word| {
         Verb::plain(word).is_some()
-            || (said.len() > 1 && !is_plural(word) && lexicon.main_verb(&stem(word)).is_some())
+            || (said.len() > 1 && (word == "make" || does(&said).is_some()))
+            || (said.len() > 2 && MANNERS.contains(&word.as_str()) && does(&said[1..]).is_some())
     });
     if starts_with_verb {
         return if doc.title.contains(' ') {
@@ -241,5 +284,50 @@ mod tests {
             "Delete project task",
         );
         assert_title("Send SMS", "POST", "/sms/send.json", "Send SMS");
+        assert_title(
+            "Cancels an order",
+            "POST",
+            "/orders/{id}/cancel.json",
+            "Cancels an order",
+        );
+        assert_title("Contacts", "PUT", "/contacts/{id}", "Update contacts");
+    }
+
+    #[track_caller]
+    fn assert_verb(name: &str, method: &str, path: &str, verb: Verb) {
+        let doc = Doc {
+            title: name.to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            ..Doc::default()
+        };
+        assert_eq!(doc.verb(), verb, "{name}");
+    }
+
+    #[test]
+    fn names_in_the_third_person_and_with_a_manner_say_what_is_done() {
+        let order = "/orders/{id}";
+        assert_verb(
+            "Cancels an order",
+            "POST",
+            "/orders/{id}/cancel",
+            Verb::Delete,
+        );
+        assert_verb("Applies a hold on an order", "PUT", order, Verb::Update);
+        assert_verb("Bulk delete orders", "POST", "/orders/bulk", Verb::Delete);
+        assert_verb(
+            "Make comment private",
+            "PUT",
+            "/comments/{id}/make_private",
+            Verb::Update,
+        );
+        assert_verb("Orders", "GET", "/orders", Verb::List);
+    }
+
+    #[test]
+    fn joined_words_are_taken_apart_unless_they_are_known() {
+        assert_eq!(parted("List mypermissions"), "list my permissions");
+        assert_eq!(parted("List issuelinks"), "list issue links");
+        assert_eq!(parted("List recordings"), "list recordings");
     }
 }

@@ -20,6 +20,9 @@ const RELATIVE_COSINE: f32 = 3.39;
 /// Each placeholder in the path.
 const PLACE: f32 = -0.35;
 
+/// Each way in which it is a special case that nobody asked for.
+const UNASKED: f32 = -0.4;
+
 /// Nothing fits where the bundled model's best cosine is less than 0.33: seven of eight requests that nothing fits
 /// are below, and one of fourteen others.
 const NEAR: f32 = super::FITS / 0.33;
@@ -41,7 +44,7 @@ pub(super) fn fused(
     if scored.iter().all(|(_, alike)| alike.is_none()) {
         return scored.into_iter().map(|(by_words, _)| by_words).collect();
     }
-    let best = Best::of(&scored);
+    let best = Best::of(&scored, intent.special);
     let fused = indexes.iter().zip(scored);
     let mut fused: Vec<Vec<Scored>> = fused
         .map(|(index, (by_words, alike))| match alike {
@@ -63,14 +66,17 @@ struct Best {
     score: f32,
     coverage: f32,
     alike: f32,
+    /// Special cases that are asked for.
+    special: u32,
 }
 
 impl Best {
-    fn of(scored: &[(Vec<Scored>, Option<Alike>)]) -> Self {
+    fn of(scored: &[(Vec<Scored>, Option<Alike>)], special: u32) -> Self {
         let mut best = Self {
             score: f32::EPSILON,
             coverage: 0.0,
             alike: 0.05,
+            special,
         };
         for (by_words, alike) in scored {
             for hit in by_words {
@@ -84,6 +90,12 @@ impl Best {
         best
     }
 
+    /// What speaks against an action whatever was said of it.
+    fn odds(&self, index: &Index, doc: usize) -> f32 {
+        let unasked = (index.special[doc] & !self.special).count_ones();
+        PLACE * f32::from(index.places[doc]) + UNASKED * unasked as f32
+    }
+
     /// What words alone say.
     fn by_words(&self, hit: &Scored) -> f32 {
         let score = hit.score / self.score;
@@ -92,8 +104,7 @@ impl Best {
 
     fn words(&self, index: &Index, mut hits: Vec<Scored>) -> Vec<Scored> {
         for hit in &mut hits {
-            let places = f32::from(index.places[hit.doc as usize]);
-            hit.score = self.by_words(hit) + PLACE * places;
+            hit.score = self.by_words(hit) + self.odds(index, hit.doc as usize);
         }
         hits
     }
@@ -114,7 +125,7 @@ impl Best {
                 let score = COSINE * cosine
                     + COSINE_IN_AGREEMENT * cosine.max(0.0) * agreement
                     + RELATIVE_COSINE * cosine / self.alike
-                    + PLACE * f32::from(index.places[doc]);
+                    + self.odds(index, doc);
                 Scored {
                     doc: u32::try_from(doc).unwrap_or(u32::MAX),
                     score,

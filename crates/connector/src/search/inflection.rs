@@ -91,17 +91,46 @@ pub(super) fn spanish(word: &str) -> Vec<String> {
     if word.len() < 5 {
         return forms;
     }
+    forms.extend(gerund(word));
     for pronoun in PRONOUNS {
         let Some(verb) = word.strip_suffix(pronoun).filter(|verb| verb.len() > 2) else {
             continue;
         };
         forms.push(verb.to_owned());
+        forms.extend(gerund(verb));
         // "Borra" is of "borrar", "vende" of "vender" or "abre" of "abrir".
         if verb.ends_with('a') || verb.ends_with('e') {
             forms.push(format!("{verb}r"));
         }
         if let Some(stem) = verb.strip_suffix('e') {
             forms.extend([format!("{stem}ir"), format!("{stem}ar")]);
+        }
+    }
+    forms
+}
+
+/// Infinitives of "enviando", "siguiendo", "durmiendo" or "leyendo".
+fn gerund(word: &str) -> Vec<String> {
+    if let Some(stem) = word.strip_suffix("ando").filter(|stem| stem.len() > 1) {
+        return vec![format!("{stem}ar")];
+    }
+    let ends = ["iendo", "yendo"];
+    let Some(stem) = ends
+        .iter()
+        .find_map(|end| word.strip_suffix(end))
+        .filter(|stem| stem.len() > 1)
+    else {
+        return Vec::new();
+    };
+    let mut forms = vec![format!("{stem}er"), format!("{stem}ir")];
+    // The last vowel of the stem may have changed: "sigu" is of "seguir".
+    for (changed, vowel) in [("i", "e"), ("u", "o")] {
+        let place = stem
+            .trim_end_matches("gu")
+            .rfind(changed)
+            .or_else(|| stem.rfind(changed));
+        if let Some(at) = place {
+            forms.push(format!("{}{vowel}{}ir", &stem[..at], &stem[at + 1..]));
         }
     }
     forms
@@ -143,6 +172,10 @@ mod tests {
             ("mandale", "manda"),
             ("borralo", "borrar"),
             ("abrela", "abrir"),
+            ("enviando", "enviar"),
+            ("siguiendo", "seguir"),
+            ("pidiendolo", "pedir"),
+            ("leyendo", "leer"),
         ] {
             assert!(spanish(form).iter().any(|found| found == verb), "{form}");
         }

@@ -84,6 +84,8 @@ pub(super) enum Sureness {
 /// Synonyms, verbs and glossaries.
 pub(super) struct Lexicon {
     verbs: HashMap<String, Vec<(Verb, Sureness)>>,
+    /// Verbs as they are written.
+    verb_words: HashSet<String>,
     /// Stem to stems of the same meaning, with how close they are.
     related: HashMap<String, Vec<(String, f32)>>,
     /// Fixed expressions by their first word, the longest first.
@@ -282,6 +284,7 @@ impl Lexicon {
     fn read(synonyms: &[&str], glossaries: &[&str]) -> Self {
         let mut lexicon = Self {
             verbs: HashMap::new(),
+            verb_words: HashSet::new(),
             related: HashMap::new(),
             phrases: HashMap::new(),
             made_by: HashMap::new(),
@@ -371,6 +374,7 @@ impl Lexicon {
             };
             note(words);
             for word in words.split_whitespace() {
+                self.verb_words.insert(word.to_owned());
                 let list = self.verbs.entry(stem(word)).or_default();
                 if !list.iter().any(|(known, _)| *known == verb) {
                     list.push((verb, sureness));
@@ -500,13 +504,21 @@ impl Lexicon {
         }
     }
 
-    pub(super) fn verbs(&self, stem: &str) -> &[(Verb, Sureness)] {
-        self.verbs.get(stem).map_or(&[], Vec::as_slice)
+    /// What the word may say is done. "Invitation" and "follower" have the stem of a verb and are none.
+    pub(super) fn verbs_of(&self, word: &str) -> &[(Verb, Sureness)] {
+        const ENDS_OF_NOUNS: [&str; 8] = ["tion", "sion", "ment", "er", "or", "al", "ance", "ence"];
+        let verbs = self.verbs.get(&stem(word)).map_or(&[][..], Vec::as_slice);
+        let one = word.strip_suffix('s').unwrap_or(word);
+        let is_noun = ENDS_OF_NOUNS.iter().any(|end| one.ends_with(end));
+        if is_noun && !self.verb_words.contains(one) {
+            return &[];
+        }
+        verbs
     }
 
     /// What the word does when it surely is a verb.
-    pub(super) fn main_verb(&self, stem: &str) -> Option<Verb> {
-        self.verbs(stem)
+    pub(super) fn main_verb(&self, word: &str) -> Option<Verb> {
+        self.verbs_of(word)
             .iter()
             .find(|(_, sureness)| *sureness != Sureness::Maybe)
             .map(|row| row.0)

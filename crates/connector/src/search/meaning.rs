@@ -51,7 +51,10 @@ impl Vectors {
         let vectors = docs.iter().map(|doc| {
             // The title counts as much as all the rest together.
             let mut vector = model.embed(&described_text(doc));
-            for (value, title) in vector.iter_mut().zip(model.embed(&doc.title)) {
+            for (value, title) in vector
+                .iter_mut()
+                .zip(model.embed(&super::describe::parted(&doc.title)))
+            {
                 *value += title;
             }
             vector
@@ -292,6 +295,11 @@ impl StaticModel {
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// Whether this is a word on its own, not a slip of one.
+    pub(super) fn has_word(&self, word: &str) -> bool {
+        self.pieces.contains_key(word)
     }
 
     /// The vector of a text; all zero when it knows no piece of it.

@@ -19,6 +19,7 @@ mod meaning;
 mod spelling;
 #[cfg(test)]
 mod tests;
+mod values;
 mod words;
 
 pub use meaning::{ModelError, StaticModel, VectorsError, normalised, text_for_embedding};
@@ -86,8 +87,63 @@ const SATURATION: f32 = 5.0;
 const TITLE_EFFECT: f32 = 0.6;
 /// What is less alike is nothing that was asked for, where no word met.
 const ALIKE: f32 = 0.4;
+/// What is left of a special case that nobody asked for.
+const SPECIAL_EFFECT: f32 = 0.85;
 /// How much the part of the intent counts that the action has.
 const COVER_EFFECT: f32 = 0.5;
+
+/// What makes an action a special case that is meant only where somebody says so.
+const SPECIAL: [&str; 26] = [
+    "bulk",
+    "batch",
+    "mass",
+    "draft",
+    "drafts",
+    "deleted",
+    "archived",
+    "suspended",
+    "abandoned",
+    "incremental",
+    "default",
+    "count",
+    "counts",
+    "preview",
+    "metadata",
+    "schema",
+    "permanently",
+    "deprecated",
+    "legacy",
+    "test",
+    "history",
+    "template",
+    "templates",
+    "repeating",
+    "recurring",
+    "related",
+];
+
+/// Which of [`SPECIAL`] are among these words, a bit for each.
+fn special(said: &[String]) -> u32 {
+    let at = |word: &String| SPECIAL.iter().position(|special| special == word);
+    said.iter()
+        .filter_map(at)
+        .fold(0, |bits, at| bits | 1 << at)
+}
+
+/// Which of [`SPECIAL`] have one of these stems.
+fn special_stems<'a>(stems: impl Iterator<Item = &'a str>) -> u32 {
+    static STEMS: OnceLock<HashMap<String, u32>> = OnceLock::new();
+    let known = STEMS.get_or_init(|| {
+        let mut known = HashMap::new();
+        for (at, word) in SPECIAL.iter().enumerate() {
+            *known.entry(stem(word)).or_insert(0) |= 1 << at;
+        }
+        known
+    });
+    stems
+        .filter_map(|stem| known.get(stem))
+        .fold(0, |bits, more| bits | more)
+}
 
 /// One action that has a word.
 #[derive(Clone, Copy)]
@@ -106,6 +162,8 @@ pub struct Index {
     title_words: Vec<u16>,
     /// How many placeholders a path has: one of many's parts is asked for less often than the many.
     places: Vec<u8>,
+    /// Which of [`SPECIAL`] a title has.
+    special: Vec<u32>,
     pub(in crate::search) spelling: Spelling,
     /// What the app is called.
     names: HashSet<String>,
@@ -176,6 +234,7 @@ impl Index {
             verbs: docs.iter().map(|doc| doc.verb).collect(),
             title_words: docs.iter().map(|doc| doc.title_words).collect(),
             places: docs.iter().map(|doc| doc.places).collect(),
+            special: docs.iter().map(|doc| doc.special).collect(),
             postings,
             spelling: Spelling::new(spoken.into_iter()),
             names: HashSet::new(),
@@ -218,7 +277,7 @@ impl Index {
             .sum();
         let vectors = self.meaning.get().into_iter().chain(&self.bundled);
         let vectors: usize = vectors.map(meaning::Vectors::size).sum();
-        lists + self.verbs.len() * 4 + self.spelling.size() + vectors
+        lists + self.verbs.len() * 8 + self.spelling.size() + vectors
     }
 
     /// Ranks, best first. Nothing is returned when no word of the intent has anything to do with any action.
@@ -470,6 +529,11 @@ fn score(index: &Index, intent: &Intent, rarity: &Rarity) -> Vec<Scored> {
         let score = total[doc]
             * (1.0 - TITLE_EFFECT + TITLE_EFFECT * title)
             * (1.0 - COVER_EFFECT + COVER_EFFECT * cover)
+            * SPECIAL_EFFECT.powi(
+                (index.special[doc] & !intent.special)
+                    .count_ones()
+                    .cast_signed(),
+            )
             * intent.agreement(index.verbs[doc]);
         found.push(Scored {
             doc: u32::try_from(doc).unwrap_or(u32::MAX),
@@ -508,18 +572,31 @@ struct Prepared {
     verb: Verb,
     title_words: u16,
     places: u8,
+    special: u32,
 }
 
 impl Prepared {
     fn new(doc: &Doc, spoken: &mut BTreeMap<String, u32>) -> Self {
-        let fields = texts(doc).map(|text| {
+        let mut fields = texts(doc).map(|text| {
             let mut stems = Vec::new();
             for word in words(&text).into_iter().filter(|word| !is_stop(word)) {
+                if let Some((left, right)) = describe::parts(&word) {
+                    for part in [left, right].into_iter().filter(|part| !is_stop(part)) {
+                        stems.push(stem(part));
+                        *spoken.entry(part.to_owned()).or_insert(0) += 1;
+                    }
+                }
                 stems.push(stem(&word));
                 *spoken.entry(word).or_insert(0_u32) += 1;
             }
             stems
         });
+        // The title is what its words say and no longer for being written in one.
+        let title = words(&describe::parted(&doc.title)).into_iter();
+        fields[0] = title
+            .filter(|word| !is_stop(word))
+            .map(|word| stem(&word))
+            .collect();
         let verb = stem(doc.verb().name());
         let is_plain = |(at, word): &(usize, &String)| {
             **word == verb || (*at == 0 && Verb::plain(word).is_some())
@@ -533,6 +610,7 @@ impl Prepared {
             fields,
             verb: doc.verb(),
             title_words: u16::try_from(others).unwrap_or(u16::MAX),
+            special: special(&words(&doc.title)),
             places: doc
                 .path
                 .split('/')

@@ -41,6 +41,14 @@ impl Spelling {
                 .sum::<usize>()
     }
 
+    /// Whether this very word is known.
+    pub(super) fn has(&self, word: &str) -> bool {
+        // They were given in order.
+        self.words
+            .binary_search_by(|(known, _)| (**known).cmp(word))
+            .is_ok()
+    }
+
     fn near<'a>(&'a self, wrong: &Wrong) -> impl Iterator<Item = (&'a str, u32)> {
         let mut found: BTreeSet<u32> = BTreeSet::new();
         for form in &wrong.forms {

@@ -9,7 +9,9 @@ const STOP: &str = "a an the of in on at to for from with by and or is are was w
     they he she him her his has have had having about into there here s t re ve ll d m again much some somebody \
     someone anybody anyone something anything via using use as so if then than just only also any out up off over \
     under between through during within without already still yet now really very too not no am im id's ok okay \
-    hello hi hey thanks thank kindly one's both each per etc e g ie eg make sure try able going go";
+    hello hi hey thanks thank kindly one's both each per etc e g ie eg make sure try able going go must itself themselves himself herself yourself ourselves ever never because while since \
+    until onto inside against across among around upon towards toward throughout instead even maybe perhaps although \
+    whether else quite other others";
 
 /// Words after which a noun comes.
 const DETERMINERS: &str = "a an the my our your his her their this that these those some any all every each no another somebody \
@@ -86,8 +88,9 @@ pub(super) fn stem(word: &str) -> String {
     Stemmer::create(Algorithm::English).stem(word).into_owned()
 }
 
-/// A recording is no record, a meeting not what it takes to meet, and an activity activates nothing.
-const THINGS: [&str; 10] = [
+/// A recording is no record, a meeting not what it takes to meet, an activity activates nothing and a customer is
+/// not customised.
+const THINGS: [&str; 13] = [
     "recording",
     "meeting",
     "booking",
@@ -98,6 +101,9 @@ const THINGS: [&str; 10] = [
     "training",
     "activity",
     "revision",
+    "customer",
+    "important",
+    "production",
 ];
 
 fn thing(word: &str) -> Option<&'static str> {
@@ -182,6 +188,11 @@ fn regular(word: &str) -> &str {
         .iter()
         .find(|(form, _)| *form == word)
         .map_or(word, |row| row.1)
+}
+
+/// Whether the verb says what has happened: "booked", "sent".
+pub(super) fn is_past(word: &str) -> bool {
+    (word.len() > 4 && word.ends_with("ed")) || regular(word) != word
 }
 
 /// Whether the word looks like a plural: "calls", "categories", not "status".
