@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, OpCode};
-use hickory_resolver::proto::rr::rdata::{A, SRV};
+use hickory_resolver::proto::rr::rdata::{A, NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record};
 use sip::{
     Dial, DialTarget, Identity, Leg, LegEvent, Listener, Party, Privacy, ProbeAction, Reason,
@@ -433,6 +433,40 @@ async fn a_call_goes_on_to_the_next_address_of_the_dns() {
         LegEvent::Failed { status: 486, .. }
     ));
     drop(free);
+}
+
+#[tokio::test]
+async fn the_dns_says_by_which_transport_a_carrier_is_reached() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let leads = |order, service: &str, to: &str| {
+        let [flags, service, none] = ["S", service, ""].map(|text| text.as_bytes().into());
+        let to = Name::from_str(to).unwrap();
+        RData::NAPTR(NAPTR::new(order, 50, flags, service, none, to))
+    };
+    let carrier = vec![
+        leads(20, "SIP+D2U", "_sip._udp.carrier.test."),
+        leads(10, "SIP+D2T", "edges.carrier.test."),
+        // What a browser would use is not for us.
+        leads(5, "SIP+D2W", "web.carrier.test."),
+    ];
+    let dns = name_server(HashMap::from([
+        ("carrier.test", carrier),
+        (
+            "edges.carrier.test",
+            vec![srv(1, port.local_addr().unwrap())],
+        ),
+        ("edge.carrier.test", vec![RData::A(A::new(127, 0, 0, 1))]),
+    ]))
+    .await;
+    let asking = |c: &mut SipConfig| c.name_servers = vec![dns];
+    let server = Server::with(asking, Arc::new(Book::default())).await;
+    server
+        .stack
+        .set_trunks(vec![registering(silent("carrier.test"), 300)]);
+    let (mut stream, _) = timeout(DEADLINE, port.accept()).await.unwrap().unwrap();
+    let register = read(&mut stream).await;
+    assert!(register.starts_with("REGISTER sip:carrier.test SIP/2.0"));
+    assert!(header(&register, "Via").starts_with("SIP/2.0/TCP "));
 }
 
 #[tokio::test]
