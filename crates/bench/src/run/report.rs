@@ -188,8 +188,14 @@ fn browser_rows(result: &Value) {
         format!("{} of {}", part("lost"), part("expected"))
     };
     let delay = |of: &str| {
-        at(&format!("/{of}/to_agent/delay_ms/p99"))
-            .max(at(&format!("/{of}/to_caller/delay_ms/p99")))
+        let slower = at(&format!("/{of}/to_agent/delay_ms/p99"))
+            .max(at(&format!("/{of}/to_caller/delay_ms/p99")));
+        // Packets that are encoded anew on their way carry no stamp.
+        if slower.is_nan() {
+            "not measured".to_owned()
+        } else {
+            format!("{slower:.2} ms")
+        }
     };
     let name = format!("{browsers} browsers ({speech}) beside {}", calls - browsers);
     row(
@@ -206,8 +212,8 @@ fn browser_rows(result: &Value) {
     );
     row(
         &format!("{name}: added delay, p99"),
-        &format!("{:.2} ms", delay("browser_packets")),
-        &format!("the others {:.2} ms", delay("packets")),
+        &delay("browser_packets"),
+        &format!("the others {}", delay("packets")),
         "",
     );
     row(

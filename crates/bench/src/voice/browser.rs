@@ -4,6 +4,7 @@
 //! set up it is looked at in every slot.
 
 use std::{
+    collections::BTreeMap,
     io::IoSliceMut,
     net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
@@ -12,8 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
-use audio_codec::{Encoder, opus::OpusEncoder};
+use anyhow::{Context, anyhow, bail};
+use audio_codec::{
+    Decoder, Encoder,
+    opus::{OpusDecoder, OpusEncoder},
+};
 use nix::sys::{
     socket::{MsgFlags, recvmsg},
     time::TimeSpec,
@@ -29,7 +33,7 @@ use str0m::{
 
 use super::{
     engine::{Heard, SLOTS, arrival, open_socket, wall_us},
-    signal::{FRAME, Stamp, tone, tone_of},
+    signal::{FRAME, Stamp, power_at, tone, tone_of},
 };
 
 /// Opus runs at 48 kHz whatever it carries (RFC 7587 §4.1).
@@ -39,6 +43,8 @@ const OPUS_FRAME: usize = 960;
 const EVENTS: u8 = 126;
 /// Packets of a second, encoded once and said over and over.
 const OPUS_PACKETS: usize = 50;
+/// Seconds of a tone among which one is chosen, and for which it is tried.
+const OPUS_SECONDS: usize = 5;
 
 /// What browsers speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -52,6 +58,8 @@ pub struct Browsers {
     commands: Sender<Command>,
     thread: JoinHandle<Vec<u32>>,
     speech: Speech,
+    /// What is said in Opus, by tone: made before any call waits for it.
+    tones: BTreeMap<u16, Vec<Vec<u8>>>,
 }
 
 enum Command {
@@ -79,6 +87,13 @@ struct Leg {
 impl Browsers {
     pub fn start(speech: Speech) -> anyhow::Result<Self> {
         let (commands, inbox) = mpsc::channel();
+        let mut tones = BTreeMap::new();
+        if speech == Speech::Opus {
+            // These are all that agents have.
+            for hertz in (1..16).step_by(2).map(tone_of) {
+                tones.insert(hertz, opus_tone(hertz)?);
+            }
+        }
         let thread = thread::Builder::new()
             .name("browsers".to_owned())
             .spawn(move || run(&inbox))?;
@@ -86,6 +101,7 @@ impl Browsers {
             commands,
             thread,
             speech,
+            tones,
         })
     }
 
@@ -101,7 +117,10 @@ impl Browsers {
         let answer = rtc.sdp_api().accept_offer(offer)?.to_sdp_string();
         let packets = match self.speech {
             Speech::Pcmu => vec![tone(tone_of(leg)).to_vec()],
-            Speech::Opus => opus_tone(tone_of(leg))?,
+            Speech::Opus => {
+                let tone = self.tones.get(&tone_of(leg));
+                tone.context("browsers have tones of agents only")?.clone()
+            }
         };
         let leg = Leg {
             id: leg,
@@ -318,17 +337,31 @@ impl Leg {
     }
 }
 
-/// A second of a tone.
+/// A second of a tone that can be said over and over: each packet is coded as a change from the one before, so
+/// that not every second's end leads into its beginning. The first that is heard without a dropout is taken.
 fn opus_tone(hertz: u16) -> anyhow::Result<Vec<Vec<u8>>> {
+    for complexity in [5, 3, 8, 0, 10] {
+        let packets = encoded(hertz, complexity)?;
+        for second in packets.chunks(OPUS_PACKETS).skip(1) {
+            if is_even(hertz, second)? {
+                return Ok(second.to_vec());
+            }
+        }
+    }
+    bail!("no second of {hertz} Hz in Opus can be said over and over")
+}
+
+/// Some seconds of a tone. The encoder begins in silence, so the first is no good for more.
+fn encoded(hertz: u16, complexity: i32) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut encoder = OpusEncoder::new(OPUS_RATE, 1);
     encoder.set_bitrate(24_000);
-    encoder.set_complexity(5);
-    let mut packets = Vec::with_capacity(OPUS_PACKETS);
-    for packet in 0..OPUS_PACKETS {
+    encoder.set_complexity(complexity);
+    let mut packets = Vec::with_capacity(OPUS_SECONDS * OPUS_PACKETS);
+    for packet in 0..OPUS_SECONDS * OPUS_PACKETS {
         let samples: Vec<i16> = (0..OPUS_FRAME)
             .map(|at| {
-                let at = (packet * OPUS_FRAME + at) as f32;
-                let phase = std::f32::consts::TAU * f32::from(hertz) * at / OPUS_RATE as f32;
+                let at = (packet * OPUS_FRAME + at) % OPUS_RATE as usize;
+                let phase = std::f32::consts::TAU * f32::from(hertz) * at as f32 / OPUS_RATE as f32;
                 (8_000.0 * phase.sin()) as i16
             })
             .collect();
@@ -341,4 +374,36 @@ fn opus_tone(hertz: u16) -> anyhow::Result<Vec<Vec<u8>>> {
         packets.push(encoded);
     }
     Ok(packets)
+}
+
+/// Whether a tone stays as loud as it was made while packets are said over and over, once it has begun.
+fn is_even(hertz: u16, packets: &[Vec<u8>]) -> anyhow::Result<bool> {
+    let mut decoder = OpusDecoder::new(OPUS_RATE, 1);
+    let mut samples: Vec<i16> = Vec::new();
+    let mut decoded = [0; OPUS_FRAME];
+    for packet in packets.iter().cycle().take(OPUS_SECONDS * OPUS_PACKETS) {
+        let length = decoder
+            .decode_into(packet, &mut decoded)
+            .map_err(|error| anyhow!("{error}"))?;
+        samples.extend(decoded[..length].iter().step_by(6));
+    }
+    let usual = 8_000.0f32.powi(2) / 2.0;
+    let blocks = samples[8_000..].as_chunks::<80>().0;
+    Ok(blocks
+        .iter()
+        .map(|block| power_at(hertz, block))
+        .all(|power| (usual * 0.4..usual * 2.0).contains(&power)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tone_has_an_opus_second_that_never_drops_out() {
+        for leg in 0..16 {
+            let packets = opus_tone(tone_of(leg)).unwrap();
+            assert_eq!(packets.len(), OPUS_PACKETS);
+        }
+    }
 }
