@@ -18,7 +18,7 @@ pub enum Codec {
     Pcma,
     /// G.722 at 64 kbit/s, static payload type 9.
     G722,
-    /// Opus (RFC 6716, RFC 7587), mono, 24 kbit/s with redundancy against loss when we encode.
+    /// Opus (RFC 6716, RFC 7587), mono, 16 or 24 kbit/s with redundancy against loss when we encode.
     Opus,
 }
 
@@ -327,18 +327,21 @@ enum EncoderKind {
 }
 
 impl Encoder {
-    /// An encoder that takes samples at the codec's own rate.
-    pub(crate) fn new(codec: Codec) -> Self {
+    /// An encoder that takes samples at this rate, which only Opus can have otherwise than its own: what holds no more
+    /// than a telephone carries costs half as much to encode as that.
+    pub(crate) fn new(codec: Codec, rate: Rate) -> Self {
         let kind = match codec {
             Codec::Pcmu | Codec::Pcma => EncoderKind::G711,
             Codec::G722 => EncoderKind::G722(Box::new(G722Encoder::new())),
             Codec::Opus => {
-                let hertz = codec.rate().hertz() as i32;
-                let mut encoder = OpusEncoder::new(hertz, 1, Application::Voip)
-                    .expect("16 kHz is a rate of Opus");
-                // Enough for speech at 16 kHz, cheap, and with the last frame repeated coarsely
+                let mut encoder = OpusEncoder::new(rate.hertz() as i32, 1, Application::Voip)
+                    .expect("both rates are rates of Opus");
+                // Enough for speech at each rate, cheap, and with the last frame repeated coarsely
                 // against loss.
-                encoder.bitrate_bps = 24_000;
+                encoder.bitrate_bps = match rate {
+                    Rate::Narrow => 16_000,
+                    Rate::Wide => 24_000,
+                };
                 encoder.complexity = 5;
                 encoder.use_inband_fec = true;
                 encoder.packet_loss_perc = 5;

@@ -400,7 +400,7 @@ impl Sources {
             rtp_ipv6: self.maybe("rtp_ipv6", "an IPv6 address of this machine", |t| {
                 t.parse().ok()
             }),
-            media_threads: self.take("media_threads", "1", "a number from 1 to 64", |t| {
+            media_threads: self.take("media_threads", &cores(), "a number from 1 to 64", |t| {
                 t.parse().ok().filter(|n| (1..=64).contains(n))
             }),
             audio: AudioPolicy {
@@ -640,6 +640,12 @@ impl Sources {
         self.maybe(name, wanted, &read)
             .unwrap_or_else(|| read(default).expect("defaults are valid"))
     }
+}
+
+/// Packets are moved on every core: the threads wait for each other nowhere.
+fn cores() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.min(64).to_string()
 }
 
 impl Config {

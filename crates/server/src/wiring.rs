@@ -10,6 +10,7 @@ use std::{
 };
 
 use accounts::{Accounts, CookiePolicy, OauthConfig, OauthServer};
+use anstream::println;
 use anyhow::Context;
 use archive::{Archive, ArchiveError, Bucket};
 use gateway::Gateway;

@@ -139,10 +139,16 @@ impl Phone {
     /// The next packet.
     pub async fn hear(&self) -> Heard {
         let mut bytes = [0; 2_048];
-        let received = timeout(DEADLINE, self.socket.recv_from(&mut bytes))
-            .await
-            .expect("a packet in time");
-        let (length, _) = received.expect("received");
+        let length = loop {
+            let received = timeout(DEADLINE, self.socket.recv_from(&mut bytes))
+                .await
+                .expect("a packet in time");
+            let (length, _) = received.expect("received");
+            // A report for the phone whose port is the one below this (RFC 3550 §11, RFC 5761 §4).
+            if !(192..=223).contains(&bytes[1]) {
+                break length;
+            }
+        };
         assert!(
             length >= 12 && bytes[0] == 0x80,
             "no RTP: {:?}",

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, process::ExitCode};
 
+use anstream::println;
 use clap::Subcommand;
 use serde_json::{Value, json};
 

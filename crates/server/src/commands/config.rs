@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use anstream::println;
+
 use super::ConfigArgs;
 
 #[derive(Debug, clap::Args)]

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use anstream::println;
 use phone::{Folders, recordings::UNCLAIMED};
 use serde_json::json;
 

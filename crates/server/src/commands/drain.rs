@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anstream::println;
 use serde_json::json;
 
 use super::ConfigArgs;

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use anstream::println;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use connector::search::{

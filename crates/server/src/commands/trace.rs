@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anstream::{print, println};
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};

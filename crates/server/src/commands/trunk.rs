@@ -2,6 +2,7 @@
 
 use std::{io::Read, path::PathBuf, process::ExitCode};
 
+use anstream::println;
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
