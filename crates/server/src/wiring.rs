@@ -279,7 +279,6 @@ pub async fn start(config: Config, with_demo: bool) -> anyhow::Result<Running> {
 
 impl Running {
     /// Says on stdout what to open and what to type.
-    #[expect(clippy::print_stdout, reason = "what the operator came for")]
     pub fn announce(&self) {
         let http = &self.addresses.http;
         println!("Trunkline is up.\n");
@@ -332,7 +331,6 @@ impl Running {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what the operator came for")]
 fn announce_demo(demo: &Demo, data: &Path) {
     println!(
         "\nDemo company. Everything a script needs is in {}.\n",

@@ -34,7 +34,6 @@ enum Command {
     },
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List { json, config } => {
@@ -58,7 +57,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn list(bans: &[Value]) {
     if bans.is_empty() {
         println!("nobody is banned");

@@ -12,7 +12,6 @@ pub struct Args {
     config: ConfigArgs,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     println!("data           {}", config.data.display());

@@ -45,7 +45,6 @@ impl Finding {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     let findings = examine(&config);

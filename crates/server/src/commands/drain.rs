@@ -17,7 +17,6 @@ pub struct Args {
     config: ConfigArgs,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut server = Operator::reach(&args.config.load()?.data)?;
     let reply = server.ask(&json!({ "command": "drain", "seconds": args.within }))?;

@@ -34,7 +34,6 @@ enum Command {
     },
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List { json, config } => {
@@ -55,7 +54,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn list(stops: &[Value]) {
     if stops.is_empty() {
         println!("nobody is stopped");

@@ -53,7 +53,6 @@ struct EvalArgs {
     misses: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Command::Eval(args) = args.command;
     let actions: Vec<RawAction> = read_lines(&args.actions)?;
@@ -115,7 +114,6 @@ fn read_lines<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
     Ok(items)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn print_table(report: &Report) {
     let row = |name: &str, figures: &Figures| {
         println!(

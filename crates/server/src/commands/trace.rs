@@ -150,7 +150,6 @@ fn reach(config: &ConfigArgs) -> anyhow::Result<Operator> {
     Operator::reach(&config.load()?.data)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn start(of: &Of, lasting: Duration, shape: &Shape, data: &Path) -> anyhow::Result<()> {
     let (by, value) = match of {
         Of {
@@ -255,7 +254,6 @@ impl Shape {
         Ok(())
     }
 
-    #[expect(clippy::print_stdout, reason = "the command's output")]
     fn print(&self, messages: &[Message]) {
         if !self.messages {
             return print!("{}", sip::ladder(messages));
@@ -273,7 +271,6 @@ impl Shape {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn list(traces: &Value, json: bool) {
     if json {
         return println!("{traces:#}");

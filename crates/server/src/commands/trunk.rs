@@ -148,7 +148,6 @@ struct SettingsArgs {
     settings: Option<PathBuf>,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List { json, config } => {
@@ -297,7 +296,6 @@ impl SettingsArgs {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn list(trunks: &[Value]) {
     if trunks.is_empty() {
         println!("there are no trunks; trunkline trunk add makes one");
@@ -316,7 +314,6 @@ fn list(trunks: &[Value]) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn told(name: &str, report: &Value) {
     for step in report["steps"].as_array().into_iter().flatten() {
         let mark = if step["ok"] == Value::Bool(true) {
