@@ -82,9 +82,10 @@ pub(crate) fn run(shared: Arc<Shared>, start: Start) {
         tenant.id = start.company.tenant.0
     );
     let calls = shared.calls.clone();
+    let call = start.call;
+    // Whoever learns of the call by what comes next can tell it something at once.
+    let inbox = shared.switchboard.open(call, start.company.tenant);
     let run = async move {
-        let inbox = shared.switchboard.open(start.call, start.company.tenant);
-        let call = start.call;
         let (driver, outputs) = Box::pin(Driver::new(&shared, start)).await;
         driver.run(inbox, outputs).await;
         shared.switchboard.close(call);
